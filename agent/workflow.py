@@ -1,0 +1,86 @@
+"""The workflow: what a machine is asked to do, as plain frozen values.
+
+Core, standard library only: the agent runs alone in an in-memory OS, so nothing here may need the rest of gitboot.
+The names are Tinkerbell's (Template document v0.1). Times are seconds; 0 means unlimited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One container (or, in the process runtime, one command)."""
+
+    name: str
+    image: str
+    command: tuple[str, ...] = ()
+    timeout: int = 0
+    """Seconds one attempt may take; 0: unlimited."""
+    volumes: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    pid: str = ""
+    retries: int = 0
+    """Further attempts after the first one failed or timed out."""
+    on_failure: tuple[str, ...] = ()
+    """Command run in the same image after the last attempt failed; its own outcome changes nothing."""
+    on_timeout: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Actions in order, carried out by one worker. Volumes and environment are already merged into each action."""
+
+    name: str
+    worker: str
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    name: str
+    tasks: tuple[Task, ...]
+    global_timeout: int = 0
+
+    def action(self, task: str, action: str) -> Action:
+        """Raises KeyError if the workflow has no such action."""
+        for candidate in self.tasks:
+            if candidate.name == task:
+                for found in candidate.actions:
+                    if found.name == action:
+                        return found
+        raise KeyError(f"{task}/{action}")
+
+
+def to_json(workflow: Workflow) -> dict[str, Any]:
+    """A document of JSON values; `from_json` is its inverse."""
+    return asdict(workflow)
+
+
+def from_json(document: Mapping[str, Any]) -> Workflow:
+    """Raises KeyError, TypeError or ValueError when the document is not a workflow."""
+    return Workflow(
+        name=str(document["name"]),
+        global_timeout=int(document.get("global_timeout", 0)),
+        tasks=tuple(_task(task) for task in document["tasks"]),
+    )
+
+
+def _task(document: Mapping[str, Any]) -> Task:
+    return Task(str(document["name"]), str(document["worker"]), tuple(_action(action) for action in document["actions"]))
+
+
+def _action(document: Mapping[str, Any]) -> Action:
+    lists = {key: tuple(document.get(key, ())) for key in ("command", "volumes", "on_failure", "on_timeout")}
+    return Action(
+        name=str(document["name"]),
+        image=str(document["image"]),
+        timeout=int(document.get("timeout", 0)),
+        environment=dict(document.get("environment", {})),
+        pid=str(document.get("pid", "")),
+        retries=int(document.get("retries", 0)),
+        **lists,
+    )
