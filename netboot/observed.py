@@ -1,0 +1,384 @@
+"""Observed state: the fold of the journal's events, with the indices that serving needs.
+
+Law: `apply` is the only thing that changes what is observed; it does no I/O and has no clock, so folding the same events again
+gives an equal state. A run that has ended changes no more. What is handed out (`BootStatus`, `RunStatus`) is for reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from agent.workflow import Workflow, from_json
+from netboot.events import (
+    ActionEnded,
+    ActionStarted,
+    ActionState,
+    AddressDeclined,
+    BootAdvanced,
+    BootClosed,
+    BootEvent,
+    BootOpened,
+    Event,
+    JournalOpened,
+    LeaseBound,
+    LeaseEvent,
+    LeaseReleased,
+    Phase,
+    Repeat,
+    RunEnded,
+    RunEvent,
+    RunStarted,
+    RunState,
+    RunTakenOver,
+    TaskInterrupted,
+    TaskRestarted,
+    Via,
+)
+
+
+@dataclass(slots=True)
+class BootStatus:
+    """One boot of one machine. Times are seconds since the epoch."""
+
+    id: str
+    machine: str
+    macs: tuple[str, ...]
+    mac: str
+    plan: str
+    via: Via
+    opened: float
+    phase: Phase
+    reason: str = ""
+    """Why the phase is what it is, or why the boot closed."""
+    client: dict[str, str] = field(default_factory=dict)
+    phases: dict[Phase, float] = field(default_factory=dict)
+    """When each phase was reached, for those that were."""
+    closed: float | None = None
+    last_seen: float = field(default=0.0, compare=False)
+    """Telemetry, not journalled: no part of equality."""
+
+
+@dataclass(slots=True)
+class ActionStatus:
+    """One attempt of one action. `reset` counts the task's restarts before it; 0 is the first time through."""
+
+    task: str
+    action: str
+    attempt: int
+    reset: int
+    started: float
+    state: ActionState = "RUNNING"
+    ended: float | None = None
+    exit_code: int | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class RunStatus:
+    """One run of one workflow on one machine. It belongs to the boot (and OS start, `system`) that claimed it last."""
+
+    id: str
+    workflow: str
+    machine: str
+    macs: tuple[str, ...]
+    number: int
+    boot: str
+    system: str
+    plan: str
+    document: Workflow
+    resets: int
+    repeat: Repeat
+    started: float
+    boot_scope: str
+    """Part of the identity: the id of the boot that started an `everyBoot` run; empty for `once`."""
+    state: RunState = "RUNNING"
+    reason: str = ""
+    ended: float | None = None
+    sequence: int = 0
+    """Number of the agent's last accepted report."""
+    reports: list[ActionStarted | ActionEnded | RunEnded] = field(default_factory=list)
+    """The accepted reports in order: report n is `reports[n - 1]`."""
+    attempts: list[ActionStatus] = field(default_factory=list)
+    """Every attempt ever started, in order."""
+    restarts: dict[str, int] = field(default_factory=dict)
+    """Task name → how often it was restarted after a reset."""
+
+    @property
+    def active(self) -> bool:
+        return self.state == "RUNNING"
+
+    @property
+    def in_flight(self) -> ActionStatus | None:
+        """The attempt whose start was accepted and whose end was not: at most one."""
+        return self.attempts[-1] if self.attempts and self.attempts[-1].state == "RUNNING" else None
+
+    def current(self, task: str) -> list[ActionStatus]:
+        """The attempts of `task` since it was last restarted."""
+        reset = self.restarts.get(task, 0)
+        return [attempt for attempt in self.attempts if attempt.task == task and attempt.reset == reset]
+
+    def done(self) -> list[tuple[str, str]]:
+        """(task, action) of what succeeded and need not be done again, in order."""
+        return [(a.task, a.action) for a in self.attempts if a.state == "SUCCESS" and a.reset == self.restarts.get(a.task, 0)]
+
+
+@dataclass(slots=True)
+class Observed:
+    """Feed it events with `apply`; ask it anything in O(1) unless a method says otherwise."""
+
+    journal: str = ""
+    """Id of the journal; empty: nobody declared this a new site, so no run may start."""
+    boots: dict[str, BootStatus] = field(default_factory=dict)
+    """Boot id → boot: every open one, the last of each machine, and those that own a run in progress."""
+    runs: dict[str, RunStatus] = field(default_factory=dict)
+    address_of: dict[str, str] = field(default_factory=dict)
+    """MAC → leased address."""
+    mac_of: dict[str, str] = field(default_factory=dict)
+    """Leased address → MAC."""
+    bound_at: dict[str, float] = field(default_factory=dict)
+    """MAC → when its lease was bound."""
+    declined: dict[str, float] = field(default_factory=dict)
+    """Address → when a client last found it in use by somebody else."""
+    _open: dict[str, str] = field(default_factory=dict)
+    """Key (name or MAC) → id of the open boot. Names and MACs cannot collide: see `_name`."""
+    _last: dict[str, str] = field(default_factory=dict)
+    """Machine name → id of its last boot."""
+    _identity: dict[tuple[str, int, str, str], str] = field(default_factory=dict)
+    """(workflow, number, boot id for everyBoot, key) → run id."""
+    _known: dict[str, list[str]] = field(default_factory=dict)
+    """Key → ids of the runs that it identifies."""
+
+    _active: dict[str, None] = field(default_factory=dict)
+    """Ids of the runs in progress, oldest first."""
+
+    # Questions
+
+    def open_boot(self, mac: str) -> BootStatus | None:
+        return self.boots.get(self._open.get(mac, ""))
+
+    def open_boot_of(self, machine: str) -> BootStatus | None:
+        return self.boots.get(self._open.get(_name(machine), ""))
+
+    def last_boot_of(self, machine: str) -> BootStatus | None:
+        """Open or closed."""
+        return self.boots.get(self._last.get(machine, ""))
+
+    def open_boots(self) -> Iterator[BootStatus]:
+        """O(boots)."""
+        return (boot for boot in self.boots.values() if boot.closed is None)
+
+    def expired(self, now: float, timeout: float) -> list[BootStatus]:
+        """Open boots not heard of for more than `timeout` seconds. O(boots)."""
+        return [boot for boot in self.open_boots() if now - boot.last_seen > timeout]
+
+    def pinned_plans(self) -> set[str]:
+        """Plans that an open boot still reads from: not to be pruned. O(boots)."""
+        return {boot.plan for boot in self.open_boots()}
+
+    def run_of(
+        self, workflow: str, machine_name: str, macs: Iterable[str], number: int, boot: str | None = None
+    ) -> RunStatus | None:
+        """The run with this identity, found by the machine's name or else by any of its MACs.
+
+        `boot` is given for `everyBoot` only, where each boot has its own run.
+        """
+        for key in _keys(machine_name, macs):
+            if found := self._identity.get((workflow, number, boot or "", key)):
+                return self.runs[found]
+        return None
+
+    def runs_of(self, machine_name: str, macs: Iterable[str] = ()) -> list[RunStatus]:
+        """Every run this machine is known by, oldest first. O(its runs)."""
+        found = {run for key in _keys(machine_name, macs) for run in self._known.get(key, ())}
+        return sorted((self.runs[run] for run in found), key=lambda run: (run.started, run.id))
+
+    def active_runs(self) -> list[RunStatus]:
+        """O(runs in progress)."""
+        return [self.runs[run] for run in self._active]
+
+    # Telemetry
+
+    def touch(self, boot: str, now: float) -> None:
+        """Something was heard of this boot. Not journalled: after a restart the last event of the boot counts."""
+        if status := self.boots.get(boot):
+            status.last_seen = max(status.last_seen, now)
+
+    # The fold
+
+    def apply(self, event: Event) -> None:
+        """Raises KeyError for an event of a run that never started: gitboot writes no such journal."""
+        match event:
+            case JournalOpened():
+                self.journal = self.journal or event.journal
+            case BootOpened() | BootAdvanced() | BootClosed():
+                self._apply_boot(event)
+            case LeaseBound() | LeaseReleased() | AddressDeclined():
+                self._apply_lease(event)
+            case RunStarted():
+                self._start(event)
+            case _:
+                run = self.runs[event.run]
+                if run.active:  # a terminal state is final, whatever a journal says later
+                    _apply_run(run, event)
+                if not run.active:
+                    self._active.pop(run.id, None)
+
+    def _apply_boot(self, event: BootEvent) -> None:
+        match event:
+            case BootOpened():
+                self._open_boot(event)
+            case BootAdvanced() if boot := self.boots.get(event.boot):
+                boot.phase, boot.reason = event.phase, event.reason
+                boot.phases[event.phase] = event.at
+                boot.client |= event.client
+                boot.last_seen = max(boot.last_seen, event.at)
+            case BootClosed() if boot := self.boots.get(event.boot):
+                self._close_boot(boot, event.at, event.reason)
+
+    def _open_boot(self, event: BootOpened) -> None:
+        for previous in (self.last_boot_of(event.machine), self.open_boot(event.mac)):
+            if previous is not None:  # the second: a machine that was renamed since
+                self._close_boot(previous, event.at, "a newer boot of this machine began")
+                self._forget(previous)
+        phase: Phase = "firmware" if event.via == "dhcp" else "script"
+        self.boots[event.boot] = BootStatus(
+            id=event.boot,
+            machine=event.machine,
+            macs=event.macs,
+            mac=event.mac,
+            plan=event.plan,
+            via=event.via,
+            opened=event.at,
+            phase=phase,
+            client=dict(event.client),
+            phases={phase: event.at},
+            last_seen=event.at,
+        )
+        self._last[event.machine] = event.boot
+        for key in _keys(event.machine, (event.mac, *event.macs)):
+            self._open[key] = event.boot
+        self._learn(event.machine, event.macs)
+
+    def _close_boot(self, boot: BootStatus, at: float, reason: str) -> None:
+        if boot.closed is not None:
+            return
+        boot.closed, boot.reason = at, reason
+        for key in _keys(boot.machine, (boot.mac, *boot.macs)):
+            if self._open.get(key) == boot.id:
+                del self._open[key]
+
+    def _forget(self, boot: BootStatus) -> None:
+        """Keeps those that own a run in progress: their agent may still be at it."""
+        if not any(run.active and run.boot == boot.id for run in self.runs_of(boot.machine, boot.macs)):
+            self.boots.pop(boot.id, None)
+
+    def _learn(self, machine: str, macs: Iterable[str]) -> None:
+        """A machine that boots shows its name and MACs together: each run known by one of them is known by all from now on,
+        unless another run already has that identity. So a NIC replaced today and a machine renamed next year start nothing.
+        """
+        keys = tuple(_keys(machine, macs))
+        for run in self.runs_of(machine, macs):
+            self._identify(run, keys)
+
+    def _identify(self, run: RunStatus, keys: Iterable[str]) -> None:
+        scope = run.boot_scope
+        for key in keys:
+            if self._identity.setdefault((run.workflow, run.number, scope, key), run.id) == run.id:
+                known = self._known.setdefault(key, [])
+                if run.id not in known:
+                    known.append(run.id)
+
+    def _start(self, event: RunStarted) -> None:
+        if event.run in self.runs:
+            return
+        run = RunStatus(
+            id=event.run,
+            workflow=event.workflow,
+            machine=event.machine,
+            macs=event.macs,
+            number=event.number,
+            boot=event.boot,
+            system=event.system,
+            plan=event.plan,
+            document=from_json(event.document),
+            resets=event.resets,
+            repeat=event.repeat,
+            started=event.at,
+            boot_scope=event.boot if event.repeat == "everyBoot" else "",
+        )
+        self.runs[run.id] = run
+        self._active[run.id] = None
+        self._identify(run, _keys(event.machine, event.macs))
+
+    def _apply_lease(self, event: LeaseEvent) -> None:
+        match event:
+            case LeaseBound():
+                self._release(event.mac, self.address_of.get(event.mac, ""))
+                self._release(self.mac_of.get(event.address, ""), event.address)
+                self.address_of[event.mac], self.mac_of[event.address] = event.address, event.mac
+                self.bound_at[event.mac] = event.at
+                self.declined.pop(event.address, None)
+            case LeaseReleased():
+                self._release(event.mac, event.address)
+            case AddressDeclined():
+                self._release(event.mac, event.address)
+                self.declined[event.address] = event.at
+
+    def _release(self, mac: str, address: str) -> None:
+        if mac and self.address_of.get(mac) == address:
+            del self.address_of[mac], self.mac_of[address], self.bound_at[mac]
+
+
+def _apply_run(run: RunStatus, event: RunEvent) -> None:
+    """`run` is in progress."""
+    match event:
+        case ActionStarted():
+            reset = run.restarts.get(event.task, 0)
+            run.attempts.append(ActionStatus(event.task, event.action, event.attempt, reset, event.at))
+            _reported(run, event)
+        case ActionEnded():
+            if attempt := run.in_flight:
+                attempt.state, attempt.ended = event.state, event.at
+                attempt.exit_code, attempt.reason = event.exit_code, event.reason
+            _reported(run, event)
+        case TaskInterrupted():
+            _interrupt(run, event.at, event.reason)
+        case TaskRestarted():
+            run.restarts[event.task] = event.reset
+            run.boot, run.system = event.boot, event.system
+        case RunTakenOver():
+            run.boot, run.system = event.boot, event.system
+        case RunEnded():
+            _interrupt(run, event.at, event.reason)
+            run.state, run.ended, run.reason = event.state, event.at, event.reason
+            if event.sequence:
+                _reported(run, event)
+
+
+def _reported(run: RunStatus, event: ActionStarted | ActionEnded | RunEnded) -> None:
+    run.sequence = event.sequence
+    run.reports.append(event)
+
+
+def _interrupt(run: RunStatus, at: float, reason: str) -> None:
+    if attempt := run.in_flight:
+        attempt.state, attempt.ended, attempt.reason = "INTERRUPTED", at, reason
+
+
+def _name(machine: str) -> str:
+    return f"name:{machine}"  # no MAC begins with "name:", so names and MACs share one index
+
+
+def _keys(machine: str, macs: Iterable[str]) -> Iterator[str]:
+    """The name first: where a NIC moved between two machines, the name decides."""
+    if machine:
+        yield _name(machine)
+    yield from macs
+
+
+def fold(journal: Iterable[Event]) -> Observed:
+    observed = Observed()
+    for event in journal:
+        observed.apply(event)
+    return observed
