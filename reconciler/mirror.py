@@ -1,0 +1,195 @@
+"""A mirror: our own bare copy of a remote repository's branches and tags, kept current, replaced when it is damaged.
+
+Shell. Only one gitboot and its git children are ever in it: they share one lock, which is free again only when the last of
+them is gone, so that what a killed git left behind (`*.lock`) can be told from what a living one is using. A mirror is
+made beside its place and renamed into it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Container
+from pathlib import Path
+
+from reconciler.errors import Unavailable, UnknownRef, advise
+from reconciler.gitprocess import GitFailed, GitProcess
+from reconciler.repository import Damaged, Repository
+from reconciler.snapshot import Snapshot
+from reconciler.source import Remote, Source, scrub
+
+_FIRST_PATIENCE = 10  # a first fetch brings the whole history; later ones a few objects
+_REFSPECS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+_HEAD = "refs/gitboot/HEAD"
+_PINNED = "refs/gitboot/pinned"
+_FROM_HEAD = re.compile(r"HEAD([~^@].*)?")
+_FULL_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+_DAMAGE = re.compile(
+    r"^(?!remote:).*(corrupt|bad object|not a git repository|loose object|unable to read|missing (blob|tree|commit|object)|"
+    r"packfile|index file|inflate|bad ref|broken|does not point to a valid object|invalid sha1|did not send all|bad config)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_NOT_THERE = re.compile(r"couldn't find remote ref|not our ref|unadvertised object|no such remote ref", re.IGNORECASE)
+
+
+class Mirror(Repository):
+    """The bare mirror of a remote source in `directory`. Raises `Unavailable` when its folder cannot be written."""
+
+    def __init__(self, directory: Path, source: Source, timeout: float) -> None:
+        location = source.location
+        if not isinstance(location, Remote):
+            raise TypeError("a mirror is of a remote source; a local one is read in place")
+        self._remote = location
+        self._directory = directory.absolute()
+        self._lock = _open_lock(self._directory)
+        self._is_ours = False
+        self._is_tidy = False
+        self._is_sound = True
+        super().__init__(source, GitProcess(timeout, location, inherit=(self._lock,)))
+
+    @property
+    def directory(self) -> Path:
+        self._own()
+        return self._directory
+
+    def fetch(self) -> str:
+        self._own()
+        try:
+            if self._is_usable():
+                self._clear_stale_locks()
+                self._fetch_into(self._directory)
+            else:
+                self._replace()
+        except GitFailed as error:
+            self._is_tidy = False
+            if not _DAMAGE.search(error.stderr):
+                raise self.unavailable(error) from None
+            self._replace()
+        return self._named()
+
+    def snapshot(self, revision: str, known: Container[str] = ()) -> Snapshot:
+        """As for any repository; a damaged mirror is fetched anew once before this fails."""
+        try:
+            return super().snapshot(revision, known)
+        except Damaged:
+            self._replace()
+            return super().snapshot(revision, known)
+
+    def tidy(self) -> None:
+        """Pack what many small fetches left loose, when there is much of it (seconds, rarely): for a quiet moment."""
+        with contextlib.suppress(GitFailed):
+            self._git.run(
+                *("-c", "gc.auto=2000", "-c", "gc.autoDetach=false", f"--git-dir={self.directory}", "gc", "--auto", "--quiet")
+            )
+
+    def close(self) -> None:
+        super().close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def unavailable(self, error: GitFailed) -> Unavailable:
+        if _NOT_THERE.search(error.stderr):
+            ref = self.source.ref
+            step = "push a first commit, or name the branch to serve" if ref == "HEAD" else "push it, or correct the name"
+            return UnknownRef(f"{self.source} has no commit for {ref!r}: {step}.")
+        secret = self._remote.password or self._remote.username  # a token may stand alone, as the user
+        return Unavailable(scrub(str(super().unavailable(error)), secret))
+
+    def _named(self) -> str:
+        """The commit the source's ref names in the mirror. A commit that no branch holds is asked of the server by its id."""
+        ref = self.source.ref
+        try:
+            return self.resolve(ref)
+        except UnknownRef:
+            if not _FULL_ID.fullmatch(ref):
+                raise
+        try:
+            self._fetch(self._directory, f"+{ref}:{_PINNED}")
+        except GitFailed as error:
+            raise self.unavailable(error) from None
+        return self.resolve(ref)
+
+    def _own(self) -> None:
+        """Make sure that no git of an earlier gitboot is still at work here, then clear away what it left."""
+        if self._is_ours:
+            return
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Unavailable(
+                f"{self._directory} is still used by another gitboot, or by a git that a killed one left: "
+                f"a git left behind ends by itself within {self._git.timeout * _FIRST_PATIENCE:g} s."
+            ) from None
+        for left in self._directory.parent.glob(f"{self._directory.name}.*-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        self._is_ours = True
+
+    def _clear_stale_locks(self) -> None:
+        """A git that was killed leaves its `*.lock` files, and every later one would stop at them."""
+        if not self._is_tidy:
+            for stale in self._directory.rglob("*.lock"):
+                stale.unlink(missing_ok=True)
+            self._is_tidy = True
+
+    def _is_usable(self) -> bool:
+        try:
+            return self._is_sound and self._label() == (self._directory / "description").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def _label(self) -> str:
+        return f"gitboot's mirror of {self._remote.url}\n"
+
+    def _fetch_into(self, directory: Path, patience: float = 1) -> None:
+        # Only when it is needed: a server whose HEAD names no commit refuses the whole fetch.
+        head = [f"+HEAD:{_HEAD}"] if _FROM_HEAD.fullmatch(self.source.ref) else []
+        self._fetch(directory, *_REFSPECS, *head, patience=patience)
+
+    def _fetch(self, directory: Path, *refspecs: str, patience: float = 1) -> None:
+        options = ("--force", "--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--quiet")
+        words = ("fetch", *options, "--end-of-options", self._remote.url, *refspecs)
+        self._git.run(f"--git-dir={directory}", *words, patience=patience)
+
+    def _replace(self) -> None:
+        """Fetch everything into a fresh folder and put that in the mirror's place. If it fails the old one stays."""
+        self._is_sound = False
+        try:
+            fresh = Path(tempfile.mkdtemp(prefix=f"{self._directory.name}.new-", dir=self._directory.parent))
+            try:
+                self._make(fresh)
+                self._swap(fresh)
+            finally:
+                shutil.rmtree(fresh, ignore_errors=True)
+        except GitFailed as error:
+            raise self.unavailable(error) from None
+        except OSError as error:
+            raise Unavailable(f"{self._directory} cannot be written: {error.strerror}; {advise(str(error))}.") from None
+        self._is_sound = True
+
+    def _make(self, fresh: Path) -> None:
+        self._git.run("init", "--bare", "--quiet", "--template=", "--end-of-options", str(fresh))
+        (fresh / "HEAD").write_text(f"ref: {_HEAD}\n", encoding="utf-8")
+        (fresh / "description").write_text(self._label(), encoding="utf-8")
+        self._fetch_into(fresh, _FIRST_PATIENCE)
+
+    def _swap(self, fresh: Path) -> None:
+        old = Path(f"{self._directory}.old-{fresh.name.rpartition('-')[2]}")
+        with contextlib.suppress(FileNotFoundError):
+            self._directory.rename(old)
+        fresh.rename(self._directory)
+        shutil.rmtree(old, ignore_errors=True)
+        self._sizes = {}
+
+
+def _open_lock(directory: Path) -> int:
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(directory.with_name(f"{directory.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unavailable(f"{directory.parent} cannot be written: {error.strerror}; {advise(str(error))}.") from None

@@ -1,0 +1,173 @@
+"""What a repository's commits say, read from its object store: never a work tree, never a write.
+
+Shell. Branch names, paths and revisions reach git on standard input or behind an object id, so that none can become an
+option. A tree without files is an empty snapshot: what that means is for the compiler. A commit crafted to be endless is
+`Rejected` at a limit.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Container, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from reconciler.errors import Unavailable, UnknownRef, advise, complaint_of
+from reconciler.gitprocess import MAX_OUTPUT_BYTES, GitFailed, GitProcess, TimedOut, TooMuchOutput
+from reconciler.problems import Problem, Rejected
+from reconciler.snapshot import MAX_FILE_BYTES, Entry, EntryKind, Snapshot, is_inventory
+from reconciler.source import Source, scrub
+
+MAX_LISTING_BYTES = 256 * 1024 * 1024
+"""Of `ls-tree`: some two million paths. Nested copies of one folder can list for ever in a commit of a few kilobytes."""
+
+MAX_CONTENT_BYTES = 448 * 1024 * 1024
+"""Of all inventory files of a commit that must be read at once."""
+
+_OBJECT = re.compile(rb"([0-9a-f]{40,64}) (\w+) (\d+)")
+_KINDS: dict[bytes, EntryKind] = {b"100": "file", b"120": "symlink", b"160": "submodule"}
+
+
+class Damaged(Unavailable):
+    """The object store lacks, or cannot decode, something that its own refs or trees name."""
+
+
+class Listed(NamedTuple):
+    """One line of `ls-tree`."""
+
+    path: str
+    kind: EntryKind
+    blob: str
+
+
+class Repository(ABC):
+    """What a source's commits say. Every method may raise `Unavailable`."""
+
+    def __init__(self, source: Source, git: GitProcess) -> None:
+        self.source = source
+        self._git = git
+        self._sizes: dict[str, int] = {}
+        """Of the blobs in the last snapshot: most of the next one's, and each costs git a look-up."""
+
+    @abstractmethod
+    def fetch(self) -> str:
+        """The id of the commit that the source's ref names now. Raises `UnknownRef` when it names none."""
+
+    @property
+    @abstractmethod
+    def directory(self) -> Path:
+        """The git directory."""
+
+    def close(self) -> None:
+        """End a command that is under way. The object cannot be used afterwards."""
+        self._git.stop()
+
+    def resolve(self, rev: str) -> str:
+        """The commit id of a branch, tag, commit or revision expression (`HEAD~1`). Raises `UnknownRef`."""
+        if not rev.isprintable():
+            raise UnknownRef(f"{self.source} has no {rev!r}: a name holds no control character.")
+        names = [rev] if rev == "HEAD" else [f"refs/heads/{rev}", f"refs/tags/{rev}", rev]
+        for answer in self._look_up(f"{name}^{{commit}}" for name in names):
+            if answer:
+                return answer[0]
+        if rev == "HEAD":
+            raise UnknownRef(f"{self.source} has no commit on its HEAD yet: push one, or name the branch to serve.")
+        raise UnknownRef(f"{self.source} has no branch, tag or commit {rev!r}: push it, or correct the name.")
+
+    def snapshot(self, revision: str, known: Container[str] = ()) -> Snapshot:
+        """The inventory files of a commit, below the source's folder; without the contents of blobs that are `known`.
+
+        Raises `Rejected` for a commit too large to be read whole.
+        """
+        commit, tree = self._look_up([f"{revision}^{{commit}}", f"{revision}:{self.source.path}"])
+        if commit is None:
+            raise Damaged(f"{self.source} no longer holds commit {revision}: fetch again.")
+        if tree is None or tree[1] != "tree":
+            return Snapshot(revision, (), {})
+        listing = list(_parse_listing(self._list(tree[0])))
+        sizes = self._sizes_of(file.blob for file in listing if file.kind != "submodule")
+        entries = tuple(sorted((Entry(*file, sizes.get(file.blob, 0)) for file in listing), key=lambda entry: entry.path))
+        wanted = {entry.blob: entry.size for entry in entries if _is_wanted(entry, known)}
+        if sum(wanted.values()) > MAX_CONTENT_BYTES:
+            raise _too_large(f"more than {MAX_CONTENT_BYTES >> 20} MiB of inventory files")
+        self._sizes = sizes
+        return Snapshot(revision, entries, self._contents(wanted))
+
+    def _look_up(self, names: Iterable[str]) -> list[tuple[str, str] | None]:
+        """Object id and type of each name, None where there is no such object or the name is ambiguous."""
+        feed = "".join(f"{name}\n" for name in names).encode(errors="surrogateescape")
+        matches = map(_OBJECT.fullmatch, self._read("cat-file", "--batch-check", feed=feed).splitlines())
+        return [(match[1].decode(), match[2].decode()) if match else None for match in matches]
+
+    def _list(self, tree: str) -> bytes:
+        try:
+            return self._read("ls-tree", "-r", "-z", "--full-tree", tree, limit=MAX_LISTING_BYTES)
+        except TooMuchOutput:
+            raise _too_large("too many files") from None
+
+    def _sizes_of(self, blobs: Iterable[str]) -> dict[str, int]:
+        sizes = {blob: self._sizes.get(blob, -1) for blob in blobs}
+        fresh = [blob for blob, size in sizes.items() if size < 0]
+        if fresh:
+            answers = self._read("cat-file", "--batch-check", "--buffer", feed=_lines(fresh)).splitlines()
+            for blob, answer in zip(fresh, answers, strict=True):
+                if not (match := _OBJECT.fullmatch(answer)):
+                    raise Damaged(f"{self.source} lacks object {blob}: run `git fsck` there, or clone it anew and in full.")
+                sizes[blob] = int(match[3])
+        return sizes
+
+    def _contents(self, wanted: dict[str, int]) -> dict[str, bytes]:
+        """The blobs' bytes, from one `cat-file --batch`, whose answers are `ID blob SIZE`, the bytes, and a line end."""
+        if not wanted:
+            return {}
+        output = self._read("cat-file", "--batch", "--buffer", feed=_lines(wanted))
+        contents, at = {}, 0
+        for blob, size in wanted.items():
+            start = output.index(b"\n", at) + 1
+            contents[blob] = output[start : start + size]
+            at = start + size + 1
+        return contents
+
+    def _read(self, *words: str, feed: bytes = b"", limit: int = MAX_OUTPUT_BYTES) -> bytes:
+        """Run a reading command. `TooMuchOutput` is left to the caller who set the limit."""
+        try:
+            return self._git.run(f"--git-dir={self.directory}", *words, feed=feed, limit=limit)
+        except TooMuchOutput:
+            raise
+        except TimedOut as error:
+            raise self.unavailable(error) from None
+        except GitFailed as error:
+            raise Damaged(str(self.unavailable(error))) from None
+
+    def unavailable(self, error: GitFailed) -> Unavailable:
+        """The error as the user is told it."""
+        if isinstance(error, TimedOut):
+            seconds = f"{self._git.timeout:g} s"
+            return Unavailable(f"{self.source} did not answer within {seconds}: check the network and the git server.")
+        if error.status == 127:
+            return Unavailable("git is not installed: install the package `git`.")
+        complaint = scrub(complaint_of(error.stderr))
+        return Unavailable(f"{self.source} cannot be read: {complaint}; {advise(complaint)}.")
+
+
+def _is_wanted(entry: Entry, known: Container[str]) -> bool:
+    readable = entry.kind == "file" and entry.size <= MAX_FILE_BYTES
+    return readable and entry.blob not in known and is_inventory(entry.path)
+
+
+def _parse_listing(listing: bytes) -> Iterator[Listed]:
+    """`MODE TYPE ID TAB PATH NUL …`: the mode's first three digits say what the path is, the rest whether it may be run."""
+    for line in listing.split(b"\0")[:-1]:
+        head, path = line.split(b"\t", 1)
+        mode, _, blob = head.split(b" ")
+        yield Listed(path.decode(errors="surrogateescape"), _KINDS[mode[:3]], blob.decode())
+
+
+def _lines(blobs: Iterable[str]) -> bytes:
+    return "".join(f"{blob}\n" for blob in blobs).encode()
+
+
+def _too_large(what: str) -> Rejected:
+    message = f"the commit holds {what}: keep artefacts and unrelated trees out of the inventory's folder"
+    return Rejected([Problem("", 0, 0, "", "tree-too-large", "error", message)])

@@ -1,0 +1,126 @@
+"""When to look at the repository again: its refs moved, someone asked, or it is time.
+
+Shell. Waking too often costs a few milliseconds, missing a change costs a poll interval; so the watch is an accelerator and
+the timer is what is relied on (file system notifications do not cross NFS, and are lost with the folder they were on).
+Only refs are watched, never objects or a work tree: HEAD, `packed-refs`, `refs/` and `reftable/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import watchfiles
+
+from reconciler.backoff import next_delay
+
+Wake = Literal["change", "poke", "poll"]
+
+_DEBOUNCE_MS = 50
+_STEP_MS = 25
+_TOP_NAMES = frozenset({"HEAD", "packed-refs", "refs", "reftable"})
+_REF_FOLDERS = ("refs", "reftable")
+
+Identity = tuple[tuple[str, int, int], ...]
+
+
+class Watcher:
+    """Waits for the next moment to fetch. An async context manager; one task waits at a time, `poke` is for the loop's thread.
+
+    `find` gives the git directories of a local repository (none for a remote one) and is asked again whenever the watch
+    is set up anew, because a repository may appear, vanish or be replaced while we wait. `poll` is in seconds.
+    """
+
+    def __init__(self, find: Callable[[], Iterable[Path]], poll: float, fraction: Callable[[], float] = random.random) -> None:
+        self._find = find
+        self._poll = poll
+        self._fraction = fraction
+        self._woken = asyncio.Event()
+        self._why: Wake = "poll"
+        self._armed: Identity = ()
+        self._watches: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        await self._arm()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._disarm()
+
+    def poke(self) -> None:
+        """Wake now: a webhook, a signal or a person says so."""
+        self._wake("poke")
+
+    async def wait(self, failures: int = 0) -> Wake:
+        """Return when it is time to fetch, and why. What happened since the last return counts: nothing is missed between.
+
+        `failures` is how many fetches failed in a row; see `next_delay`.
+        """
+        delay = next_delay(failures, self._poll, self._fraction())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), delay)
+        why: Wake = self._why if self._woken.is_set() else "poll"
+        self._woken.clear()
+        if self._armed != await asyncio.to_thread(self._identify):
+            await self._arm()
+        return why
+
+    def _wake(self, why: Wake) -> None:
+        if not self._woken.is_set():
+            self._why = why
+            self._woken.set()
+
+    async def _arm(self) -> None:
+        await self._disarm()
+        self._armed = await asyncio.to_thread(self._identify)
+        tops = [path for path, _, _ in self._armed if Path(path).name not in _REF_FOLDERS]
+        trees = [path for path, _, _ in self._armed if Path(path).name in _REF_FOLDERS]
+        if tops:
+            self._watches.append(asyncio.create_task(self._watch(tops, recursive=False)))
+        if trees:
+            self._watches.append(asyncio.create_task(self._watch(trees, recursive=True)))
+
+    async def _disarm(self) -> None:
+        watches, self._watches = self._watches, []
+        for watch in watches:
+            watch.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
+
+    async def _watch(self, paths: list[str], recursive: bool) -> None:
+        """Wake on every change below `paths` until cancelled. A watch that cannot be kept up leaves the work to the timer."""
+        changes = watchfiles.awatch(
+            *paths,
+            watch_filter=_is_ref if recursive else _is_top,
+            debounce=_DEBOUNCE_MS,
+            step=_STEP_MS,
+            recursive=recursive,
+            ignore_permission_denied=True,
+        )
+        with contextlib.suppress(OSError):
+            async for _ in changes:
+                self._wake("change")
+
+    def _identify(self) -> Identity:
+        """What there is to watch, by inode: a folder replaced under the same name must be watched anew."""
+        found = []
+        for directory in sorted(set(self._find())):
+            for path in (directory, *(directory / name for name in _REF_FOLDERS)):
+                with contextlib.suppress(OSError):
+                    status = path.stat()
+                    found.append((str(path), status.st_dev, status.st_ino))
+        return tuple(found)
+
+
+def _is_ref(_: watchfiles.Change, path: str) -> bool:
+    return not path.endswith(".lock")
+
+
+def _is_top(_: watchfiles.Change, path: str) -> bool:
+    return Path(path).name in _TOP_NAMES
