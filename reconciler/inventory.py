@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
-from reconciler.yaml import Path, Place, Source
+from reconciler.places import Path, Place, Source
 
 __all__ = [
     "Arch",

@@ -1,0 +1,102 @@
+"""Places: where in which file a value was written.
+
+Core. The law: every value of a document has a place, and a value that was not written has the place of the nearest thing
+around it; so whatever a value causes, somebody can be pointed to a line.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+Path = tuple[str | int, ...]
+"""The way from a document to one of its values: keys and indexes."""
+
+
+class Place(NamedTuple):
+    """A spot in a file; line and column count from 1, and are 0 when the file as a whole is meant."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(slots=True)
+class Mark:
+    """Where one value was written, and where those within it were."""
+
+    line: int
+    column: int
+    key: tuple[int, int]
+    """Line and column of the key it stands under; its own in a list."""
+    within: dict[str, Mark] | list[Mark] | str | None = None
+    """Marks by key or by index; for a scalar that is not text, what was written."""
+    block: bool = False
+    """Whether it is a literal block scalar (`|`), whose text begins on the next line."""
+
+
+_STEP = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|\.?([^.\[\]]+)')
+_BARE = re.compile(r"[^.\[\]\"\\]+")
+
+
+def path_of(text: str) -> Path:
+    """`spec.interfaces[0].mac` as a path; a key with dots or brackets is written `metadata.labels["a.b"]`."""
+    return tuple(
+        int(step[2]) if step[2] else (step[3] or re.sub(r"\\(.)", r"\1", step[1] or "")) for step in _STEP.finditer(text)
+    )
+
+
+def path_text(path: Path) -> str:
+    """A path as people write it; the inverse of `path_of`."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif _BARE.fullmatch(step):
+            text += f".{step}" if text else step
+        else:
+            text += '["' + re.sub(r'(["\\])', r"\\\1", step) + '"]'
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One document of one file: finds where its values were written."""
+
+    file: str
+    root: Mark
+
+    def at(self, path: str | Path) -> Place:
+        """Where the value is; when it was not written, where the nearest thing around it is."""
+        mark = self._find(path)
+        return Place(self.file, mark.line, mark.column)
+
+    def key(self, path: str | Path) -> Place:
+        """Where the key is under which the value stands; for a value of a list, the value."""
+        return Place(self.file, *self._find(path).key)
+
+    def written(self, path: str | Path) -> str | None:
+        """What was written for a number, a truth value or nothing; None for text, lists and maps."""
+        within = self._find(path).within
+        return within if isinstance(within, str) else None
+
+    def is_block(self, path: str | Path) -> bool:
+        """Whether the value is a literal block (`|`), which begins in the next line."""
+        return self._find(path).block
+
+    def _find(self, path: str | Path) -> Mark:
+        mark = self.root
+        for step in path_of(path) if isinstance(path, str) else path:
+            within = mark.within
+            if isinstance(within, dict):
+                found = within.get(str(step))
+            else:
+                found = within[step] if isinstance(within, list) and isinstance(step, int) and step < len(within) else None
+            if found is None:
+                break
+            mark = found
+        return mark
