@@ -147,6 +147,10 @@ class Limits:
     retries: int = 5
     netascii_size: int = 1024 * 1024
     """Largest file that is translated. Translation is done in memory, and what is larger is no text."""
+    transfers: int = 1024
+    """At once, from all peers."""
+    transfers_per_peer: int = 8
+    """At once, from one IP address. Machines behind one NAT share it."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -1,0 +1,285 @@
+"""TFTP's sockets: each request that is let in has a socket (RFC 1350's TID) and a timer of its own, and leaves one `Exchange`.
+
+Shell, IPv4 and Linux. What is said on the wire is decided in `netboot.tftp`; here is only who is spoken to: no address gets a
+second transfer by repeating itself, nobody gets more than their share, and an answer leaves from the address that was asked.
+Files are read in the event loop, a window at a time: they are local, and mostly in the page cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import stat
+import struct
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from netboot.errors import Malformed
+from netboot.tftp import DEFAULT_LIMITS, Failed, File, Limits, NotFound, Outcome, Refused, Transfer, admit
+from netboot.tftp_packets import NOT_DEFINED, NOT_FOUND, UNKNOWN_TID, Error, ReadRequest, WriteRequest, decode, encode
+
+Address = tuple[str, int]
+Lookup = Callable[[str, Address], File | NotFound]
+"""(normalised path, peer) → the file. May raise `OSError`: that one request is answered with ERROR."""
+
+_LONGEST = 2048
+"""Octets read of a datagram. Whatever a client may rightly send is shorter."""
+_BURST = 64
+"""Datagrams taken from one socket before the others have their turn."""
+_PKTINFO: int = getattr(socket, "IP_PKTINFO", 8)  # ip(7); not every Python names it
+_IN_PKTINFO = struct.Struct("=I4s4s")  # interface, local address, destination address
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and how it ended. `path` is normalised where that was possible, else as the peer sent it."""
+
+    peer: Address
+    path: str
+    outcome: Outcome
+
+
+def open_file(path: str | os.PathLike[str]) -> File:
+    """A file on disk, held open: a path that comes to name another file does not change it. Raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO must not hold up the loop
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise OSError("not a regular file")
+    return File(
+        size=status.st_size,
+        read=lambda offset, length: os.pread(descriptor, length, offset),
+        close=lambda: os.close(descriptor),
+    )
+
+
+async def serve_tftp(
+    host: str,
+    port: int,
+    lookup: Lookup,
+    *,
+    on_exchange: Callable[[Exchange], None],
+    on_ignored: Callable[[Address, str], None] = lambda *_: None,
+    interface: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> TftpServer:
+    """Serve until `close`. Port 0 takes a free one. Raises `OSError` where the port or the interface cannot be had.
+
+    `on_exchange` gets one value for each request that was answered, once that has ended. `on_ignored` gets (peer, reason)
+    for each datagram that was dropped: malformed bytes, strays and repetitions.
+    """
+    return TftpServer(_bound(host, port, interface), lookup, on_exchange, on_ignored, interface, limits)
+
+
+class TftpServer:
+    """The port that requests come to, and the sessions under way by peer. Made by `serve_tftp`."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        lookup: Lookup,
+        on_exchange: Callable[[Exchange], None],
+        on_ignored: Callable[[Address, str], None],
+        interface: str | None,
+        limits: Limits,
+    ) -> None:
+        self._sock = sock
+        self._lookup = lookup
+        self._on_exchange = on_exchange
+        self._on_ignored = on_ignored
+        self._interface = interface
+        self._limits = limits
+        self._sessions: dict[Address, _Session] = {}
+        self._per_peer: Counter[str] = Counter()
+        sock.setsockopt(socket.IPPROTO_IP, _PKTINFO, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # a rack that gets power asks all at once
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(sock, self._readable)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        port: int = self._sock.getsockname()[1]
+        return port
+
+    async def close(self) -> None:
+        """Stop listening and end what is under way: each peer is told, each exchange reported. A second call does nothing."""
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)
+            self._sock.close()
+        for session in list(self._sessions.values()):
+            session.cancel("the server is stopping")
+
+    def _readable(self) -> None:
+        for _ in range(_BURST):
+            try:
+                datagram, ancillary, _, peer = self._sock.recvmsg(_LONGEST, socket.CMSG_SPACE(_IN_PKTINFO.size))
+            except BlockingIOError:
+                return
+            # None for what came before the option was set: then the route decides.
+            local = next((_IN_PKTINFO.unpack(data)[1] for _, kind, data in ancillary if kind == _PKTINFO), bytes(4))
+            self._receive(datagram, peer, local)
+
+    def _receive(self, datagram: bytes, peer: Address, local: bytes) -> None:
+        try:
+            packet = decode(datagram)
+        except Malformed as malformed:
+            self._on_ignored(peer, malformed.reason)
+            return
+        if not isinstance(packet, ReadRequest | WriteRequest):
+            self._on_ignored(peer, f"{type(packet).__name__} outside a transfer")
+            return
+        path = admit(packet)
+        if isinstance(path, Refused):
+            self._refuse(path, packet.path, peer, local)
+        elif isinstance(packet, ReadRequest):
+            self._begin(packet, path, peer, local)
+
+    def _begin(self, request: ReadRequest, path: str, peer: Address, local: bytes) -> None:
+        if earlier := self._sessions.get(peer):
+            if earlier.transfer.repeats(request):
+                self._on_ignored(peer, "the same request again")
+                return
+            # Not told: it would take an ERROR from the old transfer for the answer to its new request.
+            earlier.end(Failed("the peer began anew"))
+        opened = self._open(path, peer, local)
+        if isinstance(opened, Refused):
+            self._refuse(opened, path, peer, local)
+            return
+        file, sock = opened
+        transfer = Transfer(request, file, self._loop.time(), self._limits)
+        session = _Session(
+            transfer, file, sock, peer, on_end=lambda outcome: self._ended(peer, path, outcome), on_ignored=self._on_ignored
+        )
+        self._sessions[peer] = session
+        self._per_peer[peer[0]] += 1
+        session.pump()
+
+    def _open(self, path: str, peer: Address, local: bytes) -> tuple[File, socket.socket] | Refused:
+        if len(self._sessions) >= self._limits.transfers or self._per_peer[peer[0]] >= self._limits.transfers_per_peer:
+            return Refused(NOT_DEFINED, "busy")
+        try:
+            file = self._lookup(path, peer)
+        except OSError as error:
+            return Refused(NOT_DEFINED, f"the file cannot be opened: {error.strerror or error}")
+        if isinstance(file, NotFound):
+            return Refused(NOT_FOUND, file.reason)
+        try:
+            return file, _bound(socket.inet_ntoa(local), 0, self._interface)
+        except OSError as error:
+            file.close()
+            return Refused(NOT_DEFINED, f"no socket for a transfer: {error.strerror}")
+
+    def _refuse(self, refused: Refused, path: str, peer: Address, local: bytes) -> None:
+        source = (socket.IPPROTO_IP, _PKTINFO, _IN_PKTINFO.pack(0, local, bytes(4)))
+        with suppress(OSError):  # lost, like any datagram
+            self._sock.sendmsg([encode(Error(refused.code, refused.reason))], [source], 0, peer)
+        self._on_exchange(Exchange(peer, path, refused))
+
+    def _ended(self, peer: Address, path: str, outcome: Outcome) -> None:
+        del self._sessions[peer]
+        self._per_peer[peer[0]] -= 1
+        if not self._per_peer[peer[0]]:
+            del self._per_peer[peer[0]]
+        self._on_exchange(Exchange(peer, path, outcome))
+
+
+class _Session:
+    """One transfer with what it needs of the world: socket, timer and file, all given back when it ends."""
+
+    def __init__(
+        self,
+        transfer: Transfer,
+        file: File,
+        sock: socket.socket,
+        peer: Address,
+        on_end: Callable[[Outcome], None],
+        on_ignored: Callable[[Address, str], None],
+    ) -> None:
+        self.transfer = transfer
+        self._file = file
+        self._sock = sock
+        self._peer = peer
+        self._on_end = on_end
+        self._on_ignored = on_ignored
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(sock, self._readable)
+
+    def pump(self) -> None:
+        """Send what the transfer has to send, then wait for what it waits for."""
+        for datagram in self.transfer.datagrams_to_send():
+            try:
+                self._sock.sendto(datagram, self._peer)
+            except BlockingIOError:
+                pass  # the send buffer is full: lost, like any datagram
+            except OSError as error:
+                self.transfer.cancel(f"cannot send: {error.strerror}")
+                break
+        if self.transfer.outcome:
+            self.end(self.transfer.outcome)
+        else:
+            self._arm()
+
+    def cancel(self, reason: str) -> None:
+        """End it from our side; the peer is told."""
+        self.transfer.cancel(reason)
+        self.pump()
+
+    def end(self, outcome: Outcome) -> None:
+        """Give everything back, then report."""
+        if self._timer:
+            self._timer.cancel()
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+        self._file.close()
+        self._on_end(outcome)
+
+    def _arm(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        if self.transfer.timer is not None:
+            self._timer = self._loop.call_at(self.transfer.timer, self._timed_out)
+
+    def _timed_out(self) -> None:
+        self.transfer.handle_timer(self._loop.time())
+        self.pump()
+
+    def _readable(self) -> None:
+        for _ in range(_BURST):
+            try:
+                datagram, sender = self._sock.recvfrom(_LONGEST)
+            except BlockingIOError:
+                break
+            self._receive(datagram, sender)
+        self.pump()
+
+    def _receive(self, datagram: bytes, sender: Address) -> None:
+        try:
+            if sender == self._peer:
+                self.transfer.receive(datagram, self._loop.time())
+                return
+            packet = decode(datagram)
+        except Malformed as malformed:
+            self._on_ignored(sender, malformed.reason)
+            return
+        self._on_ignored(sender, f"{type(packet).__name__} in another peer's transfer")
+        if not isinstance(packet, Error):  # two servers would answer each other's ERROR for ever
+            with suppress(OSError):
+                self._sock.sendto(encode(Error(UNKNOWN_TID, "this transfer is not yours")), sender)
+
+
+def _bound(host: str, port: int, interface: str | None) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        if interface:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
