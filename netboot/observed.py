@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from agent.workflow import Workflow, from_json
+from agent.workflow import from_json
 from netboot.events import (
     ActionEnded,
     ActionStarted,
-    ActionState,
     AddressDeclined,
     BootAdvanced,
     BootClosed,
@@ -25,102 +24,16 @@ from netboot.events import (
     LeaseEvent,
     LeaseReleased,
     Phase,
-    Repeat,
     RunEnded,
     RunEvent,
     RunStarted,
-    RunState,
     RunTakenOver,
     TaskInterrupted,
     TaskRestarted,
-    Via,
 )
+from netboot.records import ActionStatus, BootStatus, RunStatus
 
-
-@dataclass(slots=True)
-class BootStatus:
-    """One boot of one machine. Times are seconds since the epoch."""
-
-    id: str
-    machine: str
-    macs: tuple[str, ...]
-    mac: str
-    plan: str
-    via: Via
-    opened: float
-    phase: Phase
-    reason: str = ""
-    """Why the phase is what it is, or why the boot closed."""
-    client: dict[str, str] = field(default_factory=dict)
-    phases: dict[Phase, float] = field(default_factory=dict)
-    """When each phase was reached, for those that were."""
-    closed: float | None = None
-    last_seen: float = field(default=0.0, compare=False)
-    """Telemetry, not journalled: no part of equality."""
-
-
-@dataclass(slots=True)
-class ActionStatus:
-    """One attempt of one action. `reset` counts the task's restarts before it; 0 is the first time through."""
-
-    task: str
-    action: str
-    attempt: int
-    reset: int
-    started: float
-    state: ActionState = "RUNNING"
-    ended: float | None = None
-    exit_code: int | None = None
-    reason: str = ""
-
-
-@dataclass(slots=True)
-class RunStatus:
-    """One run of one workflow on one machine. It belongs to the boot (and OS start, `system`) that claimed it last."""
-
-    id: str
-    workflow: str
-    machine: str
-    macs: tuple[str, ...]
-    number: int
-    boot: str
-    system: str
-    plan: str
-    document: Workflow
-    resets: int
-    repeat: Repeat
-    started: float
-    boot_scope: str
-    """Part of the identity: the id of the boot that started an `everyBoot` run; empty for `once`."""
-    state: RunState = "RUNNING"
-    reason: str = ""
-    ended: float | None = None
-    sequence: int = 0
-    """Number of the agent's last accepted report."""
-    reports: list[ActionStarted | ActionEnded | RunEnded] = field(default_factory=list)
-    """The accepted reports in order: report n is `reports[n - 1]`."""
-    attempts: list[ActionStatus] = field(default_factory=list)
-    """Every attempt ever started, in order."""
-    restarts: dict[str, int] = field(default_factory=dict)
-    """Task name → how often it was restarted after a reset."""
-
-    @property
-    def active(self) -> bool:
-        return self.state == "RUNNING"
-
-    @property
-    def in_flight(self) -> ActionStatus | None:
-        """The attempt whose start was accepted and whose end was not: at most one."""
-        return self.attempts[-1] if self.attempts and self.attempts[-1].state == "RUNNING" else None
-
-    def current(self, task: str) -> list[ActionStatus]:
-        """The attempts of `task` since it was last restarted."""
-        reset = self.restarts.get(task, 0)
-        return [attempt for attempt in self.attempts if attempt.task == task and attempt.reset == reset]
-
-    def done(self) -> list[tuple[str, str]]:
-        """(task, action) of what succeeded and need not be done again, in order."""
-        return [(a.task, a.action) for a in self.attempts if a.state == "SUCCESS" and a.reset == self.restarts.get(a.task, 0)]
+__all__ = ["ActionStatus", "BootStatus", "Observed", "RunStatus", "fold"]
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import msgspec
 from agent.workflow import Action
 from netboot.errors import Malformed
 from netboot.events import ActionEnd, ActionEnded, ActionStarted, RunEnd, RunEnded
-from netboot.observed import ActionStatus, RunStatus
+from netboot.records import ActionStatus, RunStatus
 
 ON_FAILURE, ON_TIMEOUT = ":on-failure", ":on-timeout"
 
@@ -98,6 +98,17 @@ def to_event(report: Report, run: str, sequence: int, at: float) -> ActionStarte
             return RunEnded(at=at, run=run, sequence=sequence, state=state, reason=reason)
 
 
+def from_event(event: ActionEnded) -> Ended:
+    return Ended(
+        task=event.task,
+        action=event.action,
+        attempt=event.attempt,
+        state=event.state,
+        exit_code=event.exit_code,
+        reason=event.reason,
+    )
+
+
 def objection(run: RunStatus, report: Report) -> str | None:
     """Why `report` cannot be the next one of `run`, which is in progress; None when it can."""
     match report:
@@ -119,6 +130,13 @@ def verdict(run: RunStatus) -> ActionStatus | None:
             if last and last.state not in ("RUNNING", "SUCCESS") and (last.attempt > action.retries or action.name in handled):
                 return last
     return None
+
+
+def handler_due(run: RunStatus, failed: ActionStatus) -> bool:
+    """Whether the workflow has a handler for this verdict and it was not yet called."""
+    action = run.document.action(failed.task, failed.action)
+    name, handler = (ON_TIMEOUT, action.on_timeout) if failed.state == "TIMEOUT" else (ON_FAILURE, action.on_failure)
+    return bool(handler) and _last(run.current(failed.task), failed.action + name) is None
 
 
 def unfinished_task(run: RunStatus) -> str | None:

@@ -16,6 +16,7 @@ import msgspec
 
 from agent.workflow import from_json, to_json
 from netboot.events import (
+    ActionEnded,
     BootClosed,
     Event,
     Repeat,
@@ -25,8 +26,9 @@ from netboot.events import (
     TaskInterrupted,
     TaskRestarted,
 )
-from netboot.observed import BootStatus, Observed, RunStatus
-from netboot.reports import Report, objection, to_event, unfinished_task, verdict
+from netboot.observed import Observed
+from netboot.records import ActionStatus, BootStatus, RunStatus
+from netboot.reports import Report, from_event, handler_due, objection, to_event, unfinished_task, verdict
 
 Then = Literal["reboot", "wait"]
 
@@ -37,6 +39,8 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
     workflow: str
     run: int
     document: dict[str, Any]
+    profile: str = ""
+    """Name of the profile that the machine boots in to do it."""
     repeat: Repeat = "once"
     resets: int = 0
     """How often each task may be restarted after the machine was reset during it."""
@@ -203,9 +207,9 @@ def _reclaim(observed: Observed, run: RunStatus, boot: BootStatus, system: str, 
     """The run is in progress: the agent restarted, the machine was reset, or somebody else is at it."""
     if (run.boot, run.system) == (boot.id, system):
         failed = verdict(run)
-        if failed is None or run.in_flight:
-            return Claimed(run.id, (), _resumption(run, now))
-        return _failed(run, f"{failed.task}/{failed.action} ended {failed.state}: {failed.reason}", boot, now, then)
+        if failed and not run.in_flight and not handler_due(run, failed):
+            return _failed(run, _why(failed), boot, now, then)
+        return Claimed(run.id, (), _resumption(run, now))
     if boot.closed is not None:
         return Nothing(f"boot {boot.id} is closed: {boot.reason}", "reboot")
     owner = observed.boots.get(run.boot)
@@ -216,7 +220,7 @@ def _reclaim(observed: Observed, run: RunStatus, boot: BootStatus, system: str, 
 
 def _after_reset(run: RunStatus, boot: BootStatus, system: str, now: float, then: Then) -> Claimed | Nothing:
     if failed := verdict(run):
-        return _failed(run, f"{failed.task}/{failed.action} ended {failed.state}: {failed.reason}", boot, now, then)
+        return _failed(run, _why(failed), boot, now, then)
     task = unfinished_task(run)
     if task is None:
         taken = RunTakenOver(at=now, run=run.id, boot=boot.id, system=system)
@@ -228,6 +232,10 @@ def _after_reset(run: RunStatus, boot: BootStatus, system: str, now: float, then
         return _failed(run, reason, boot, now, then, interrupted)
     restarted = TaskRestarted(at=now, run=run.id, task=task, boot=boot.id, system=system, reset=used + 1)
     return Claimed(run.id, (interrupted, restarted), _resumption(run, now, again=task))
+
+
+def _why(failed: ActionStatus) -> str:
+    return f"{failed.task}/{failed.action} ended {failed.state}" + (f": {failed.reason}" if failed.reason else "")
 
 
 def _failed(run: RunStatus, reason: str, boot: BootStatus, now: float, then: Then, *before: Event) -> Nothing:
@@ -261,27 +269,16 @@ def _superseded(observed: Observed, boot: BootStatus, work: Work | None, now: fl
 def _resumption(run: RunStatus, now: float, again: str | None = None) -> dict[str, Any]:
     """What the agent has to know to go on; the task `again` is as if it never began."""
     flying = run.in_flight if again is None else None
+    last = run.reports[-1] if run.reports and again is None else None
     return _answer(
         run.id,
         to_json(run.document),
         started=now - run.started,
         sequence=run.sequence,
         resume={"task": flying.task, "action": flying.action, "attempt": flying.attempt} if flying else None,
-        done=[pair for pair in run.done() if pair[0] != again],
-        attempts=[made for made in _attempts_made(run) if made[0] != again],
+        done=[[task, action] for task, action in run.done() if task != again],
+        last=msgspec.to_builtins(from_event(last)) if isinstance(last, ActionEnded) else None,
     )
-
-
-def _attempts_made(run: RunStatus) -> list[tuple[str, str, int]]:
-    """(task, action, number of attempts made) of what was tried and has not succeeded."""
-    done = set(run.done())
-    made = {
-        (a.task, a.action): a.attempt
-        for task in run.document.tasks
-        for a in run.current(task.name)
-        if (a.task, a.action) not in done
-    }
-    return [(task, action, attempt) for (task, action), attempt in made.items()]
 
 
 def _answer(
@@ -291,15 +288,16 @@ def _answer(
     started: float,
     sequence: int = 0,
     resume: dict[str, Any] | None = None,
-    done: Iterable[tuple[str, str]] = (),
-    attempts: Iterable[tuple[str, str, int]] = (),
+    done: list[list[str]] | None = None,
+    last: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
+    """`last`: the last accepted report, if an action ended with it: a restarted agent sees which attempt or handler is due."""
     return {
         "id": run_id,
         "workflow": document,
         "sequence": sequence,
         "resume": resume,
-        "done": [list(pair) for pair in done],
-        "attempts": [list(made) for made in attempts],
+        "done": done or [],
+        "last": last,
         "started": started,
     }
