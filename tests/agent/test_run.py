@@ -1,0 +1,479 @@
+"""Stories of the run machine: what happens, in the order in which it happens, without sockets, processes or clocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.commands import (
+    Accepted,
+    Cancelled,
+    Command,
+    Event,
+    Exited,
+    Find,
+    Finish,
+    Found,
+    Gone,
+    Kill,
+    NotFound,
+    Report,
+    Start,
+    Tick,
+)
+from agent.messages import ActionEnded, ActionStarted, Attempt, Claim, RunEnded, claim_from_json, event_from_json, event_to_json
+from agent.run import KILL_PATIENCE, Phase, Run
+from agent.workflow import Action, Task, Workflow
+from tests.agent.fakes import FakeServer
+
+OK = Exited(0)
+BAD = Exited(1)
+
+
+def workflow(*actions: Action, global_timeout: int = 0) -> Workflow:
+    return Workflow("w", (Task("t", "m", actions),), global_timeout)
+
+
+def action(name: str = "a", **options: object) -> Action:
+    return Action(name, "img", ("true",), **options)  # type: ignore[arg-type]  # options are fields of Action
+
+
+@dataclass
+class Story:
+    """A run, the commands it last gave, and a clock that only `at` moves. Reports are accepted unless told otherwise."""
+
+    run: Run
+    now: float = 0.0
+    last: list[Command] = field(default_factory=list)
+    reported: list[str] = field(default_factory=list)
+
+    def begin(self) -> Story:
+        return self._took(self.run.begin())
+
+    def on(self, event: Event, at: float | None = None) -> Story:
+        self.now = self.now if at is None else at
+        return self._took(self.run.receive(event, self.now))
+
+    def tick(self, at: float) -> Story:
+        return self.on(Tick(), at)
+
+    def accept(self) -> Story:
+        """The report in flight is accepted, and so is every one that follows from it."""
+        while self.last and isinstance(report := self.last[-1], Report):
+            self.on(Accepted(report.sequence))
+        return self
+
+    def _took(self, commands: tuple[Command, ...]) -> Story:
+        self.last = list(commands)
+        for command in commands:
+            if isinstance(command, Report):
+                self.reported.append(in_short(command))
+        return self
+
+
+def in_short(report: Report) -> str:
+    match report.event:
+        case ActionStarted(attempt):
+            return f"{attempt.action}.{attempt.number} starts"
+        case ActionEnded(attempt, state):
+            return f"{attempt.action}.{attempt.number} {state}"
+        case RunEnded(state):
+            return f"run {state}"
+
+
+def story(*actions: Action, global_timeout: int = 0, **claim: object) -> Story:
+    whole: dict[str, object] = {"sequence": 0, "started": 0.0, **claim}
+    return Story(Run(Claim("r", workflow(*actions, global_timeout=global_timeout), **whole), 0.0)).begin()  # type: ignore[arg-type]  # keywords are fields of Claim
+
+
+# The straight way
+
+
+def test_actions_run_one_after_another_and_the_run_succeeds() -> None:
+    told = story(action("a"), action("b")).accept().on(OK).accept().on(OK).accept()
+    assert told.reported == ["a.1 starts", "a.1 SUCCESS", "b.1 starts", "b.1 SUCCESS", "run SUCCESS"]
+    assert [Finish("SUCCESS", "")] == told.last
+
+
+def test_an_action_is_not_started_before_its_start_was_accepted() -> None:
+    told = story(action())
+    assert [Report(1, ActionStarted(Attempt("t", "a", 1)))] == told.last
+    assert told.on(Accepted(7)).last == []
+    assert [Start(Attempt("t", "a", 1), action(), ("true",))] == told.on(Accepted(1)).last
+
+
+def test_nothing_follows_before_the_end_was_accepted() -> None:
+    told = story(action("a"), action("b")).accept().on(OK)
+    assert [Report(2, ActionEnded(Attempt("t", "a", 1), "SUCCESS", 0, ""))] == told.last
+    assert told.on(Accepted(1)).last == []
+    assert [Report(3, ActionStarted(Attempt("t", "b", 1)))] == told.on(Accepted(2)).last
+
+
+def test_what_is_done_is_skipped() -> None:
+    told = story(action("a"), action("b"), sequence=2, done=frozenset({("t", "a")}))
+    assert told.reported == ["b.1 starts"]
+
+
+def test_a_workflow_with_nothing_left_to_do_succeeds() -> None:
+    assert story(action("a"), sequence=2, done=frozenset({("t", "a")})).accept().reported == ["run SUCCESS"]
+
+
+# Failure, retries, handlers
+
+
+def test_a_failure_ends_the_run_and_says_why() -> None:
+    told = story(action("a"), action("b")).accept().on(Exited(3)).accept()
+    assert told.reported == ["a.1 starts", "a.1 FAILED", "run FAILED"]
+    assert [Finish("FAILED", "t/a: exit code 3")] == told.last
+
+
+def test_a_signal_is_no_exit_code() -> None:
+    told = story(action("a")).accept().on(Exited(None, signal=9))
+    assert [Report(2, ActionEnded(Attempt("t", "a", 1), "FAILED", None, "killed by signal 9"))] == told.last
+
+
+def test_the_reason_of_a_command_that_could_not_start_is_kept() -> None:
+    told = story(action("a")).accept().on(Exited(127, reason="no such file")).accept()
+    assert [Finish("FAILED", "t/a: no such file")] == told.last
+
+
+def test_a_failed_attempt_is_repeated_after_1_2_4_up_to_30_seconds() -> None:
+    told = story(action("a", retries=7)).accept()
+    pauses = []
+    for _ in range(7):
+        told.on(BAD).accept()
+        assert told.run.timer is not None
+        pauses.append(told.run.timer - told.now)
+        assert told.tick(told.run.timer - 0.001).last == []
+        told.tick(told.run.timer).accept()
+    assert [round(pause) for pause in pauses] == [1, 2, 4, 8, 16, 30, 30]
+    told.on(BAD).accept()
+    assert told.reported[-3:] == ["a.8 starts", "a.8 FAILED", "run FAILED"]
+
+
+def test_a_later_attempt_that_succeeds_makes_up_for_the_first() -> None:
+    told = story(action("a", retries=1)).accept().on(BAD).accept().tick(1).accept().on(OK).accept()
+    assert told.reported == ["a.1 starts", "a.1 FAILED", "a.2 starts", "a.2 SUCCESS", "run SUCCESS"]
+
+
+def test_on_failure_really_runs_once_after_the_last_attempt() -> None:
+    told = story(action("a", retries=1, on_failure=("clean", "up"))).accept().on(BAD).accept().tick(1).accept().on(BAD).accept()
+    assert isinstance(start := told.last[0], Start)
+    assert (Attempt("t", "a:on-failure", 1), ("clean", "up")) == (start.attempt, start.command)
+    told.on(OK).accept()
+    assert told.reported[-4:] == ["a.2 FAILED", "a:on-failure.1 starts", "a:on-failure.1 SUCCESS", "run FAILED"]
+    assert [Finish("FAILED", "t/a (attempt 2): exit code 1")] == told.last
+
+
+def test_the_handlers_own_failure_changes_nothing() -> None:
+    told = (
+        story(action("a", retries=3, on_failure=("clean",)), sequence=2, resume=Attempt("t", "a", 4)).on(Found(1, BAD)).accept()
+    )
+    told.on(Exited(9)).accept()
+    assert told.reported[-2:] == ["a:on-failure.1 FAILED", "run FAILED"]
+    assert [Finish("FAILED", "t/a (attempt 4): exit code 1")] == told.last
+
+
+# Time
+
+
+def test_an_attempt_that_takes_too_long_is_killed_and_reported_when_it_is_dead() -> None:
+    told = story(action("a", timeout=10)).accept()
+    assert told.run.timer == 10
+    assert told.tick(9.9).last == []
+    assert [Kill(Attempt("t", "a", 1))] == told.tick(10).last
+    told.on(Exited(None, signal=15)).accept()
+    assert told.reported == ["a.1 starts", "a.1 TIMEOUT", "run TIMEOUT"]
+    assert [Finish("TIMEOUT", "t/a: took longer than its timeout of 10 s")] == told.last
+
+
+def test_the_timeout_counts_from_the_start_and_not_from_the_report() -> None:
+    told = story(action("a", timeout=10))
+    told.on(Accepted(1), at=100)
+    assert told.run.timer == 110
+
+
+def test_each_attempt_has_the_whole_timeout() -> None:
+    told = story(action("a", timeout=10, retries=1)).accept().tick(10).on(BAD).accept().tick(11).accept()
+    assert told.run.timer == 21
+
+
+def test_on_timeout_runs_after_a_timeout_and_on_failure_does_not() -> None:
+    both = action("a", timeout=5, on_timeout=("late",), on_failure=("broken",))
+    told = story(both).accept().tick(5).on(BAD).accept().on(OK).accept()
+    assert told.reported[1:] == ["a.1 TIMEOUT", "a:on-timeout.1 starts", "a:on-timeout.1 SUCCESS", "run TIMEOUT"]
+
+
+def test_a_handler_is_held_to_the_timeout_of_its_action() -> None:
+    told = story(action("a", timeout=5, on_failure=("hang",))).accept().on(BAD).accept()
+    assert [Kill(Attempt("t", "a:on-failure", 1))] == told.tick(5).last
+    assert told.on(BAD).accept().reported[-1] == "run FAILED"
+
+
+def test_the_global_timeout_kills_and_ends_the_run_without_retry_or_handler() -> None:
+    told = story(action("a", retries=5, on_timeout=("late",)), action("b"), global_timeout=20).accept()
+    assert [Kill(Attempt("t", "a", 1))] == told.tick(20).last
+    told.on(Exited(None, signal=15)).accept()
+    assert told.reported == ["a.1 starts", "a.1 TIMEOUT", "run TIMEOUT"]
+    assert [Finish("TIMEOUT", "the workflow took longer than its global timeout of 20 s")] == told.last
+
+
+def test_the_global_timeout_counts_from_the_start_of_the_run_across_agents() -> None:
+    assert story(action("a"), global_timeout=20, started=15.0).run.timer == 5
+
+
+def test_the_global_timeout_also_ends_a_pause() -> None:
+    told = story(action("a", retries=9), global_timeout=20).accept().on(BAD, at=19.5).accept()
+    assert told.run.timer == 20
+    assert told.tick(20).accept().reported[-1] == "run TIMEOUT"
+
+
+def test_a_start_that_is_accepted_too_late_ends_without_having_begun() -> None:
+    told = story(action("a"), global_timeout=20).tick(21)
+    assert told.last == []
+    told.on(Accepted(1)).accept()
+    assert told.reported == ["a.1 starts", "a.1 TIMEOUT", "run TIMEOUT"]
+
+
+def test_work_that_is_complete_has_succeeded_however_late() -> None:
+    told = story(action("a"), global_timeout=20).accept().on(OK).tick(21).on(Accepted(2)).accept()
+    assert told.reported[1:] == ["a.1 SUCCESS", "run SUCCESS"]
+
+
+def test_what_survives_its_killing_ends_the_run_rather_than_run_beside_the_next_attempt() -> None:
+    told = story(action("a", timeout=5, retries=3)).accept().tick(5)
+    assert told.tick(5 + KILL_PATIENCE - 1).last == []
+    told.tick(5 + KILL_PATIENCE).accept()
+    assert told.reported[1:] == ["a.1 TIMEOUT", "run FAILED"]
+
+
+# Cancelled and gone
+
+
+def test_a_cancelled_run_kills_and_ends() -> None:
+    told = story(action("a", retries=4, on_failure=("clean",))).accept().on(Cancelled())
+    assert [Kill(Attempt("t", "a", 1))] == told.last
+    told.on(BAD).accept()
+    assert told.reported[1:] == ["a.1 INTERRUPTED", "run FAILED"]
+
+
+def test_a_run_that_is_gone_kills_and_reports_nothing_more() -> None:
+    told = story(action("a")).accept().on(Gone("taken over"))
+    assert [Kill(Attempt("t", "a", 1))] == told.last
+    assert [Finish("GONE", "taken over")] == told.on(BAD).last
+
+
+def test_a_cancelled_run_can_still_turn_out_to_be_gone() -> None:
+    told = story(action("a")).accept().on(Cancelled()).on(Gone("taken over"))
+    assert told.last == []
+    assert [Finish("GONE", "taken over")] == told.on(BAD).last
+
+
+@pytest.mark.parametrize("events", [[], [Accepted(1), OK], [Accepted(1), OK, Accepted(2)]])
+def test_a_report_answered_with_gone_ends_at_once(events: list[Event]) -> None:
+    told = story(action("a"))
+    for event in events:
+        told.on(event)
+    assert [Finish("GONE", "410")] == told.on(Gone("410")).last
+
+
+def test_the_end_is_final() -> None:
+    told = story(action("a")).accept().on(OK).accept()
+    for event in (OK, BAD, Tick(), Cancelled(), Gone("late"), Accepted(3), Accepted(4), NotFound("")):
+        assert told.on(event, at=1e9).last == []
+    assert told.run.phase == Phase.FINISHED
+    assert told.run.timer is None
+
+
+# After the agent's own restart
+
+
+def test_what_still_runs_is_waited_for_and_keeps_its_time() -> None:
+    told = story(action("a", timeout=10), sequence=1, resume=Attempt("t", "a", 1))
+    assert [Find(Attempt("t", "a", 1))] == told.last
+    assert told.on(Found(ran=4)).last == []
+    assert told.run.timer == 6
+    assert told.on(OK).accept().reported == ["a.1 SUCCESS", "run SUCCESS"]
+
+
+def test_what_ended_meanwhile_is_reported() -> None:
+    told = story(action("a"), sequence=1, resume=Attempt("t", "a", 1)).on(Found(4, OK)).accept()
+    assert told.reported == ["a.1 SUCCESS", "run SUCCESS"]
+
+
+def test_what_died_after_its_time_was_killed_for_it() -> None:
+    told = story(action("a", timeout=3), sequence=1, resume=Attempt("t", "a", 1)).on(Found(4, Exited(None, 15))).accept()
+    assert told.reported == ["a.1 TIMEOUT", "run TIMEOUT"]
+
+
+def test_what_is_not_found_was_interrupted_and_counts_as_a_failed_attempt() -> None:
+    told = story(action("a"), sequence=1, resume=Attempt("t", "a", 1)).on(NotFound("no trace")).accept()
+    assert told.reported == ["a.1 INTERRUPTED", "run FAILED"]
+    again = story(action("a", retries=1), sequence=1, resume=Attempt("t", "a", 1)).on(NotFound("no trace")).accept()
+    assert again.tick(1).accept().reported == ["a.1 INTERRUPTED", "a.2 starts"]
+
+
+def test_a_handler_in_flight_is_resumed_and_not_its_action() -> None:
+    handled = action("a", on_timeout=("late",))
+    told = story(handled, action("b"), sequence=3, resume=Attempt("t", "a:on-timeout", 1)).on(Found(1, OK)).accept()
+    assert told.reported == ["a:on-timeout.1 SUCCESS", "run TIMEOUT"]
+
+
+@pytest.mark.parametrize(
+    ("last", "next_report"),
+    [
+        (ActionEnded(Attempt("t", "a", 1), "FAILED", 1, "exit code 1"), "a.2 starts"),
+        (ActionEnded(Attempt("t", "a", 2), "FAILED", 1, "exit code 1"), "a:on-failure.1 starts"),
+        (ActionEnded(Attempt("t", "a", 2), "TIMEOUT", None, "late"), "run TIMEOUT"),
+        (ActionEnded(Attempt("t", "a:on-failure", 1), "SUCCESS", 0, ""), "run FAILED"),
+        (ActionEnded(Attempt("t", "a:on-failure", 1), "TIMEOUT", 0, ""), "run FAILED"),
+    ],
+)
+def test_a_restart_between_two_steps_goes_on_where_it_stood(last: ActionEnded, next_report: str) -> None:
+    told = story(action("a", retries=1, on_failure=("clean",)), sequence=2, last=last)
+    if told.run.timer:
+        told.tick(told.run.timer)
+    assert [next_report] == told.reported
+
+
+# Every order of events
+
+randomly = st.data()
+some_actions = st.lists(
+    st.builds(
+        action,
+        st.sampled_from("abc"),
+        timeout=st.sampled_from([0, 3]),
+        retries=st.integers(0, 2),
+        on_failure=st.sampled_from([(), ("f",)]),
+        on_timeout=st.sampled_from([(), ("t",)]),
+    ),
+    max_size=3,
+    unique_by=lambda one: one.name,
+)
+
+
+@dataclass
+class World:
+    """Plays server and runtime for a `Run`, keeps both to the rules, and restarts the agent when told to."""
+
+    server: FakeServer
+    now: float = 0.0
+    running: Attempt | None = None
+    ended: dict[Attempt, Exited] = field(default_factory=dict)
+    asked: list[Command] = field(default_factory=list)
+    finish: Finish | None = None
+
+    def boot(self) -> None:
+        """The agent starts, again or for the first time; what ran goes on running."""
+        _, answer = self.server.claim("s")
+        claim = claim_from_json(answer)
+        if not isinstance(claim, Claim):
+            self.finish = self.finish or Finish("GONE", claim.reason)
+            return
+        last = event_from_json(self.server.accepted[-1]) if self.server.accepted else None
+        whole = Claim(
+            claim.run,
+            claim.workflow,
+            claim.sequence,
+            self.now,
+            claim.resume,
+            claim.done,
+            last if isinstance(last, ActionEnded) else None,
+        )
+        self.run = Run(whole, self.now)
+        self.asked = list(self.run.begin())
+        self._obey()
+
+    def tell(self, event: Event) -> None:
+        assert self.finish is None or not self.run.receive(event, self.now)
+        if self.finish is None:
+            self.asked += self.run.receive(event, self.now)
+            self._obey()
+
+    def _obey(self) -> None:
+        for command in list(self.asked):
+            match command:
+                case Start(attempt):
+                    assert self.running is None, f"{attempt} started beside {self.running}"
+                    flying = self.server.in_flight
+                    assert flying is not None, f"{attempt} started before it was accepted"
+                    assert (attempt.action, attempt.number) == (flying["action"], flying["attempt"])
+                    assert attempt not in self.ended, f"{attempt} started twice"
+                    self.running = attempt
+                case Finish():
+                    self.finish = command
+                case _:
+                    continue
+            self.asked.remove(command)
+
+    def possible(self) -> list[str]:
+        """What may happen next."""
+        moves = ["restart", "tick", "stray", "cancel"]
+        moves += ["exit"] * 3 if self.running else []
+        moves += ["answer"] * 4 if any(isinstance(one, Report | Find) for one in self.asked) else []
+        return moves
+
+    def do(self, move: str, code: int) -> None:
+        match move:
+            case "restart":
+                self.boot()
+            case "tick":
+                self.now = max(self.now, self.run.timer or 0.0)
+                self.tell(Tick())
+            case "stray":
+                self.tell((Accepted(99), Found(1.0, OK), NotFound("stray"), Tick())[code] if not self._finding else Tick())
+            case "cancel":
+                self.tell(Cancelled())
+            case "exit" if self.running:
+                self.ended[self.running], self.running = Exited(code), None
+                self.tell(Exited(code))
+            case "answer":
+                self._answer(next(one for one in self.asked if isinstance(one, Report | Find)))
+
+    @property
+    def _finding(self) -> bool:
+        return any(isinstance(one, Find) for one in self.asked)
+
+    def _answer(self, command: Command) -> None:
+        self.asked.remove(command)
+        match command:
+            case Report(sequence, event):
+                status, answer = self.server.report(sequence, event_to_json(event))
+                assert status == 200, answer
+                self.tell(Accepted(sequence))
+            case Find(attempt):
+                ended = self.ended.get(attempt)
+                known = attempt == self.running or ended is not None
+                self.tell(Found(1.0, ended) if known else NotFound("no trace"))
+
+    def calm_down(self) -> None:
+        """Everything asked for is answered, what runs exits, and time passes: the run must come to its end."""
+        for _ in range(200):
+            if self.finish:
+                return
+            waiting = any(isinstance(one, Report | Find) for one in self.asked)
+            self.do("answer" if waiting else "exit" if self.running else "tick", 0)
+        raise AssertionError(f"the run does not end: {self.run.phase}")
+
+
+@settings(max_examples=300, deadline=None)
+@given(some_actions, st.sampled_from([0, 7]), randomly)
+def test_whatever_happens_in_whatever_order_the_laws_hold(actions: list[Action], limit: int, data: st.DataObject) -> None:
+    """Never two at once, never before acceptance, never twice, every start has its end, and the run comes to one."""
+    world = World(FakeServer(workflow(*actions, global_timeout=limit)))
+    world.boot()
+    for _ in range(data.draw(st.integers(0, 25))):
+        if world.finish:
+            break
+        world.do(data.draw(st.sampled_from(world.possible())), data.draw(st.sampled_from([0, 0, 1, 2, 3])))
+    world.calm_down()
+    assert world.server.in_flight is None
+    assert len(world.server.starts()) == len(world.server.ends())
+    assert world.server.ended is not None
+    succeeded = {name for name, _, state in world.server.ends() if state == "SUCCESS"}
+    if world.server.ended["state"] == "SUCCESS":
+        assert {one.name for one in actions} == succeeded
