@@ -10,107 +10,28 @@ import logging
 import os
 import random
 import shutil
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from netboot.tftp import Aborted, Completed, Failed, File, Limits, NotFound, Refused
-from netboot.tftp_packets import Ack, Data, Error, OptionAck, Packet, ReadRequest, WriteRequest, decode, encode
-from netboot.tftp_server import Address, Exchange, Lookup, TftpServer, open_file, serve_tftp
-from tests.netboot.test_tftp import Client, content
+from netboot.tftp import Aborted, Completed, Failed, Limits, NotFound, Refused
+from netboot.tftp_packets import Ack, Data, Error, OptionAck, ReadRequest, WriteRequest, encode
+from netboot.tftp_server import Exchange, open_file, serve_tftp
+from tests.netboot.tftp_link import Client, content
+from tests.netboot.tftp_site import DEADLINE, Peer, Site, on_loop, serving
 
 pytestmark = pytest.mark.shell
 
-DEADLINE = 20.0
 SIZES = [0, 1, 511, 512, 513, 1467, 1468, 1469, 4 * 1468, 3_000_000]
 
 
-@dataclass
-class Site:
-    """A running server, and what it reported."""
-
-    server: TftpServer
-    exchanges: asyncio.Queue[Exchange] = field(default_factory=asyncio.Queue)
-    ignored: asyncio.Queue[tuple[Address, str]] = field(default_factory=asyncio.Queue)
-
-    async def exchange(self) -> Exchange:
-        return await asyncio.wait_for(self.exchanges.get(), DEADLINE)
-
-
-@asynccontextmanager
-async def serving(
-    files: Mapping[str, bytes] | Lookup, host: str = "127.0.0.1", limits: Limits | None = None, interface: str | None = None
-) -> AsyncIterator[Site]:
-    exchanges: asyncio.Queue[Exchange] = asyncio.Queue()
-    ignored: asyncio.Queue[tuple[Address, str]] = asyncio.Queue()
-
-    def in_memory(path: str, peer: Address) -> File | NotFound:
-        assert not callable(files)
-        return File.of(files[path]) if path in files else NotFound(f"no {path} for {peer[0]}")
-
-    server = await serve_tftp(
-        host,
-        0,
-        files if callable(files) else in_memory,
-        on_exchange=exchanges.put_nowait,
-        on_ignored=lambda peer, reason: ignored.put_nowait((peer, reason)),
-        interface=interface,
-        limits=limits or Limits(),
-    )
-    try:
-        yield Site(server, exchanges, ignored)
-    finally:
-        await server.close()
-
-
-class Peer:
-    """One socket of a client; datagrams as packets."""
-
-    def __init__(self, site: Site, address: str = "127.0.0.1", server: str = "127.0.0.1") -> None:
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.setblocking(False)
-        self.sock.bind((address, 0))
-        self.door: Address = (server, site.server.port)
-        self.tid: Address = self.door
-        """Where the last datagram came from."""
-
-    @property
-    def address(self) -> Address:
-        address: Address = self.sock.getsockname()
-        return address
-
-    def ask(self, path: str, **options: int) -> None:
-        self.say(ReadRequest(path, "octet", {name: str(value) for name, value in options.items()}), self.door)
-
-    def say(self, what: Packet | bytes, to: Address | None = None) -> None:
-        self.sock.sendto(what if isinstance(what, bytes) else encode(what), to or self.tid)
-
-    async def hear(self) -> Packet:
-        receiving = asyncio.get_running_loop().sock_recvfrom(self.sock, 65536)
-        datagram, self.tid = await asyncio.wait_for(receiving, DEADLINE)
-        return decode(datagram)
-
-    async def fetch(self, path: str, **options: int) -> bytes:
-        """The file, the way `Client` of the core's tests receives it."""
-        self.ask(path, **options)
-        client = Client(ReadRequest(path))
-        while not client.finished:
-            if answer := client.receive(encode(await self.hear())):
-                self.say(answer)
-        return bytes(client.content)
-
-    def heard_nothing_more(self) -> bool:
-        with pytest.raises(BlockingIOError):
-            self.sock.recv(1)
-        return True
+MakePeer = Callable[..., Peer]
 
 
 @pytest.fixture
-def peer() -> Iterator[Callable[..., Peer]]:
+def peer() -> Iterator[MakePeer]:
     """Makes peers, and closes their sockets after the test."""
     with ExitStack() as stack:
 
@@ -120,16 +41,6 @@ def peer() -> Iterator[Callable[..., Peer]]:
             return made
 
         yield make
-
-
-MakePeer = Callable[..., Peer]
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    async def with_deadline() -> None:
-        await asyncio.wait_for(test(), 60)
-
-    asyncio.run(with_deadline())
 
 
 # -- other people's clients -------------------------------------------------------------------------------------------------
@@ -169,223 +80,198 @@ async def busybox(port: int, remote: str, local: Path, options: Mapping[str, int
         pytest.param(busybox, "busybox", {"blksize": 1468}, id="busybox with blksize 1468"),
     ],
 )
-def test_other_peoples_clients_get_every_size_whole(
+@on_loop
+async def test_other_peoples_clients_get_every_size_whole(
     tmp_path: Path, client: Callable[..., Awaitable[None]], needs: str | None, options: Mapping[str, int]
 ) -> None:
     if needs and not shutil.which(needs):
         pytest.skip(f"{needs} is not installed")
 
-    async def test() -> None:
-        async with serving({f"dir/{size}": content(size) for size in SIZES}) as site:
-            for size in SIZES:
-                local = tmp_path / str(size)
-                await client(site.server.port, f"dir/{size}", local, options)
-                assert content(size) == local.read_bytes()
-                exchange = await site.exchange()
-                assert f"dir/{size}" == exchange.path
-                assert isinstance(exchange.outcome, Completed)
-                assert size == exchange.outcome.size
-            assert site.exchanges.empty()
-
-    run(test)
+    async with serving({f"dir/{size}": content(size) for size in SIZES}) as site:
+        for size in SIZES:
+            local = tmp_path / str(size)
+            await client(site.server.port, f"dir/{size}", local, options)
+            assert content(size) == local.read_bytes()
+            exchange = await site.exchange()
+            assert f"dir/{size}" == exchange.path
+            assert isinstance(exchange.outcome, Completed)
+            assert size == exchange.outcome.size
+        assert site.exchanges.empty()
 
 
 # -- what firmware does ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("same_port", [False, True])
-def test_edk2_asks_for_the_size_hangs_up_and_asks_for_the_file(peer: MakePeer, same_port: bool) -> None:
-    async def test() -> None:
-        nbp = content(173_792)
-        async with serving({"snponly.efi": nbp}) as site:
-            first = peer(site)
-            first.ask("snponly.efi", tsize=0, blksize=1468, windowsize=4)
-            assert OptionAck({"tsize": "173792", "blksize": "1468", "windowsize": "4"}) == await first.hear()
-            first.say(b"\0\5\0\x08User aborted the transfer\0")
-            outcome = (await site.exchange()).outcome
-            assert isinstance(outcome, Aborted)
-            assert 8 == outcome.code
-            second = first if same_port else peer(site)
-            assert nbp == await second.fetch("snponly.efi", blksize=1468, windowsize=4)
-            assert isinstance((await site.exchange()).outcome, Completed)
-
-    run(test)
+@on_loop
+async def test_edk2_asks_for_the_size_hangs_up_and_asks_for_the_file(peer: MakePeer, same_port: bool) -> None:
+    nbp = content(173_792)
+    async with serving({"snponly.efi": nbp}) as site:
+        first = peer(site)
+        first.ask("snponly.efi", tsize=0, blksize=1468, windowsize=4)
+        assert OptionAck({"tsize": "173792", "blksize": "1468", "windowsize": "4"}) == await first.hear()
+        first.say(b"\0\5\0\x08User aborted the transfer\0")
+        outcome = (await site.exchange()).outcome
+        assert isinstance(outcome, Aborted)
+        assert 8 == outcome.code
+        second = first if same_port else peer(site)
+        assert nbp == await second.fetch("snponly.efi", blksize=1468, windowsize=4)
+        assert isinstance((await site.exchange()).outcome, Completed)
 
 
-def test_ipxe_fetches_what_comes_next(peer: MakePeer) -> None:
-    async def test() -> None:
-        async with serving({"undionly.kpxe": content(70_000)}) as site:
-            ipxe = peer(site)
-            assert content(70_000) == await ipxe.fetch("/undionly.kpxe", blksize=1432, tsize=0)
-            exchange = await site.exchange()
-            assert (ipxe.address, "undionly.kpxe") == (exchange.peer, exchange.path)
-            ipxe = peer(site)
-            ipxe.ask("autoexec.ipxe", blksize=1432, tsize=0)
-            assert Error(1, "no autoexec.ipxe for 127.0.0.1") == await ipxe.hear()
-            expected = Exchange(ipxe.address, "autoexec.ipxe", Refused(1, "no autoexec.ipxe for 127.0.0.1"))
-            assert expected == await site.exchange()
-
-    run(test)
+@on_loop
+async def test_ipxe_fetches_what_comes_next(peer: MakePeer) -> None:
+    async with serving({"undionly.kpxe": content(70_000)}) as site:
+        ipxe = peer(site)
+        assert content(70_000) == await ipxe.fetch("/undionly.kpxe", blksize=1432, tsize=0)
+        exchange = await site.exchange()
+        assert (ipxe.address, "undionly.kpxe") == (exchange.peer, exchange.path)
+        ipxe = peer(site)
+        ipxe.ask("autoexec.ipxe", blksize=1432, tsize=0)
+        assert Error(1, "no autoexec.ipxe for 127.0.0.1") == await ipxe.hear()
+        expected = Exchange(ipxe.address, "autoexec.ipxe", Refused(1, "no autoexec.ipxe for 127.0.0.1"))
+        assert expected == await site.exchange()
 
 
-def test_a_machine_that_is_reset_starts_again_from_the_same_port(peer: MakePeer) -> None:
-    async def test() -> None:
-        async with serving({"nbp": content(9000)}, limits=Limits(timeout=0.01, longest_timeout=0.01, retries=500)) as site:
-            machine = peer(site)
-            machine.ask("nbp", blksize=1468)
-            assert isinstance(await machine.hear(), OptionAck)
-            machine.say(Ack(0))
-            first, again = await machine.hear(), await machine.hear()
-            assert isinstance(first, Data)
-            assert first == again, "the server waits for a machine that is gone"
-            old = machine.tid
-            machine.ask("nbp", blksize=1468)
-            while not isinstance(packet := await machine.hear(), OptionAck):
-                assert first == packet, "what was under way; above all no ERROR, which the new request would be ended by"
-            assert old != machine.tid
-            assert Failed("the peer began anew") == (await site.exchange()).outcome
-
-    run(test)
+@on_loop
+async def test_a_machine_that_is_reset_starts_again_from_the_same_port(peer: MakePeer) -> None:
+    async with serving({"nbp": content(9000)}, limits=Limits(timeout=0.01, longest_timeout=0.01, retries=500)) as site:
+        machine = peer(site)
+        machine.ask("nbp", blksize=1468)
+        assert isinstance(await machine.hear(), OptionAck)
+        machine.say(Ack(0))
+        first, again = await machine.hear(), await machine.hear()
+        assert isinstance(first, Data)
+        assert first == again, "the server waits for a machine that is gone"
+        old = machine.tid
+        machine.ask("nbp", blksize=1468)
+        while not isinstance(packet := await machine.hear(), OptionAck):
+            assert first == packet, "what was under way; above all no ERROR, which the new request would be ended by"
+        assert old != machine.tid
+        assert Failed("the peer began anew") == (await site.exchange()).outcome
 
 
-def test_a_rack_that_gets_power_is_served_at_once(peer: MakePeer) -> None:
-    async def test() -> None:
-        async with serving({"nbp": content(20_000)}) as site:
-            rack = [peer(site, f"127.0.1.{number}") for number in range(1, 201)]
-            files = await asyncio.gather(*(machine.fetch("nbp", blksize=1468, windowsize=4) for machine in rack))
-            assert [content(20_000)] * 200 == files
-            assert {machine.address for machine in rack} == {(await site.exchange()).peer for _ in rack}
-
-    run(test)
+@on_loop
+async def test_a_rack_that_gets_power_is_served_at_once(peer: MakePeer) -> None:
+    async with serving({"nbp": content(20_000)}) as site:
+        rack = [peer(site, f"127.0.1.{number}") for number in range(1, 201)]
+        files = await asyncio.gather(*(machine.fetch("nbp", blksize=1468, windowsize=4) for machine in rack))
+        assert [content(20_000)] * 200 == files
+        assert {machine.address for machine in rack} == {(await site.exchange()).peer for _ in rack}
 
 
 # -- who is spoken to ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])
-def test_the_answer_comes_from_the_address_that_was_asked(peer: MakePeer, address: str) -> None:
-    async def test() -> None:
-        async with serving({"a": content(600)}, host="0.0.0.0") as site:
-            client = peer(site, server=address)
-            assert content(600) == await client.fetch("a")
-            assert address == client.tid[0]
-            assert site.server.port != client.tid[1], "RFC 1350 section 4: a TID of the transfer's own"
-            client.ask("b")
-            assert isinstance(await client.hear(), Error)
-            assert address == client.tid[0]
-
-    run(test)
+@on_loop
+async def test_the_answer_comes_from_the_address_that_was_asked(peer: MakePeer, address: str) -> None:
+    async with serving({"a": content(600)}, host="0.0.0.0") as site:
+        client = peer(site, server=address)
+        assert content(600) == await client.fetch("a")
+        assert address == client.tid[0]
+        assert site.server.port != client.tid[1], "RFC 1350 section 4: a TID of the transfer's own"
+        client.ask("b")
+        assert isinstance(await client.hear(), Error)
+        assert address == client.tid[0]
 
 
-def test_a_server_may_be_held_to_one_interface(peer: MakePeer) -> None:
-    async def test() -> None:
-        async with serving({"a": content(600)}, host="0.0.0.0", interface="lo") as site:
-            assert content(600) == await peer(site).fetch("a")
-        with pytest.raises(OSError) as caught:  # noqa: PT011 - told by its number, checked below
-            await serve_tftp("127.0.0.1", 0, lambda path, peer: NotFound(path), on_exchange=print, interface="none0")
-        assert errno.ENODEV == caught.value.errno
-
-    run(test)
+@on_loop
+async def test_a_server_may_be_held_to_one_interface(peer: MakePeer) -> None:
+    async with serving({"a": content(600)}, host="0.0.0.0", interface="lo") as site:
+        assert content(600) == await peer(site).fetch("a")
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - told by its number, checked below
+        await serve_tftp("127.0.0.1", 0, lambda path, peer: NotFound(path), on_exchange=print, interface="none0")
+    assert errno.ENODEV == caught.value.errno
 
 
-def test_a_stray_is_told_so_and_the_transfer_goes_on(peer: MakePeer) -> None:
-    async def test() -> None:
-        async with serving({"a": content(1000)}) as site:
-            client, stray = peer(site), peer(site)
+@on_loop
+async def test_a_stray_is_told_so_and_the_transfer_goes_on(peer: MakePeer) -> None:
+    async with serving({"a": content(1000)}) as site:
+        client, stray = peer(site), peer(site)
+        client.ask("a")
+        assert Data(1, content(512)) == await client.hear()
+        stray.say(Error(0, "not answered: two servers would do it for ever"), client.tid)
+        stray.say(b"garbage", client.tid)
+        stray.say(Ack(1), client.tid)
+        assert Error(5, "this transfer is not yours") == await stray.hear()
+        client.say(Ack(1))
+        assert Data(2, content(1000)[512:]) == await client.hear()
+        client.say(Ack(2))
+        assert isinstance((await site.exchange()).outcome, Completed)
+        assert stray.heard_nothing_more()
+        assert [stray.address] * 3 == [site.ignored.get_nowait()[0] for _ in range(3)]
+
+
+@on_loop
+async def test_a_repeated_request_starts_no_second_transfer(peer: MakePeer) -> None:
+    async with serving({"a": content(100)}) as site:
+        client = peer(site)
+        client.ask("a", tsize=0)
+        client.ask("a", tsize=0)
+        assert OptionAck({"tsize": "100"}) == await client.hear()
+        client.say(Ack(0))
+        assert Data(1, content(100)) == await client.hear()
+        assert (client.address, "the same request again") == site.ignored.get_nowait()
+        client.say(Ack(1))
+        assert isinstance((await site.exchange()).outcome, Completed)
+        assert client.heard_nothing_more()
+        assert site.exchanges.empty()
+
+
+@on_loop
+async def test_one_peer_gets_its_share_and_no_more(peer: MakePeer) -> None:
+    async with serving({"a": content(100)}, limits=Limits(transfers_per_peer=2)) as site:
+        first, second, third, other = peer(site), peer(site), peer(site), peer(site, "127.0.0.9")
+        for client in (first, second, third, other):
             client.ask("a")
-            assert Data(1, content(512)) == await client.hear()
-            stray.say(Error(0, "not answered: two servers would do it for ever"), client.tid)
-            stray.say(b"garbage", client.tid)
-            stray.say(Ack(1), client.tid)
-            assert Error(5, "this transfer is not yours") == await stray.hear()
-            client.say(Ack(1))
-            assert Data(2, content(1000)[512:]) == await client.hear()
-            client.say(Ack(2))
-            assert isinstance((await site.exchange()).outcome, Completed)
-            assert stray.heard_nothing_more()
-            assert [stray.address] * 3 == [site.ignored.get_nowait()[0] for _ in range(3)]
-
-    run(test)
-
-
-def test_a_repeated_request_starts_no_second_transfer(peer: MakePeer) -> None:
-    async def test() -> None:
-        async with serving({"a": content(100)}) as site:
-            client = peer(site)
-            client.ask("a", tsize=0)
-            client.ask("a", tsize=0)
-            assert OptionAck({"tsize": "100"}) == await client.hear()
-            client.say(Ack(0))
+        assert Error(0, "busy") == await third.hear()
+        assert Exchange(third.address, "a", Refused(0, "busy")) == await site.exchange()
+        for client in (first, second, other):
             assert Data(1, content(100)) == await client.hear()
-            assert (client.address, "the same request again") == site.ignored.get_nowait()
-            client.say(Ack(1))
-            assert isinstance((await site.exchange()).outcome, Completed)
-            assert client.heard_nothing_more()
-            assert site.exchanges.empty()
-
-    run(test)
+        second.say(Ack(1))
+        await site.exchange()
+        assert content(100) == await third.fetch("a")
 
 
-def test_one_peer_gets_its_share_and_no_more(peer: MakePeer) -> None:
-    async def test() -> None:
-        async with serving({"a": content(100)}, limits=Limits(transfers_per_peer=2)) as site:
-            first, second, third, other = peer(site), peer(site), peer(site), peer(site, "127.0.0.9")
-            for client in (first, second, third, other):
-                client.ask("a")
-            assert Error(0, "busy") == await third.hear()
-            assert Exchange(third.address, "a", Refused(0, "busy")) == await site.exchange()
-            for client in (first, second, other):
-                assert Data(1, content(100)) == await client.hear()
-            second.say(Ack(1))
-            await site.exchange()
-            assert content(100) == await third.fetch("a")
-
-    run(test)
-
-
-def test_the_server_takes_on_what_it_can_and_no_more(peer: MakePeer) -> None:
-    async def test() -> None:
-        async with serving({"a": content(100)}, limits=Limits(transfers=3)) as site:
-            clients = [peer(site, f"127.0.0.{number}") for number in range(1, 5)]
-            for client in clients:
-                client.ask("a")
-            answers = [await client.hear() for client in clients]
-            assert [Data(1, content(100))] * 3 + [Error(0, "busy")] == answers
-
-    run(test)
-
-
-def test_a_silent_peer_is_given_up_with_a_reason(peer: MakePeer) -> None:
-    async def test() -> None:
-        async with serving({"a": content(100)}, limits=Limits(timeout=0.01, retries=2)) as site:
-            client = peer(site)
+@on_loop
+async def test_the_server_takes_on_what_it_can_and_no_more(peer: MakePeer) -> None:
+    async with serving({"a": content(100)}, limits=Limits(transfers=3)) as site:
+        clients = [peer(site, f"127.0.0.{number}") for number in range(1, 5)]
+        for client in clients:
             client.ask("a")
-            assert Exchange(client.address, "a", Failed("no answer to block 1 of 1, sent 3 times")) == await site.exchange()
-            assert [Data(1, content(100))] * 3 == [await client.hear() for _ in range(3)]
-            assert client.heard_nothing_more()
+        answers = [await client.hear() for client in clients]
+        assert [Data(1, content(100))] * 3 + [Error(0, "busy")] == answers
 
-    run(test)
+
+@on_loop
+async def test_a_silent_peer_is_given_up_with_a_reason(peer: MakePeer) -> None:
+    async with serving({"a": content(100)}, limits=Limits(timeout=0.01, retries=2)) as site:
+        client = peer(site)
+        client.ask("a")
+        assert Exchange(client.address, "a", Failed("no answer to block 1 of 1, sent 3 times")) == await site.exchange()
+        assert [Data(1, content(100))] * 3 == [await client.hear() for _ in range(3)]
+        assert client.heard_nothing_more()
 
 
 # -- what it will not do ---------------------------------------------------------------------------------------------------
 
 
-def test_a_flood_of_garbage_does_not_keep_a_good_client_out(peer: MakePeer) -> None:
-    async def test() -> None:
-        noise = random.Random(1)
-        async with serving({"a": content(5000)}) as site:
-            hostile, good = peer(site), peer(site, "127.0.0.5")
-            for _ in range(30):
-                for _ in range(100):
-                    opcode = bytes((0, noise.choice((0, 3, 4, 5, 6, 7))))
-                    hostile.say(opcode + noise.randbytes(noise.randrange(600)), hostile.door)
-                hostile.say(b"\0\1" + noise.randbytes(40), hostile.door)
+@on_loop
+async def test_a_flood_of_garbage_does_not_keep_a_good_client_out(peer: MakePeer) -> None:
+    noise = random.Random(1)
+    async with serving({"a": content(5000)}) as site:
+        hostile, good = peer(site), peer(site, "127.0.0.5")
+        for _ in range(30):
+            opcodes = [0, 3, 4, 5, 6, 7] * 16
+            for opcode in opcodes:
+                hostile.say(bytes((0, opcode)) + noise.randbytes(noise.randrange(600)), hostile.door)
+            hostile.say(b"\0\1" + noise.randbytes(40), hostile.door)
+            for _ in range(len(opcodes) + 1):
                 await asyncio.wait_for(site.ignored.get(), DEADLINE)
-            assert content(5000) == await good.fetch("a", blksize=1468)
-            assert good.address == (await site.exchange()).peer
-            assert hostile.heard_nothing_more()
-
-    run(test)
+        assert content(5000) == await good.fetch("a", blksize=1468)
+        assert good.address == (await site.exchange()).peer
+        assert hostile.heard_nothing_more()
 
 
 @pytest.mark.parametrize(
@@ -397,17 +283,15 @@ def test_a_flood_of_garbage_does_not_keep_a_good_client_out(peer: MakePeer) -> N
         (ReadRequest("b"), Error(1, "no b for 127.0.0.1")),
     ],
 )
-def test_what_is_refused_is_refused_with_a_reason_and_reported(
+@on_loop
+async def test_what_is_refused_is_refused_with_a_reason_and_reported(
     peer: MakePeer, request_: ReadRequest | WriteRequest, error: Error
 ) -> None:
-    async def test() -> None:
-        async with serving({"a": content(10)}) as site:
-            client = peer(site)
-            client.say(request_, client.door)
-            assert error == await client.hear()
-            assert Exchange(client.address, request_.path, Refused(error.code, error.message)) == await site.exchange()
-
-    run(test)
+    async with serving({"a": content(10)}) as site:
+        client = peer(site)
+        client.say(request_, client.door)
+        assert error == await client.hear()
+        assert Exchange(client.address, request_.path, Refused(error.code, error.message)) == await site.exchange()
 
 
 # -- files on disk ---------------------------------------------------------------------------------------------------------
@@ -417,79 +301,71 @@ def open_descriptors() -> set[str]:
     return set(os.listdir("/proc/self/fd"))
 
 
-def test_a_file_on_disk_is_served_as_it_was_opened_and_closed_after(peer: MakePeer, tmp_path: Path) -> None:
-    async def test() -> None:
-        kernel = tmp_path / "kernel"
-        kernel.write_bytes(content(100_000))
-        async with serving(lambda path, peer: open_file(tmp_path / path)) as site:
-            client, other = peer(site), peer(site)
-            before = open_descriptors()
-            client.ask("kernel", blksize=1468)
-            assert isinstance(await client.hear(), OptionAck)
-            (tmp_path / "new").write_bytes(b"another kernel")
-            (tmp_path / "new").rename(kernel)
-            received = Client(ReadRequest("kernel"), blksize=1468)
-            client.say(Ack(0))
-            while not received.finished:
-                if answer := received.receive(encode(await client.hear())):
-                    client.say(answer)
-            assert content(100_000) == received.content
-            assert isinstance((await site.exchange()).outcome, Completed)
-            assert before == open_descriptors()
-            assert b"another kernel" == await other.fetch("kernel")
-
-    run(test)
+@on_loop
+async def test_a_file_on_disk_is_served_as_it_was_opened_and_closed_after(peer: MakePeer, tmp_path: Path) -> None:
+    kernel = tmp_path / "kernel"
+    kernel.write_bytes(content(100_000))
+    async with serving(lambda path, peer: open_file(tmp_path / path)) as site:
+        client, other = peer(site), peer(site)
+        before = open_descriptors()
+        client.ask("kernel", blksize=1468)
+        assert isinstance(await client.hear(), OptionAck)
+        (tmp_path / "new").write_bytes(b"another kernel")
+        (tmp_path / "new").rename(kernel)
+        received = Client(blksize=1468)
+        client.say(Ack(0))
+        while not received.finished:
+            if answer := received.receive(encode(await client.hear())):
+                client.say(answer)
+        assert content(100_000) == received.content
+        assert isinstance((await site.exchange()).outcome, Completed)
+        assert before == open_descriptors()
+        assert b"another kernel" == await other.fetch("kernel")
 
 
 @pytest.mark.parametrize(
     ("path", "reason"),
     [("absent", "No such file or directory"), ("folder", "not a regular file"), ("pipe", "not a regular file")],
 )
-def test_a_file_that_cannot_be_opened_costs_one_request(peer: MakePeer, tmp_path: Path, path: str, reason: str) -> None:
-    async def test() -> None:
-        (tmp_path / "folder").mkdir()
-        os.mkfifo(tmp_path / "pipe")
-        (tmp_path / "good").write_bytes(b"good")
-        async with serving(lambda path, peer: open_file(tmp_path / path)) as site:
-            client = peer(site)
-            before = open_descriptors()
-            client.ask(path)
-            assert Error(0, f"the file cannot be opened: {reason}") == await client.hear()
-            assert before == open_descriptors()
-            assert b"good" == await client.fetch("good")
-
-    run(test)
-
-
-def test_a_file_that_shrinks_ends_its_transfer_with_a_reason(peer: MakePeer, tmp_path: Path) -> None:
-    async def test() -> None:
-        kernel = tmp_path / "kernel"
-        kernel.write_bytes(content(1000))
-        async with serving(lambda path, peer: open_file(kernel)) as site:
-            client = peer(site)
-            client.ask("kernel")
-            assert Data(1, content(512)) == await client.hear()
-            os.truncate(kernel, 600)
-            client.say(Ack(1))
-            reason = "the file cannot be read: 88 of 488 octets at offset 512"
-            assert Error(0, reason) == await client.hear()
-            assert Failed(reason) == (await site.exchange()).outcome
-
-    run(test)
-
-
-def test_closing_tells_the_peers_reports_and_gives_everything_back(peer: MakePeer, tmp_path: Path) -> None:
-    async def test() -> None:
-        (tmp_path / "a").write_bytes(content(1000))
+@on_loop
+async def test_a_file_that_cannot_be_opened_costs_one_request(peer: MakePeer, tmp_path: Path, path: str, reason: str) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "good").write_bytes(b"good")
+    async with serving(lambda path, peer: open_file(tmp_path / path)) as site:
+        client = peer(site)
         before = open_descriptors()
-        async with serving(lambda path, peer: open_file(tmp_path / path)) as site:
-            client = peer(site)
-            client.ask("a")
-            await client.hear()
-            await site.server.close()
-            assert Error(0, "the server is stopping") == await client.hear()
-            assert Exchange(client.address, "a", Failed("the server is stopping")) == await site.exchange()
-        client.sock.close()
+        client.ask(path)
+        assert Error(0, f"the file cannot be opened: {reason}") == await client.hear()
         assert before == open_descriptors()
+        assert b"good" == await client.fetch("good")
 
-    run(test)
+
+@on_loop
+async def test_a_file_that_shrinks_ends_its_transfer_with_a_reason(peer: MakePeer, tmp_path: Path) -> None:
+    kernel = tmp_path / "kernel"
+    kernel.write_bytes(content(1000))
+    async with serving(lambda path, peer: open_file(kernel)) as site:
+        client = peer(site)
+        client.ask("kernel")
+        assert Data(1, content(512)) == await client.hear()
+        os.truncate(kernel, 600)
+        client.say(Ack(1))
+        reason = "the file cannot be read: 88 of 488 octets at offset 512"
+        assert Error(0, reason) == await client.hear()
+        assert Failed(reason) == (await site.exchange()).outcome
+
+
+@on_loop
+async def test_closing_tells_the_peers_reports_and_gives_everything_back(peer: MakePeer, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(content(1000))
+    before = open_descriptors()
+    async with serving(lambda path, peer: open_file(tmp_path / path)) as site:
+        client = peer(site)
+        client.ask("a")
+        await client.hear()
+        await site.server.close()
+        assert Error(0, "the server is stopping") == await client.hear()
+        assert Exchange(client.address, "a", Failed("the server is stopping")) == await site.exchange()
+    client.sock.close()
+    assert before == open_descriptors()
