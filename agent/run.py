@@ -50,7 +50,8 @@ KILL_PATIENCE = 60.0
 
 class Phase(Enum):
     STARTING = auto()  # a start is reported and not yet accepted
-    FINDING = auto()  # after the agent's own restart: does it still run?
+    FINDING = auto()  # after the agent's own restart: what became of the attempt in flight?
+    CHECKING = auto()  # after the agent's own restart: is what had ended really gone?
     RUNNING = auto()
     KILLING = auto()
     ENDING = auto()  # an end is reported and not yet accepted
@@ -122,7 +123,7 @@ class Run:
         if self._resume and self._go_to(self._resume):
             return self._enter(Phase.FINDING, Find(self._resume))
         if self._ended and self._go_to(self._ended.attempt):
-            return self._go_on(self._ended)
+            return self._enter(Phase.CHECKING, Find(self._ended.attempt))
         return self._next()
 
     def receive(self, event: Event, now: float) -> Commands:
@@ -222,6 +223,11 @@ class Run:
     def _lose(self, event: NotFound) -> Commands:
         return self._end("INTERRUPTED", None, event.reason)
 
+    def _check(self, event: Found | NotFound) -> Commands:
+        if isinstance(event, Found) and event.ended is None:
+            self._halt = self._halt or self._survivor()
+        return self._close() if self._halt else self._go_on(self._last_end)
+
     def _exit(self, event: Exited) -> Commands:
         if event.exit_code == 0:
             return self._end("SUCCESS", 0, "")
@@ -242,20 +248,26 @@ class Run:
     def _give_up_killing(self, _: Tick) -> Commands:
         if not self._is_due():
             return ()
-        survived = f"still there {KILL_PATIENCE:.0f} s after it was killed"
-        self._halt = self._halt or _Halt("TIMEOUT", "FAILED", f"{self._step.attempt} timed out and is {survived}")
-        return self._end(self._halt.action, None, survived)
+        self._halt = self._halt or self._survivor()
+        return self._end(self._halt.action, None, f"still there {KILL_PATIENCE:.0f} s after it was killed")
+
+    def _survivor(self) -> _Halt:
+        """What cannot be killed must not get company: nothing more is started on this machine."""
+        return _Halt("TIMEOUT", "FAILED", f"{self._step.attempt} took longer than its timeout and cannot be killed")
 
     def _end(self, state: ActionState, exit_code: int | None, reason: str) -> Commands:
-        self._ended = ActionEnded(self._step.attempt, state, exit_code, reason)
-        return self._close() if self._gone else self._report(Phase.ENDING, self._ended)
+        ended = self._ended = ActionEnded(self._step.attempt, state, exit_code, reason)
+        return self._close() if self._gone else self._report(Phase.ENDING, ended)
 
     # Reactions: after an end
 
     def _after(self, event: Accepted) -> Commands:
-        if not self._takes(event) or self._ended is None:
-            return ()
-        return self._go_on(self._ended)
+        return self._go_on(self._last_end) if self._takes(event) else ()
+
+    @property
+    def _last_end(self) -> ActionEnded:
+        assert self._ended is not None  # noqa: S101 - for the type checker: the phases that ask follow an end
+        return self._ended
 
     def _go_on(self, ended: ActionEnded) -> Commands:
         step, succeeded = self._step, ended.state == "SUCCESS"
@@ -313,6 +325,8 @@ _TRANSITIONS: Mapping[tuple[Phase, type[Event]], Callable[[Run, Any], Commands]]
     (Phase.STARTING, Accepted): Run._start,
     (Phase.FINDING, Found): Run._find,
     (Phase.FINDING, NotFound): Run._lose,
+    (Phase.CHECKING, Found): Run._check,
+    (Phase.CHECKING, NotFound): Run._check,
     (Phase.RUNNING, Exited): Run._exit,
     (Phase.RUNNING, Tick): Run._time_out,
     (Phase.KILLING, Exited): Run._is_dead,
@@ -326,6 +340,7 @@ _TRANSITIONS: Mapping[tuple[Phase, type[Event]], Callable[[Run, Any], Commands]]
 _WHEN_HALTED: Mapping[Phase, Callable[[Run], Commands]] = {
     Phase.STARTING: Run._keep_waiting,
     Phase.FINDING: Run._stay,
+    Phase.CHECKING: Run._stay,
     Phase.RUNNING: Run._kill,
     Phase.KILLING: Run._stay,
     Phase.ENDING: Run._keep_waiting,

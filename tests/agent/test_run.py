@@ -260,6 +260,21 @@ def test_a_cancelled_run_kills_and_ends() -> None:
     assert told.reported[1:] == ["a.1 INTERRUPTED", "run FAILED"]
 
 
+def test_a_run_cancelled_between_two_actions_starts_no_more() -> None:
+    told = story(action("a"), action("b")).accept().on(OK).on(Cancelled()).on(Accepted(2)).accept()
+    assert told.reported == ["a.1 starts", "a.1 SUCCESS", "run FAILED"]
+
+
+def test_what_is_found_running_after_the_cancellation_is_killed() -> None:
+    told = story(action("a"), sequence=1, resume=Attempt("t", "a", 1)).on(Cancelled()).on(Found(ran=1))
+    assert told.last == [Kill(Attempt("t", "a", 1))]
+
+
+def test_the_first_reason_to_stop_is_the_one_that_is_told() -> None:
+    told = story(action("a"), global_timeout=20).accept().on(Cancelled(), at=19).tick(20).on(BAD).accept()
+    assert told.last == [Finish("FAILED", "cancelled")]
+
+
 def test_a_run_that_is_gone_kills_and_reports_nothing_more() -> None:
     told = story(action("a")).accept().on(Gone("taken over"))
     assert [Kill(Attempt("t", "a", 1))] == told.last
@@ -334,9 +349,18 @@ def test_a_handler_in_flight_is_resumed_and_not_its_action() -> None:
 )
 def test_a_restart_between_two_steps_goes_on_where_it_stood(last: ActionEnded, next_report: str) -> None:
     told = story(action("a", retries=1, on_failure=("clean",)), sequence=2, last=last)
+    assert told.last == [Find(last.attempt)]
+    told.on(NotFound("cleared away"))
     if told.run.timer:
         told.tick(told.run.timer)
     assert [next_report] == told.reported
+
+
+def test_what_cannot_be_killed_gets_no_company_after_a_restart_either() -> None:
+    last = ActionEnded(Attempt("t", "a", 1), "TIMEOUT", None, "still there 60 s after it was killed")
+    told = story(action("a", timeout=5, retries=3), sequence=2, last=last).on(Found(ran=99)).accept()
+    assert told.reported == ["run FAILED"]
+    assert told.last == [Finish("FAILED", "t/a took longer than its timeout and cannot be killed")]
 
 
 # Every order of events
