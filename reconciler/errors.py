@@ -33,7 +33,7 @@ _ADVICE = tuple(
         (r"permission denied \(|publickey", "add this host's public key to the repository as a deploy key"),
         (
             r"could not read (username|password)|authentication failed|error: 40[13]|http basic: access denied",
-            "put read access in ~/.netrc, or in the URL as https://USER:TOKEN@…",
+            "put a user and a token that may read it in ~/.netrc, or as USER:TOKEN@ before the host",
         ),
         (r"certificate|ssl", "let GIT_SSL_CAINFO name the authority that signed the server's certificate"),
         (

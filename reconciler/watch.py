@@ -18,6 +18,7 @@ from typing import Literal, Self
 import watchfiles
 
 from reconciler.backoff import next_delay
+from reconciler.errors import Unavailable
 
 Wake = Literal["change", "poke", "poll"]
 
@@ -32,8 +33,9 @@ Identity = tuple[tuple[str, int, int], ...]
 class Watcher:
     """Waits for the next moment to fetch. An async context manager; one task waits at a time, `poke` is for the loop's thread.
 
-    `find` gives the git directories of a local repository (none for a remote one) and is asked again whenever the watch
-    is set up anew, because a repository may appear, vanish or be replaced while we wait. `poll` is in seconds.
+    `find` gives the git directories of a local repository (none for a remote one). It is asked in a thread before every
+    return, because a repository may appear, vanish or be replaced while we wait. `poll` is in seconds.
+    Fetch once after entering, then after every `wait`.
     """
 
     def __init__(self, find: Callable[[], Iterable[Path]], poll: float, fraction: Callable[[], float] = random.random) -> None:
@@ -86,6 +88,7 @@ class Watcher:
             self._watches.append(asyncio.create_task(self._watch(tops, recursive=False)))
         if trees:
             self._watches.append(asyncio.create_task(self._watch(trees, recursive=True)))
+        await asyncio.sleep(0)  # one turn of the loop sets the watches up: whoever fetches after this misses nothing
 
     async def _disarm(self) -> None:
         watches, self._watches = self._watches, []
@@ -103,14 +106,18 @@ class Watcher:
             recursive=recursive,
             ignore_permission_denied=True,
         )
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):  # the limit of watches; what watchfiles makes of odd events
             async for _ in changes:
                 self._wake("change")
 
     def _identify(self) -> Identity:
         """What there is to watch, by inode: a folder replaced under the same name must be watched anew."""
+        try:
+            directories = sorted(set(self._find()))
+        except Unavailable:
+            return ()
         found = []
-        for directory in sorted(set(self._find())):
+        for directory in directories:
             for path in (directory, *(directory / name for name in _REF_FOLDERS)):
                 with contextlib.suppress(OSError):
                     status = path.stat()

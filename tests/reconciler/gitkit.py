@@ -1,0 +1,157 @@
+"""Real repositories and real git servers for tests: everything on loopback and below one temporary folder."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+_ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/nonexistent",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "Ann",
+    "GIT_AUTHOR_EMAIL": "ann@lab.example",
+    "GIT_COMMITTER_NAME": "Ann",
+    "GIT_COMMITTER_EMAIL": "ann@lab.example",
+}
+
+
+class Work:
+    """A work tree of the test's author, who commits with plain git."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True)
+        self.git("init", "-q", "-b", "main")
+
+    def git(self, *words: str, feed: bytes = b"") -> str:
+        command = ["git", "-C", str(self.path), *words]
+        done = subprocess.run(command, env=_ENVIRONMENT, input=feed, check=True, capture_output=True)
+        return done.stdout.decode(errors="surrogateescape").strip()
+
+    def write(self, path: str, content: str | bytes) -> Path:
+        target = self.path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content.encode() if isinstance(content, str) else content)
+        return target
+
+    def commit(self, **files: str) -> str:
+        """Commit everything there is, and `files` (by stem, as YAML); the commit id."""
+        for stem, content in files.items():
+            self.write(f"{stem}.yaml", content)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", "change")
+        return self.git("rev-parse", "HEAD")
+
+    def commit_tree(self, listing: bytes) -> str:
+        """Commit a tree made by hand, which git itself would never record; `listing` as `git mktree -z` takes it."""
+        tree = self.git("mktree", "-z", "--missing", feed=listing)
+        commit = self.git("commit-tree", tree, "-m", "by hand")
+        self.git("update-ref", "refs/heads/main", commit)
+        return commit
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def git_daemon(base: Path, port: int) -> Iterator[str]:
+    """`git daemon` serving the repositories below `base`; the address up to their path."""
+    command = ["git", "daemon", "--verbose", "--export-all", "--reuseaddr", "--listen=127.0.0.1", f"--port={port}"]
+    daemon = subprocess.Popen(
+        [*command, f"--base-path={base}"], env=_ENVIRONMENT, stderr=subprocess.PIPE, start_new_session=True
+    )
+    assert daemon.stderr is not None
+    try:
+        assert b"Ready to rumble" in daemon.stderr.readline()
+        drain = threading.Thread(target=daemon.stderr.read, daemon=True)
+        drain.start()
+        yield f"git://127.0.0.1:{port}"
+    finally:
+        os.killpg(daemon.pid, signal.SIGKILL)
+        daemon.wait()
+        drain.join()
+        daemon.stderr.close()
+
+
+@contextmanager
+def http_server(base: Path, user: str = "", password: str = "") -> Iterator[str]:
+    """`git http-backend` behind a small HTTP server, with basic authentication if a user is given."""
+    expected = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if user and self.headers.get("Authorization") != expected:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="lab"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            path, _, query = self.path.partition("?")
+            environment = {
+                **_ENVIRONMENT,
+                "GIT_PROJECT_ROOT": str(base),
+                "GIT_HTTP_EXPORT_ALL": "1",
+                "PATH_INFO": path,
+                "QUERY_STRING": query,
+                "REQUEST_METHOD": self.command,
+                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            }
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            done = subprocess.run(["git", "http-backend"], env=environment, input=body, capture_output=True, check=False)
+            head, _, payload = done.stdout.partition(b"\r\n\r\n")
+            headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
+            self.send_response(int(headers.pop("Status", "200").split()[0]))
+            for name, value in {**headers, "Content-Length": str(len(payload))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(payload)
+
+        do_POST = do_GET  # noqa: N815 - the name http.server looks for
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has in http.server
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """A port that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def processes_that_mention(text: str) -> list[int]:
+    """Living processes with `text` on their command line."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if text.encode() in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
