@@ -25,6 +25,7 @@ __all__ = [
     "Idle",
     "Interface",
     "Inventory",
+    "Object",
     "Place",
     "Profile",
     "Repeat",
@@ -220,6 +221,10 @@ class WorkflowDoc(_Object):
     """What its runs boot in; None: the machine's own."""
 
 
+Object = Site | Hardware | Profile | TemplateDoc | WorkflowDoc
+"""Whatever one document says."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inventory:
     """One commit, whole. Every mapping is by name, in order of name."""
@@ -236,7 +241,14 @@ class Inventory:
 
     def machines(self, workflow: WorkflowDoc) -> tuple[Hardware, ...]:
         """The machines a workflow is for, in order of name."""
-        if workflow.hardware is not None:
-            return (self.hardware[workflow.hardware],)
-        bearers = [self.by_label.get(label, frozenset()) for label in (workflow.match_labels or {}).items()]
-        return tuple(self.hardware[name] for name in sorted(frozenset.intersection(*bearers)))
+        return tuple(self.hardware[name] for name in select(workflow, self.hardware, self.by_label))
+
+
+def select(
+    workflow: WorkflowDoc, hardware: Mapping[str, Hardware], by_label: Mapping[tuple[str, str], frozenset[str]]
+) -> tuple[str, ...]:
+    """The names of the machines a workflow is for, in order; () when there are none."""
+    if workflow.match_labels is None:
+        return (workflow.hardware,) if workflow.hardware is not None and workflow.hardware in hardware else ()
+    bearers = [by_label.get(label, frozenset()) for label in workflow.match_labels.items()]
+    return tuple(sorted(frozenset.intersection(*bearers)))

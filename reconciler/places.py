@@ -35,8 +35,8 @@ class Mark:
     """Line and column of the key it stands under; its own in a list."""
     within: dict[str, Mark] | list[Mark] | str | None = None
     """Marks by key or by index; for a scalar that is not text, what was written."""
-    block: bool = False
-    """Whether it is a literal block scalar (`|`), whose text begins on the next line."""
+    block: tuple[int, int] | None = None
+    """Line and column at which the text of a literal block (`|`) begins."""
 
 
 _STEP = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|\.?([^.\[\]]+)')
@@ -70,6 +70,10 @@ class Source:
     file: str
     root: Mark
 
+    def __contains__(self, key: str) -> bool:
+        """Whether the document has a top-level key."""
+        return isinstance(self.root.within, dict) and key in self.root.within
+
     def at(self, path: str | Path) -> Place:
         """Where the value is; when it was not written, where the nearest thing around it is."""
         mark = self._find(path)
@@ -84,9 +88,10 @@ class Source:
         within = self._find(path).within
         return within if isinstance(within, str) else None
 
-    def is_block(self, path: str | Path) -> bool:
-        """Whether the value is a literal block (`|`), which begins in the next line."""
-        return self._find(path).block
+    def text(self, path: str | Path) -> Place:
+        """Where the text of a value begins: the value, and for a literal block (`|`) the lines below."""
+        mark = self._find(path)
+        return Place(self.file, *(mark.block or (mark.line, mark.column)))
 
     def _find(self, path: str | Path) -> Mark:
         mark = self.root

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from typing import Literal
 
 LONGEST_DURATION = 0xFFFFFFFF
 """Seconds that DHCP option 51 can say (RFC 2132, section 9.2)."""
@@ -101,11 +102,14 @@ def size(value: str | int) -> int:
     return exact
 
 
-def idle(text: str) -> tuple[str, str | None]:
+def idle(text: str) -> tuple[Literal["disk", "wait", "profile"], str | None]:
     """`disk` or `wait` and None, or `profile` and its name."""
-    state, _, profile = text.partition(":")
-    if text in ("disk", "wait") or (state == "profile" and profile):
-        return state, profile or None
+    if text == "disk":
+        return "disk", None
+    if text == "wait":
+        return "wait", None
+    if text.startswith("profile:") and text != "profile:":
+        return "profile", text.removeprefix("profile:")
     raise ValueError("it takes disk, wait or profile:<name>")
 
 

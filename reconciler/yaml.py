@@ -61,15 +61,15 @@ def read(data: bytes) -> Reading:
     faults: list[Fault] = []
     documents: list[Document] = []
     try:
-        _Builder(_decode(data), faults).build(documents)
-    except _Stop as stop:
+        _Builder(decode(data), faults).build(documents)
+    except Unreadable as stop:
         return Reading(tuple(documents), (*faults, stop.fault), whole=False)
     except yaml.YAMLError as error:
         return Reading(tuple(documents), (*faults, _syntax(error)), whole=False)
     return Reading(tuple(documents), tuple(faults), whole=True)
 
 
-class _Stop(Exception):
+class Unreadable(Exception):
     """Nothing more can be read from this file."""
 
     def __init__(self, fault: Fault) -> None:
@@ -82,16 +82,17 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 """What no YAML file may hold (YAML 1.2, section 5.1)."""
 
 
-def _decode(data: bytes) -> str:
+def decode(data: bytes) -> str:
+    """The text of a file, without a byte order mark. Raises Unreadable for what cannot be YAML."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8-sig", "replace")
         message = "This file is not UTF-8 text from here on: save it as UTF-8."
-        raise _Stop(Fault(*_position(before), (), "not-utf8", message)) from None
+        raise Unreadable(Fault(*_position(before), (), "not-utf8", message)) from None
     if found := _UNPRINTABLE.search(text):
         message = f"The character U+{ord(found[0]):04X} cannot stand in YAML: remove it, or move a binary file elsewhere."
-        raise _Stop(Fault(*_position(text[: found.start()]), (), "binary-file", message))
+        raise Unreadable(Fault(*_position(text[: found.start()]), (), "binary-file", message))
     return text
 
 
@@ -139,6 +140,8 @@ def _resolve(text: str) -> Scalar:
 
 # Structure -------------------------------------------------------------------------------------------------------------
 
+_BLOCK = re.compile(r"[^\n]*(\n(?:[ \r]*\n)*)( *)")
+"""From the `|` of a literal block to its first text."""
 _TEXT_TAGS = frozenset(("!", "tag:yaml.org,2002:str"))
 _PLAIN_TAGS = frozenset(("!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"))
 
@@ -147,6 +150,7 @@ class _Builder:
     """Builds documents from the parser's events: recursion is ours, so that depth is bounded before the stack is."""
 
     def __init__(self, text: str, faults: list[Fault]) -> None:
+        self._text = text
         self._events: Iterator[Event] = yaml.parse(text, yaml.CSafeLoader)
         self._faults = faults
         self._anchors: dict[str, tuple[Value, Mark] | None] = {}
@@ -180,7 +184,8 @@ class _Builder:
 
     def _scalar(self, event: Event, path: Path) -> tuple[Scalar, Mark]:
         mark = _mark(event, None)
-        mark.block = event.style == "|"
+        if event.style == "|" and (found := _BLOCK.match(self._text, event.start_mark.index)):
+            mark.block = mark.line + found[1].count("\n"), len(found[2]) + 1
         if not event.implicit[0]:
             self._refuse_tag(event, path, _TEXT_TAGS)
             return event.value, mark
@@ -269,7 +274,7 @@ class _Builder:
             message = f"From here on the file has more than {MAX_VALUES} values, aliases followed: split it into several files."
         else:
             return
-        raise _Stop(Fault(*_at(event), (), "too-complex", message))
+        raise Unreadable(Fault(*_at(event), (), "too-complex", message))
 
     def _refuse_tag(self, event: Event, path: Path, allowed: frozenset[str]) -> None:
         if event.tag is not None and event.tag not in allowed:
