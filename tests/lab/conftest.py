@@ -10,7 +10,20 @@ import pytest
 
 from tests.lab.network import Network
 
-TOOLS = ("ip", "qemu-system-x86_64", "qemu-img", "dnsmasq", "busybox", "cpio", "zstd", "depmod", "apt-get", "dpkg-deb")
+TOOLS = (
+    "ip",
+    "qemu-system-x86_64",
+    "qemu-img",
+    "dnsmasq",
+    "busybox",
+    "cpio",
+    "zstd",
+    "depmod",
+    "apt-get",
+    "dpkg-deb",
+    "perfdhcp",
+    "kea-dhcp4",
+)
 
 _skipped: list[str] = []
 

@@ -1,0 +1,149 @@
+"""Measuring a DHCP server: processor time per exchange, and the rate at which it begins to lose exchanges.
+
+The law: every peer is measured by the same calls, alone, for a bounded time. Ratios between the peers of one run are worth
+keeping; the numbers themselves belong to the machine.
+
+    figures = measure(Kea(), scratch=Path(folder))
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import perfdhcp
+from benchmarks.peers import Peer
+from benchmarks.perfdhcp import Fleet, Report
+from tests.lab.network import Namespace, Network
+
+CALM_RATE = 2_000
+"""Exchanges per second at which processor time is measured, unless half of what the server can do is less."""
+
+FASTEST = 64_000
+"""Exchanges per second beyond which nothing is tried: perfdhcp on two processors ends at half of that."""
+
+TOLERANCE = 0.01
+"""The share of packets that may stay unanswered in a rate that counts as served.
+
+Less would measure the machine: a socket holds some 280 packets, which at 10,000 exchanges per second is a pause of 14 ms.
+"""
+
+PRECISION = 1.05
+"""The search ends when the rate that was too much is at most this many times the rate that was not."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one server needed and reached."""
+
+    name: str
+    cpu_microseconds: float
+    """User and system time of all its processes per exchange (four packets), at `calm_rate`."""
+    calm_rate: int
+    """Exchanges per second while processor time was measured."""
+    average_delay: float
+    """Milliseconds from DISCOVER to OFFER, at `calm_rate`."""
+    saturation: int
+    """Exchanges per second that it still answers, but for `TOLERANCE`."""
+    memory: float
+    """MB of resident memory at the end."""
+
+
+def measure(peer: Peer, scratch: Path, fleet: Fleet | None = None, seconds: int = 2) -> Figures:
+    """Start the peer in a network of its own and measure it, `seconds` for each of about ten probes.
+
+    Raises TimeoutError when it does not begin to answer; takes at most a minute.
+    """
+    fleet = fleet or Fleet()
+    with Network(scratch, str(fleet.server)) as network:
+        client = network.host(str(fleet.relay))
+        process = peer.start(network, fleet)
+
+        def served(rate: int) -> bool:
+            await_answer(client, fleet, process.running)
+            return keeps_up(rate * seconds, perfdhcp.run(client, fleet, rate, seconds))
+
+        # A machine has hiccups: only a rate that is refused twice is too much.
+        saturation = highest(lambda rate: served(rate) or served(rate))
+        await_answer(client, fleet, process.running)
+        calm_rate = min(CALM_RATE, max(1, saturation // 2))
+        before = cpu_seconds(process.pid)
+        report = perfdhcp.run(client, fleet, calm_rate, 2 * seconds)
+        spent = cpu_seconds(process.pid) - before
+        return Figures(
+            name=peer.name,
+            cpu_microseconds=1e6 * spent / max(1, report.acks.received),
+            calm_rate=calm_rate,
+            average_delay=report.offers.average_delay or float("nan"),
+            saturation=saturation,
+            memory=memory(process.pid),
+        )
+
+
+def await_answer(client: Namespace, fleet: Fleet, running: Callable[[], bool], within: float = 60) -> None:
+    """Until one exchange succeeds: after a start, or after more load than the server could take."""
+    deadline = time.monotonic() + within
+    while not perfdhcp.answers(client, fleet):
+        if not running() or time.monotonic() > deadline:
+            raise TimeoutError(f"the server did not answer within {within:g} s; its log is in {client.scratch}")
+
+
+def keeps_up(asked: float, report: Report) -> bool:
+    """Whether `asked` exchanges were begun, and answered but for `TOLERANCE`."""
+    return report.acks.received >= 0.97 * asked and report.lost <= TOLERANCE * (report.offers.sent + report.acks.sent)
+
+
+def highest(served: Callable[[int], bool], start: int = 1_000) -> int:
+    """The highest rate that is `served`, within `PRECISION`; 0 when none is.
+
+    Doubles or halves from `start` until one rate is served and the next is not, then bisects on a logarithmic scale.
+    """
+    good, bad = (start, 0) if served(start) else (0, start)
+    while not bad and good < FASTEST:
+        good, bad = (2 * good, 0) if served(2 * good) else (good, 2 * good)
+    while not good and bad > 1:
+        good, bad = (bad // 2, bad) if served(bad // 2) else (0, bad // 2)
+    while good and bad > PRECISION * good:
+        middle = round((good * bad) ** 0.5)
+        if middle in (good, bad):
+            break
+        good, bad = (middle, bad) if served(middle) else (good, middle)
+    return good
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time that a process and its living descendants have used (proc(5), stat fields 14 and 15)."""
+    ticks = 0
+    for member in family(pid):
+        # The command's name, in parentheses, may contain anything; the fields are counted from behind it.
+        fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pid: int) -> float:
+    """MB of memory resident for a process and its descendants."""
+    pages = sum(int(Path(f"/proc/{member}/statm").read_text().split()[1]) for member in family(pid))
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def family(pid: int) -> list[int]:
+    """A process and its descendants."""
+    members = [pid]
+    for member in members:  # grows while it is walked
+        for children in Path(f"/proc/{member}/task").glob("*/children"):
+            members += map(int, children.read_text().split())
+    return members
+
+
+def line(figures: Figures, against: Figures | None = None) -> str:
+    """The figures in a row of a table, with ratios to another's."""
+    row = (
+        f"{figures.name:10} {figures.cpu_microseconds:7.0f} us/exchange at {figures.calm_rate:5}/s"
+        f"  {figures.average_delay:6.2f} ms to OFFER  {figures.saturation:6}/s  {figures.memory:5.0f} MB"
+    )
+    if against:
+        cpu, rate = against.cpu_microseconds / figures.cpu_microseconds, figures.saturation / against.saturation
+        row += f"  ({cpu:.1f} times less CPU and {rate:.1f} times the rate of {against.name})"
+    return row
