@@ -62,6 +62,8 @@ class Observed:
     _known: dict[str, list[str]] = field(default_factory=dict)
     """Key → ids of the runs that it identifies."""
 
+    _of_workflow: dict[str, list[str]] = field(default_factory=dict)
+    """Workflow → ids of its runs, oldest first."""
     _active: dict[str, None] = field(default_factory=dict)
     """Ids of the runs in progress, oldest first."""
 
@@ -106,6 +108,10 @@ class Observed:
         found = {run for key in _keys(machine_name, macs) for run in self._known.get(key, ())}
         return sorted((self.runs[run] for run in found), key=lambda run: (run.started, run.id))
 
+    def runs_of_workflow(self, name: str) -> list[RunStatus]:
+        """Oldest first. O(its runs)."""
+        return [self.runs[run] for run in self._of_workflow.get(name, ())]
+
     def active_runs(self) -> list[RunStatus]:
         """O(runs in progress)."""
         return [self.runs[run] for run in self._active]
@@ -143,7 +149,7 @@ class Observed:
                 self._open_boot(event)
             case BootAdvanced() if boot := self.boots.get(event.boot):
                 boot.phase, boot.reason = event.phase, event.reason
-                boot.phases[event.phase] = event.at
+                boot.phases.setdefault(event.phase, event.at)
                 boot.client |= event.client
                 boot.last_seen = max(boot.last_seen, event.at)
             case BootClosed() if boot := self.boots.get(event.boot):
@@ -222,6 +228,7 @@ class Observed:
         )
         self.runs[run.id] = run
         self._active[run.id] = None
+        self._of_workflow.setdefault(run.workflow, []).append(run.id)
         self._identify(run, _keys(event.machine, event.macs))
 
     def _apply_lease(self, event: LeaseEvent) -> None:

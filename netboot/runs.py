@@ -9,7 +9,7 @@ semantics in prose.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from agent.workflow import from_json, to_json
 from netboot.events import (
     ActionEnded,
+    BootAdvanced,
     BootClosed,
     Event,
     Repeat,
@@ -85,18 +86,6 @@ class Refused:
     sequence: int = 0
 
 
-def pending(observed: Observed, machine: str, macs: Iterable[str], boot: str, works: Iterable[Work]) -> Work | None:
-    """The first of `works` not yet done by this machine in this boot. One that did not succeed holds up those after it."""
-    macs = tuple(macs)
-    for work in works:
-        run = _find(observed, machine, macs, boot, work)
-        if run is None or run.active:
-            return work
-        if run.state != "SUCCESS":
-            return None
-    return None
-
-
 def claim(
     observed: Observed,
     boot_id: str,
@@ -110,17 +99,27 @@ def claim(
 ) -> Claimed | Nothing:
     """An agent asks for work.
 
-    `work` is what the boot's plan asks for next (see `pending`), `run_id` the id that a new run would get, `hold` a sentence
+    `work` is what the boot's plan asks for next (`boot.next_step`), `run_id` the id that a new run would get, `hold` a sentence
     why no new run may start now (frozen, suspended), `then` what a machine without work does.
     """
     boot = observed.boots.get(boot_id)
     if boot is None:
         return Nothing(f"boot {boot_id} is not known here", "reboot")
+    decision = _claim(observed, boot, system, now, work, run_id, hold, then)
+    if boot.closed is not None or boot.phase == "agent":
+        return decision
+    advanced = BootAdvanced(at=now, boot=boot.id, phase="agent", reason="its agent asked for work")
+    return replace(decision, events=(advanced, *decision.events))
+
+
+def _claim(
+    observed: Observed, boot: BootStatus, system: str, now: float, work: Work | None, run_id: str, hold: str, then: Then
+) -> Claimed | Nothing:
     run = _find(observed, boot.machine, boot.macs, boot.id, work) if work else None
     if run is not None and run.active:
         return _reclaim(observed, run, boot, system, now, then)
     if boot.closed is not None:
-        return Nothing(f"boot {boot_id} is closed: {boot.reason}", "reboot")
+        return Nothing(f"boot {boot.id} is closed: {boot.reason}", "reboot")
     stale = _superseded(observed, boot, work, now)
     if work is None:
         return _end_of_work("the plan asks nothing more of this machine", boot, now, then, stale)

@@ -1,0 +1,77 @@
+"""The part of a status document that tells one run: every task, every action, every attempt.
+
+Core. Law: every action of the run's workflow appears, begun or not; what it was given (command, environment) never does.
+Times are RFC 3339 in UTC, durations seconds.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from agent.workflow import Task
+from netboot.log_names import path
+from netboot.records import ActionStatus, RunStatus
+from netboot.store import LogName
+
+Document = dict[str, Any]
+
+
+def rfc3339(at: float) -> str:
+    """Seconds since the epoch → `2026-01-31T12:00:00.123Z`."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def run_document(run: RunStatus) -> Document:
+    return {
+        "id": run.id,
+        "workflow": run.workflow,
+        "machine": run.machine,
+        "number": run.number,
+        "repeat": run.repeat,
+        "state": run.state,
+        "reason": run.reason,
+        "boot": run.boot,
+        "plan": run.plan,
+        "started": rfc3339(run.started),
+        "ended": None if run.ended is None else rfc3339(run.ended),
+        "resetsAllowed": run.resets,
+        "restarts": dict(run.restarts),
+        "tasks": [_task(run, task) for task in run.document.tasks],
+    }
+
+
+def run_summary(run: RunStatus, machine: str) -> Document:
+    flying = run.in_flight
+    doing = f"{flying.task}/{flying.action} is in flight" if flying else "between two actions"
+    return {"machine": machine, "state": run.state, "reason": doing if run.active else run.reason, "run": run.id}
+
+
+def _task(run: RunStatus, task: Task) -> Document:
+    attempts = [attempt for attempt in run.attempts if attempt.task == task.name]
+    names = list(dict.fromkeys([*(action.name for action in task.actions), *(attempt.action for attempt in attempts)]))
+    return {"name": task.name, "actions": [_action(run, name, attempts) for name in names]}
+
+
+def _action(run: RunStatus, name: str, attempts: list[ActionStatus]) -> Document:
+    """Its state is that of its last attempt since the task was last restarted."""
+    mine = [attempt for attempt in attempts if attempt.action == name]
+    begun = bool(mine) and mine[-1].reset == run.restarts.get(mine[-1].task, 0)
+    state = mine[-1].state if begun else "PENDING" if run.active else "SKIPPED"
+    return {"name": name, "state": state, "attempts": [_attempt(run.id, attempt) for attempt in mine]}
+
+
+def _attempt(run: str, attempt: ActionStatus) -> Document:
+    log = LogName(run, attempt.task, attempt.action, attempt.attempt, attempt.reset)
+    ended = attempt.ended
+    return {
+        "attempt": attempt.attempt,
+        "reset": attempt.reset,
+        "state": attempt.state,
+        "started": rfc3339(attempt.started),
+        "ended": None if ended is None else rfc3339(ended),
+        "seconds": None if ended is None else round(ended - attempt.started, 3),
+        "exitCode": attempt.exit_code,
+        "reason": attempt.reason,
+        "log": f"/logs/{path(log)}",
+    }

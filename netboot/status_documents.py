@@ -1,0 +1,321 @@
+"""Status documents: what a person or a script reads about a machine, a workflow, and the site.
+
+Core. Law: a document is a function of what is desired (small values given by the caller) and what was observed; it holds no
+token, no environment, no command and no password of a URL. Times are RFC 3339 in UTC. Every state has a reason, and one that
+waits also says for what and until when. The shapes are `schemas/status-*.json`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from netboot.events import Event, Phase
+from netboot.observed import Observed
+from netboot.records import BootStatus, RunStatus
+from netboot.run_documents import Document, rfc3339, run_document, run_summary
+
+Truth = Literal["True", "False", "Unknown"]
+
+MOST_RUNS = 100
+"""Runs shown in full in one workflow's document; each machine's document has its own in any case."""
+
+EXPECTED: Mapping[Phase, str] = {
+    "firmware": "its firmware loads iPXE",
+    "ipxe": "iPXE fetches the boot script",
+    "script": "it loads its kernel, or asks for the script again",
+    "kernel": "the agent in its in-memory OS asks for work",
+    "agent": "the agent reports, or says that it is alive",
+    "disk": "nothing: it boots its own disk",
+}
+"""What an open boot waits for next."""
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredHardware:
+    """What git says of a machine. `next`: what it would do if it booted now, and why (`boot.next_step`)."""
+
+    name: str
+    macs: tuple[str, ...]
+    addresses: tuple[str, ...] = ()
+    arch: str = ""
+    plan: str = ""
+    next: str = ""
+    boot_timeout: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredWorkflow:
+    """What git says of a workflow. `machines`: (name, MACs) of each machine that is to carry it out."""
+
+    number: int
+    repeat: str
+    machines: tuple[tuple[str, tuple[str, ...]], ...]
+    template: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """Where git and the served plan stand. Times are seconds since the epoch; None: never."""
+
+    source: str
+    branch: str = ""
+    path: str = ""
+    head: str = ""
+    """The newest commit seen, served or not."""
+    revision: str = ""
+    """The commit that is served."""
+    plan: str = ""
+    problems: Sequence[Mapping[str, Any]] = ()
+    """Those of `head`, as `gitboot check --format json` prints them."""
+    reconciling: str = ""
+    """What is being done about a new commit right now; empty: nothing."""
+    unavailable: str = ""
+    """Why git could not be read the last time; empty: it could."""
+    hold: str = ""
+    """Why no new run may start; empty: they may."""
+    last_attempt: float | None = None
+    last_success: float | None = None
+
+
+class Seen(Protocol):
+    """A machine that asked for something and is not in git."""
+
+    @property
+    def mac(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def first_seen(self) -> float: ...
+    @property
+    def last_seen(self) -> float: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def asked(self) -> str: ...
+    @property
+    def client(self) -> Mapping[str, str]: ...
+
+
+def to_bytes(document: Document) -> bytes:
+    """What is written to the file and sent over HTTP: the same bytes."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def hardware_path(name: str) -> str:
+    return f"hardware/{name}.json"
+
+
+def workflow_path(name: str) -> str:
+    return f"workflows/{name}.json"
+
+
+RECONCILE_PATH = "reconcile.json"
+
+
+def paths_of(event: Event, observed: Observed) -> set[str]:
+    """The documents that `event`, already applied, changes."""
+    boot = observed.boots.get(getattr(event, "boot", ""))
+    paths = {hardware_path(boot.machine)} if boot else set()
+    if run := observed.runs.get(getattr(event, "run", "")):
+        owner = observed.boots.get(run.boot)
+        paths |= {workflow_path(run.workflow), hardware_path(owner.machine if owner else run.machine)}
+    return paths
+
+
+def hardware_document(machine: DesiredHardware, observed: Observed) -> Document:
+    boot = observed.last_boot_of(machine.name)
+    runs = observed.runs_of(machine.name, machine.macs)
+    run = next((run for run in reversed(runs) if run.active), runs[-1] if runs else None)
+    leases = {mac: observed.address_of[mac] for mac in machine.macs if mac in observed.address_of}
+    return {
+        "apiVersion": "gitboot/v1",
+        "kind": "HardwareStatus",
+        "name": machine.name,
+        "arch": machine.arch,
+        "macs": list(machine.macs),
+        "addresses": list(machine.addresses),
+        "leases": leases,
+        "plan": machine.plan,
+        "next": machine.next,
+        "lastSeen": rfc3339(boot.last_seen) if boot else None,
+        "boot": _boot(boot, machine.boot_timeout) if boot else None,
+        "run": run_document(run) if run else None,
+        "conditions": _hardware_conditions(boot, run),
+    }
+
+
+def workflow_document(name: str, observed: Observed, desired: DesiredWorkflow | None) -> Document:
+    """`desired` is None for a workflow that git does not name any more: its past stays readable."""
+    runs = observed.runs_of_workflow(name)
+    machines = [_machine(name, desired, *machine, observed) for machine in desired.machines] if desired else []
+    states = Counter(machine["state"] for machine in machines)
+    state = _aggregate(states)
+    return {
+        "apiVersion": "gitboot/v1",
+        "kind": "WorkflowStatus",
+        "name": name,
+        "template": desired.template if desired else "",
+        "run": desired.number if desired else None,
+        "repeat": desired.repeat if desired else None,
+        "state": state,
+        "counts": dict(states),
+        "machines": machines,
+        "runs": [run_document(run) for run in reversed(runs[-MOST_RUNS:])],
+        "conditions": _outcome_conditions(state, _sum(states), _latest(runs)),
+    }
+
+
+def reconcile_document(
+    site: Reconciliation, observed: Observed, unknown: Iterable[Seen], now: float, previous: Document | None = None
+) -> Document:
+    """`previous`: the document before this one, whose transition times are kept where a condition did not change."""
+    fresh = _reconcile_conditions(site, observed, now)
+    before = {old["type"]: old for old in (previous or {}).get("conditions", ())}
+    return {
+        "apiVersion": "gitboot/v1",
+        "kind": "ReconcileStatus",
+        "source": without_credentials(site.source),
+        "branch": site.branch,
+        "path": site.path,
+        "head": site.head,
+        "revision": site.revision,
+        "plan": site.plan,
+        "journal": observed.journal,
+        "hold": site.hold,
+        "lastAttempt": _time(site.last_attempt),
+        "lastSuccess": _time(site.last_success),
+        "problems": [dict(problem) for problem in site.problems],
+        "boots": dict(Counter(boot.phase for boot in observed.open_boots())),
+        "runs": dict(Counter(run.state for run in observed.runs.values())),
+        "unknown": [_unknown(seen) for seen in unknown],
+        "conditions": [_carried(condition, before.get(condition["type"])) for condition in fresh],
+    }
+
+
+def without_credentials(url: str) -> str:
+    """`https://user:secret@host/x` → `https://host/x`."""
+    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*@", r"\1", url)
+
+
+def _boot(boot: BootStatus, timeout: float) -> Document:
+    open_ = boot.closed is None
+    return {
+        "id": boot.id,
+        "plan": boot.plan,
+        "mac": boot.mac,
+        "via": boot.via,
+        "phase": boot.phase,
+        "reason": boot.reason,
+        "opened": rfc3339(boot.opened),
+        "closed": _time(boot.closed),
+        "lastSeen": rfc3339(boot.last_seen),
+        "phases": {phase: rfc3339(at) for phase, at in boot.phases.items()},
+        "expected": EXPECTED[boot.phase] if open_ else "",
+        "deadline": rfc3339(boot.last_seen + timeout) if open_ else None,
+        "client": boot.client,
+    }
+
+
+def _machine(name: str, desired: DesiredWorkflow, machine: str, macs: Iterable[str], observed: Observed) -> Document:
+    if desired.repeat == "everyBoot":
+        boot = observed.last_boot_of(machine)
+        run = observed.run_of(name, machine, macs, desired.number, boot.id) if boot else None
+    else:
+        run = observed.run_of(name, machine, macs, desired.number)
+    waiting = {"machine": machine, "state": "PENDING", "reason": "the machine has not booted for this run", "run": None}
+    return run_summary(run, machine) if run else waiting
+
+
+def _aggregate(states: Mapping[str, int]) -> str:
+    """The worst that is true of any machine; work in progress before work not begun."""
+    for state in ("FAILED", "TIMEOUT", "CANCELLED", "RUNNING", "PENDING", "SUCCESS"):
+        if states.get(state):
+            return state
+    return "PENDING"
+
+
+def _sum(states: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no machine is to run it"
+
+
+def _latest(runs: Sequence[RunStatus]) -> float:
+    return max((run.ended or run.started for run in runs), default=0.0)
+
+
+def _hardware_conditions(boot: BootStatus | None, run: RunStatus | None) -> list[Document]:
+    state = run.state if run else "SUCCESS"
+    message = f"workflow {run.workflow} run {run.number}: {run.state}" if run else "no workflow has run on this machine"
+    if run and run.reason:
+        message += f" ({run.reason})"
+    changed = (run.ended or run.started) if run else boot.opened if boot else 0.0
+    booting: Truth = "True" if boot and boot.closed is None else "False"
+    why = f"phase {boot.phase}" + (f": {boot.reason}" if boot.reason else "") if boot else "it has never been seen"
+    since = (boot.opened if boot.closed is None else boot.closed) if boot else 0.0
+    return [
+        *_outcome_conditions(state, message, changed),
+        _condition("Booting", booting, "BootOpen" if booting == "True" else "NoOpenBoot", why, since),
+    ]
+
+
+def _outcome_conditions(state: str, message: str, at: float) -> list[Document]:
+    """Flux's three: Ready, Reconciling (work in progress), Stalled (it will not get better by itself)."""
+    working, failed = state in ("RUNNING", "PENDING"), state in ("FAILED", "TIMEOUT", "CANCELLED")
+    reason = {"SUCCESS": "Succeeded", "TIMEOUT": "TimedOut"}.get(state, state.capitalize())
+    ready: Truth = "Unknown" if working else "False" if failed else "True"
+    return [
+        _condition("Ready", ready, reason, message, at),
+        _condition("Reconciling", "True" if working else "False", reason, message, at),
+        _condition("Stalled", "True" if failed else "False", reason, message, at),
+    ]
+
+
+def _reconcile_conditions(site: Reconciliation, observed: Observed, now: float) -> list[Document]:
+    rejected = len(site.problems) and any(problem.get("severity") != "warning" for problem in site.problems)
+    current = bool(site.revision) and site.revision == site.head and not rejected
+    if rejected:
+        reason, message = "Rejected", f"commit {site.head} was rejected; commit {site.revision or 'none'} is served"
+    elif site.unavailable:
+        reason, message = "Unavailable", site.unavailable
+    elif current:
+        reason, message = "Served", f"commit {site.revision} is served"
+    else:
+        reason, message = "Pending", site.reconciling or "no commit was read yet"
+    held = site.hold or ("" if observed.journal else "this state directory was not declared a new site (`gitboot init`)")
+    return [
+        _condition("Ready", "True" if current and not site.unavailable else "False", reason, message, now),
+        _condition("Reconciling", "True" if site.reconciling else "False", reason, site.reconciling or message, now),
+        _condition("Stalled", "True" if rejected else "False", reason, message, now),
+        _condition("RunsHeld", "True" if held else "False", "Held" if held else "Free", held or "runs may start", now),
+    ]
+
+
+def _condition(kind: str, status: Truth, reason: str, message: str, at: float) -> Document:
+    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": rfc3339(at)}
+
+
+def _carried(condition: Document, before: Mapping[str, Any] | None) -> Document:
+    if before and before["status"] == condition["status"]:
+        return condition | {"lastTransitionTime": before["lastTransitionTime"]}
+    return condition
+
+
+def _unknown(seen: Seen) -> Document:
+    return {
+        "mac": seen.mac,
+        "address": seen.address,
+        "firstSeen": rfc3339(seen.first_seen),
+        "lastSeen": rfc3339(seen.last_seen),
+        "count": seen.count,
+        "asked": seen.asked,
+        "client": dict(seen.client),
+    }
+
+
+def _time(at: float | None) -> str | None:
+    return None if at is None else rfc3339(at)
