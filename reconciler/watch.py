@@ -27,6 +27,8 @@ _STEP_MS = 25
 _TOP_NAMES = frozenset({"HEAD", "packed-refs", "refs", "reftable"})
 _REF_FOLDERS = ("refs", "reftable")
 
+_DELETED = watchfiles.Change.deleted
+
 Identity = tuple[tuple[str, int, int], ...]
 
 
@@ -98,20 +100,23 @@ class Watcher:
 
     async def _watch(self, paths: list[str], recursive: bool) -> None:
         """Wake on every change below `paths` until cancelled. A watch that cannot be kept up leaves the work to the timer."""
+        concerns = _is_ref if recursive else _is_top
         changes = watchfiles.awatch(
             *paths,
-            watch_filter=_is_ref if recursive else _is_top,
+            watch_filter=lambda change, path: (change is _DELETED and path in paths) or concerns(path),
             debounce=_DEBOUNCE_MS,
             step=_STEP_MS,
             recursive=recursive,
             ignore_permission_denied=True,
         )
         with contextlib.suppress(OSError, RuntimeError):  # the limit of watches; what watchfiles makes of odd events
-            async for _ in changes:
+            async for found in changes:
+                if any(change is _DELETED and path in paths for change, path in found):
+                    self._armed = ()  # the watch went with its folder, and a new one may get the same inode
                 self._wake("change")
 
     def _identify(self) -> Identity:
-        """What there is to watch, by inode: a folder replaced under the same name must be watched anew."""
+        """What there is to watch, by inode: a folder that changed places with another must be watched anew."""
         try:
             directories = sorted(set(self._find()))
         except Unavailable:
@@ -125,9 +130,9 @@ class Watcher:
         return tuple(found)
 
 
-def _is_ref(_: watchfiles.Change, path: str) -> bool:
+def _is_ref(path: str) -> bool:
     return not path.endswith(".lock")
 
 
-def _is_top(_: watchfiles.Change, path: str) -> bool:
+def _is_top(path: str) -> bool:
     return Path(path).name in _TOP_NAMES

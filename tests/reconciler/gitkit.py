@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -143,6 +144,20 @@ def silent_server() -> Iterator[int]:
     """A port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    """Whether the condition came true in time: for what happens in other processes and announces itself nowhere."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not condition() and time.monotonic() < deadline:
+        pause.wait(0.01)
+    return condition()
+
+
+def is_gone(text: str) -> bool:
+    """Whether every process with `text` on its command line ends: a killed one may take a moment to be gone."""
+    return wait_until(lambda: not processes_that_mention(text), 5)
 
 
 def processes_that_mention(text: str) -> list[int]:

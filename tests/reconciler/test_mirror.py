@@ -17,7 +17,16 @@ import pytest
 from reconciler.errors import Unavailable, UnknownRef
 from reconciler.mirror import Mirror
 from reconciler.source import Source
-from tests.reconciler.gitkit import Work, free_port, git_daemon, http_server, processes_that_mention, silent_server
+from tests.reconciler.gitkit import (
+    Work,
+    free_port,
+    git_daemon,
+    http_server,
+    is_gone,
+    processes_that_mention,
+    silent_server,
+    wait_until,
+)
 
 pytestmark = pytest.mark.shell
 
@@ -153,7 +162,7 @@ def test_a_server_that_never_answers_is_given_up_in_time_and_nothing_is_left_run
         with pytest.raises(Unavailable, match="did not answer within"):
             mirror.fetch()
         assert time.monotonic() - start < 5
-        assert processes_that_mention(f"127.0.0.1:{port}") == []
+        assert is_gone(f"127.0.0.1:{port}")
         mirror.close()
 
 
@@ -170,7 +179,7 @@ def test_a_hung_ssh_dies_with_git_and_the_next_try_works(
     mirror = Mirror(state, Source("git@lab.example:work"), 0.1)
     with pytest.raises(Unavailable, match="did not answer"):
         mirror.fetch()
-    assert processes_that_mention(marker) == []
+    assert is_gone(marker)
     mirror.close()
     ssh.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/said\nexec git-upload-pack {work.path}\n')
     ssh.write_text(ssh.read_text().replace("git-upload-pack", "git upload-pack"))
@@ -193,13 +202,11 @@ def test_closing_ends_a_fetch_that_hangs(state: Path) -> None:
 
         thread = threading.Thread(target=fetch)
         thread.start()
-        deadline = time.monotonic() + 20
-        while not processes_that_mention(f"127.0.0.1:{port}") and time.monotonic() < deadline:
-            threading.Event().wait(0.01)
+        assert wait_until(lambda: bool(processes_that_mention(f"127.0.0.1:{port}")))
         mirror.close()
         thread.join(10)
         assert (thread.is_alive(), len(ended)) == (False, 1)
-        assert processes_that_mention(f"127.0.0.1:{port}") == []
+        assert is_gone(f"127.0.0.1:{port}")
 
 
 def test_credentials_reach_the_server_and_nothing_else(work: Work, tmp_path: Path, state: Path) -> None:
@@ -267,9 +274,7 @@ def test_a_git_that_outlives_gitboot_keeps_the_mirror_until_it_ends(state: Path)
             "Mirror(Path(sys.argv[1]), Source(sys.argv[2]), 30).fetch()"
         )
         gitboot = subprocess.Popen([sys.executable, "-c", script, str(state), source])
-        deadline = time.monotonic() + 30
-        while not any(pid != gitboot.pid for pid in processes_that_mention(source)) and time.monotonic() < deadline:
-            threading.Event().wait(0.02)
+        assert wait_until(lambda: any(pid != gitboot.pid for pid in processes_that_mention(source)))
         gitboot.kill()
         gitboot.wait()
         mirror = Mirror(state, Source(source), 0.1)
@@ -277,8 +282,7 @@ def test_a_git_that_outlives_gitboot_keeps_the_mirror_until_it_ends(state: Path)
             mirror.fetch()
         for pid in processes_that_mention(source):
             os.kill(pid, signal.SIGKILL)
-        while processes_that_mention(source) and time.monotonic() < deadline:
-            threading.Event().wait(0.02)
+        assert is_gone(source)
         with pytest.raises(Unavailable, match="did not answer"):
             mirror.fetch()
         mirror.close()

@@ -126,7 +126,7 @@ def test_a_remote_repository_is_polled_and_asked_sooner_after_a_failure() -> Non
 def test_a_repository_replaced_under_its_name_is_watched_anew(work: Work, tmp_path: Path) -> None:
     async def scene(watcher: Watcher) -> None:
         await asyncio.to_thread(shutil.rmtree, work.path)
-        again = await asyncio.to_thread(Work, work.path)
+        again = await asyncio.to_thread(Work, work.path)  # which often gets the very inodes of the old one
         while await watcher.wait(failures=1) != "poll":  # what the removal stirred up, until it is quiet
             pass
         await asyncio.to_thread(again.commit, a="1")
