@@ -300,12 +300,13 @@ def _head(packet: Packet, message: int, server: Server) -> bytes:
 def _fit(header: Packet, options: bytes, packet: Packet) -> tuple[bytes, tuple[int, ...]]:
     """The whole message within what the client can receive (option 57, which counts IP and UDP headers), and what was left
     out of it. At least 576 bytes, which every host must take, and at most one Ethernet frame, whatever EDK2 promises.
+    Option 82 is not counted: the relay that wrote it takes it out again (RFC 3046 section 2.1).
     """
     relay = packet.options.get(82)
     last = tlv(82, relay) if relay is not None else b""
     said = packet.options.get(57)
     room = min(max(int.from_bytes(said, "big"), 576), 1500) - 28 if said else 576 - 28
-    if HEADER_SIZE + len(options) + len(last) + 1 <= room:
+    if HEADER_SIZE + len(options) + 1 <= room:
         return assemble(header, options + last), ()
     return _squeeze(header, unpack(options), last, room - HEADER_SIZE - 1)
 
@@ -316,7 +317,7 @@ def _squeeze(header: Packet, options: Mapping[int, bytes], last: bytes, room: in
     """
     overload_size = 3
     fields = (bytearray(), bytearray(), bytearray())
-    limits = (room - len(last) - overload_size, 0 if header.file else _LONGEST_FILE, _LONGEST_SNAME)
+    limits = (room - overload_size, 0 if header.file else _LONGEST_FILE, _LONGEST_SNAME)
     dropped = []
     for code, data in options.items():
         part = tlv(code, data)
