@@ -189,7 +189,7 @@ class Transfer:
         self._limits = limits
         self._started = now
         self._replies: list[bytes] = []  # OACK or ERROR to send; DATA is made when it is sent
-        self._acked = self._sent = 0  # the highest block acknowledged, and ever sent, counted from 1 without wrapping
+        self._acked = self._sent = 0  # the highest block acknowledged, and sent so far, counted from 1 without wrapping
         self._next = 1
         self._tries = self._retransmits = 0
         self._heard = False  # whether the peer acknowledged anything, be it the OACK
@@ -286,7 +286,7 @@ class Transfer:
             self.cancel(f"the file cannot be read: {error}")
             return []
         self._retransmits += max(0, min(stop - 1, self._sent) - first + 1)
-        self._next, self._sent = stop, max(self._sent, stop - 1)
+        self._next, self._sent = stop, stop - 1
         blocks = (content[i * self._blksize : (i + 1) * self._blksize] for i in range(stop - first))
         return [encode(Data((first + i) & 0xFFFF, block)) for i, block in enumerate(blocks)]
 

@@ -191,6 +191,21 @@ def test_the_oack_is_repeated_like_a_block() -> None:
     assert Completed(10, 1.2, 1) == transfer.outcome
 
 
+def test_what_was_sent_again_is_counted_block_by_block() -> None:
+    transfer = start(512 * 6, windowsize=4)
+    sent(transfer)
+    acknowledge(transfer, 0)
+    assert [1, 2, 3, 4] == block_numbers(transfer)
+    transfer.handle_timer(1.0)
+    assert [1, 2, 3, 4] == block_numbers(transfer)
+    acknowledge(transfer, 2, now=1.5)
+    assert [3, 4, 5, 6] == block_numbers(transfer)
+    acknowledge(transfer, 6, now=1.5)
+    assert [7] == block_numbers(transfer)
+    acknowledge(transfer, 7, now=1.5)
+    assert Completed(512 * 6, 1.5, 4 + 2) == transfer.outcome
+
+
 def test_a_timer_that_comes_early_changes_nothing() -> None:
     transfer = start(5000)
     sent(transfer)
@@ -261,7 +276,7 @@ def test_whatever_the_peer_says_only_the_file_is_sent_and_an_outcome_stays(
         assert all(content(size)[(block.block - 1) * 512 :][:512] == block.content for block in blocks)
         with suppress(Malformed):
             if datagram is None:
-                transfer.handle_timer(transfer.timer or 0.0)
+                transfer.handle_timer(transfer.timer or 1e9)
             else:
                 transfer.receive(datagram, 0.0)
         assert outcome in (None, transfer.outcome)
@@ -312,7 +327,7 @@ def test_netascii_translates_line_ends_and_tells_the_translated_size() -> None:
 
 
 def test_netascii_of_a_file_too_large_to_be_text_is_refused() -> None:
-    transfer = Transfer(ReadRequest("kernel", "netascii"), File(1024 * 1024 + 1, broken), 0.0)
+    transfer = Transfer(ReadRequest("kernel", "netascii", {"tsize": "0"}), File(1024 * 1024 + 1, broken), 0.0)
     assert isinstance(transfer.outcome, Refused)
     assert [Error(0, "too large for netascii: ask for octet (binary)")] == sent(transfer)
 

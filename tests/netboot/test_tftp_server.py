@@ -1,4 +1,4 @@
-"""Real sockets, real clients: who is spoken to, from which address, and what is reported of it."""
+"""Real sockets: who is spoken to, from which address, and what is reported of it."""
 
 # ruff: noqa: SIM300 - CONTRIBUTING.md: write `assert expected == actual`
 
@@ -6,26 +6,24 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import os
 import random
-import shutil
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import resource
+import socket
+import struct
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from netboot.tftp import Aborted, Completed, Failed, Limits, NotFound, Refused
+from netboot.tftp import Aborted, Completed, Failed, File, Limits, NotFound, Refused
 from netboot.tftp_packets import Ack, Data, Error, OptionAck, ReadRequest, WriteRequest, encode
-from netboot.tftp_server import Exchange, open_file, serve_tftp
+from netboot.tftp_server import Address, Exchange, open_file, serve_tftp
 from tests.netboot.tftp_link import Client, content
 from tests.netboot.tftp_site import DEADLINE, Peer, Site, on_loop, serving
 
 pytestmark = pytest.mark.shell
-
-SIZES = [0, 1, 511, 512, 513, 1467, 1468, 1469, 4 * 1468, 3_000_000]
-
 
 MakePeer = Callable[..., Peer]
 
@@ -41,62 +39,6 @@ def peer() -> Iterator[MakePeer]:
             return made
 
         yield make
-
-
-# -- other people's clients -------------------------------------------------------------------------------------------------
-
-
-async def command(*words: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    said, _ = await process.communicate()
-    assert (0, b"") == (process.returncode, said), words
-
-
-async def tftpy(port: int, remote: str, local: Path, options: Mapping[str, int]) -> None:
-    tftpy = pytest.importorskip("tftpy")
-    logging.getLogger("tftpy").setLevel(logging.CRITICAL)
-    client = tftpy.TftpClient("127.0.0.1", port, options=dict(options))
-    await asyncio.to_thread(client.download, remote, str(local))
-
-
-async def tftp_hpa(port: int, remote: str, local: Path, options: Mapping[str, int]) -> None:
-    await command("tftp", "-m", "binary", "127.0.0.1", str(port), "-c", "get", remote, str(local))
-
-
-async def busybox(port: int, remote: str, local: Path, options: Mapping[str, int]) -> None:
-    blksize = ["-b", str(options["blksize"])] if options else []
-    await command("busybox", "tftp", "-g", "-r", remote, "-l", str(local), *blksize, "127.0.0.1", str(port))
-
-
-@pytest.mark.parametrize(
-    ("client", "needs", "options"),
-    [
-        pytest.param(tftpy, None, {}, id="tftpy"),
-        pytest.param(tftpy, None, {"blksize": 1468, "tsize": 0}, id="tftpy with options"),
-        pytest.param(tftp_hpa, "tftp", {}, id="tftp-hpa"),
-        pytest.param(busybox, "busybox", {}, id="busybox"),
-        pytest.param(busybox, "busybox", {"blksize": 1468}, id="busybox with blksize 1468"),
-    ],
-)
-@on_loop
-async def test_other_peoples_clients_get_every_size_whole(
-    tmp_path: Path, client: Callable[..., Awaitable[None]], needs: str | None, options: Mapping[str, int]
-) -> None:
-    if needs and not shutil.which(needs):
-        pytest.skip(f"{needs} is not installed")
-
-    async with serving({f"dir/{size}": content(size) for size in SIZES}) as site:
-        for size in SIZES:
-            local = tmp_path / str(size)
-            await client(site.server.port, f"dir/{size}", local, options)
-            assert content(size) == local.read_bytes()
-            exchange = await site.exchange()
-            assert f"dir/{size}" == exchange.path
-            assert isinstance(exchange.outcome, Completed)
-            assert size == exchange.outcome.size
-        assert site.exchanges.empty()
 
 
 # -- what firmware does ----------------------------------------------------------------------------------------------------
@@ -274,6 +216,20 @@ async def test_a_flood_of_garbage_does_not_keep_a_good_client_out(peer: MakePeer
         assert hostile.heard_nothing_more()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="a raw socket needs root")
+@on_loop
+async def test_a_peer_that_cannot_be_answered_costs_one_request(peer: MakePeer) -> None:
+    async with serving({"a": content(5000)}) as site:
+        for path in ("a", "b"):
+            request = encode(ReadRequest(path))
+            header = struct.pack("!HHHH", 0, site.server.port, 8 + len(request), 0)  # from port 0, where nobody can listen
+            with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as raw:
+                raw.sendto(header + request, ("127.0.0.1", 0))
+        assert Exchange(("127.0.0.1", 0), "a", Failed("cannot send: Invalid argument")) == await site.exchange()
+        assert Refused(1, "no b for 127.0.0.1") == (await site.exchange()).outcome
+        assert content(5000) == await peer(site).fetch("a")
+
+
 @pytest.mark.parametrize(
     ("request_", "error"),
     [
@@ -339,6 +295,26 @@ async def test_a_file_that_cannot_be_opened_costs_one_request(peer: MakePeer, tm
         assert Error(0, f"the file cannot be opened: {reason}") == await client.hear()
         assert before == open_descriptors()
         assert b"good" == await client.fetch("good")
+
+
+@on_loop
+async def test_out_of_descriptors_a_request_is_refused_and_its_file_closed(peer: MakePeer) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    closed: list[str] = []
+
+    def lookup(path: str, peer: Address) -> File:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0 if path == "unlucky" else soft, hard))
+        return File(5, lambda offset, length: b"hello", lambda: closed.append(path))
+
+    async with serving(lookup) as site:
+        client = peer(site)
+        try:
+            client.ask("unlucky")
+            assert Error(0, "no socket for a transfer: Too many open files") == await client.hear()
+            assert ["unlucky"] == closed
+            assert b"hello" == await client.fetch("lucky")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @on_loop
