@@ -152,7 +152,7 @@ class Mirror(Repository):
         self._fetch(directory, *_REFSPECS, *head, patience=patience)
 
     def _fetch(self, directory: Path, *refspecs: str, patience: float = 1) -> None:
-        options = ("--force", "--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--quiet")
+        options = ("--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--quiet")
         words = ("fetch", *options, "--end-of-options", self._remote.url, *refspecs)
         self._git.run(f"--git-dir={directory}", *words, patience=patience)
 

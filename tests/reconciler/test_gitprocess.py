@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.gitprocess import GitFailed, GitProcess, TimedOut, TooMuchOutput
 from reconciler.source import Remote
+from tests.reconciler.gitkit import is_gone
 
 pytestmark = pytest.mark.shell
 

@@ -329,6 +329,15 @@ def test_a_damaged_mirror_is_fetched_anew(
     assert sorted(path.name for path in state.parent.iterdir()) == ["git", "git.lock"]
 
 
+def test_damage_that_only_reading_finds_is_mended_by_the_reader(work: Work, address: str, state: Path) -> None:
+    mirror = Mirror(state, Source(address), 20)
+    commit = work.commit(a="1")
+    mirror.fetch()
+    lose_objects(state)
+    assert list(mirror.snapshot(commit).contents.values()) == [b"1"]
+    mirror.close()
+
+
 def test_a_damaged_mirror_stays_until_the_server_is_back(work: Work, tmp_path: Path, state: Path) -> None:
     port = free_port()
     commit = work.commit(a="1")

@@ -53,10 +53,14 @@ def nothing() -> Iterable[Path]:
         ("tag", "v1"),
         ("symbolic-ref", "HEAD", "refs/heads/other"),
         ("pack-refs", "--all"),
+        ("branch", "-D", "packed"),
     ],
 )
 def test_a_moved_ref_wakes_within_a_second(work: Work, words: tuple[str, ...]) -> None:
     work.commit(b="2")
+    if "packed" in words:
+        work.git("branch", "packed")
+        work.git("pack-refs", "--all")
     if words[0] == "update-ref":
         words = (*words[:-1], work.git("rev-parse", "HEAD~1"))
 
