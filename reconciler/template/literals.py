@@ -19,9 +19,9 @@ _INTEGERS = (
     (re.compile(f"0[xX]_?({_HEX_DIGITS})"), 16),
     (re.compile("0[bB]_?([01](?:_?[01])*)"), 2),
     (re.compile("0[oO]?_?([0-7](?:_?[0-7])*)"), 8),
-    (re.compile(f"({_DIGITS})"), 10),
+    (re.compile("(0|[1-9](?:_?[0-9])*)"), 10),
 )
-_FLOAT = re.compile(rf"(?=\.?[0-9])(?:{_DIGITS})?(?:\.(?:{_DIGITS})?)?(?:[eE][+-]?{_DIGITS})?")
+_FLOAT = re.compile(rf"(?=\.?[0-9])(?=.*[.eE])(?:{_DIGITS})?(?:\.(?:{_DIGITS})?)?(?:[eE][+-]?{_DIGITS})?")
 _HEX_FLOAT = re.compile(rf"0[xX]_?(?=\.?[0-9a-fA-F])(?:{_HEX_DIGITS})?(?:\.(?:{_HEX_DIGITS})?)?[pP][+-]?{_DIGITS}")
 
 INT64 = range(-(2**63), 2**63)

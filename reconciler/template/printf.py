@@ -162,7 +162,7 @@ def _character(value: Value, spec: _Spec) -> str:
 
 
 def _code_point(value: Value, spec: _Spec) -> str:
-    return spec.pad(f"U+{value:04X}")
+    return spec.pad(f"U+{int(value) % 2**64:04X}")  # type: ignore[call-overload]  # the table says integer
 
 
 def _float(value: Value, spec: _Spec) -> str:

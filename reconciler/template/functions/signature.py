@@ -17,7 +17,7 @@ _ACCEPTS = {
     "int": frozenset(("integer",)),
     "bool": frozenset(("bool",)),
     "List": frozenset(("list",)),
-    "Map": frozenset(("map", "nil")),  # a nil map is an empty one, as in Go
+    "Map": frozenset(("map",)),
     "Value": frozenset(("nil", "bool", "integer", "float", "string", "list", "map")),
 }
 _NAMES = {"str": "a string", "int": "an integer", "bool": "a bool", "List": "a list", "Map": "a map"}
@@ -75,7 +75,7 @@ class Function:
         what = kind(value)
         if what not in _ACCEPTS[wanted]:
             raise Fault(f"{self.name} wants {_NAMES[wanted]} as argument {index + 1}, not {_described(value)}")
-        return {} if wanted == "Map" and value is None else value
+        return value
 
     def _wanted(self, index: int) -> str:
         return self.parameters[index] if index < len(self.parameters) else self.rest or "Value"

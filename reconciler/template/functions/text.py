@@ -154,7 +154,9 @@ def join(budget: Budget, separator: str, value: Value) -> str:
 
 
 def sort_alpha(budget: Budget, value: Value) -> list[Value]:
-    return [*sorted(texts(budget, value))]
+    if isinstance(value, list | tuple):
+        return [*sorted(texts(budget, value))]
+    return [text_of(value, budget)]
 
 
 def split_list(budget: Budget, separator: str, text: str) -> list[Value]:

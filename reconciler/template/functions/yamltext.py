@@ -20,6 +20,7 @@ _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})|0x[0-9a-fA-F]{1,16}|0o[0-7]{1,21}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_LETTERS = set("yYnN")  # bools to some readers of YAML 1.1
 _SPECIAL = re.compile(r"(?P<sign>[-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -121,13 +122,13 @@ def _resolved(text: str) -> Value:
 class _Dumper(yaml.SafeDumper):
     """Text of several lines as a block, text that could be something else in double quotes."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (PyYAML's hook)
+    def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     plain: str = dumper.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # untyped in the stubs
-    is_text = plain == "tag:yaml.org,2002:str"
+    is_text = plain == "tag:yaml.org,2002:str" and text not in _LETTERS
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None if is_text else '"')
 
 
@@ -137,7 +138,9 @@ _Dumper.add_representer(str, _represent_text)
 def write(budget: Budget, value: Value) -> str:
     """The value as a YAML document with sorted keys and a line end, long lines unbroken."""
     copied = _copy(value, budget, 1)
-    return budget.join([yaml.dump(copied, Dumper=_Dumper, width=2**31, allow_unicode=True, default_flow_style=False)])
+    text = yaml.dump(copied, Dumper=_Dumper, width=2**31, allow_unicode=True, default_flow_style=False)
+    budget.reserve(len(text))
+    return text[:-4] if text.endswith("\n...\n") else text  # PyYAML ends a lone scalar's document
 
 
 def _copy(value: Value, budget: Budget, depth: int) -> Value:
