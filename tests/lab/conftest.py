@@ -8,22 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.initrd import Image, build_initrd
 from tests.lab.network import Network
 
-TOOLS = (
-    "ip",
-    "qemu-system-x86_64",
-    "qemu-img",
-    "dnsmasq",
-    "busybox",
-    "cpio",
-    "zstd",
-    "depmod",
-    "apt-get",
-    "dpkg-deb",
-    "perfdhcp",
-    "kea-dhcp4",
-)
+REPOSITORY = Path(__file__).parents[2]
+TOOLS = [
+    *("ip", "qemu-system-x86_64", "qemu-img", "dnsmasq", "busybox", "cpio", "zstd", "depmod", "apt-get", "dpkg-deb"),
+    *("perfdhcp", "kea-dhcp4"),
+]
 
 _skipped: list[str] = []
 
@@ -54,6 +46,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"end-to-end tests were skipped: {_skipped[0]}; run as root on Debian to include them", yellow=True
         )
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """The lab's operating system with gitboot's own agent in it."""
+    return build_initrd(REPOSITORY / "agent", tmp_path_factory.mktemp("image") / "initrd")
 
 
 @pytest.fixture

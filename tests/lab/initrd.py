@@ -1,7 +1,7 @@
 """The small operating system that lab machines boot: Debian's cloud kernel, busybox, Python, and an agent.
 
-The law: `/init` says on the console how far it came, once per boot and in this order: `MARK-INIT` (it runs), `MARK-NET` (it has
-an address), what the agent prints, `MARK-DONE` with the agent's exit code.
+The law: `/init` says on the console how far it came, in this order: `MARK-INIT` (it runs), `MARK-NET` (it has an address), what
+the agent prints, `MARK-DONE` with the agent's exit code. It asks again where the agent ends with `then: wait`.
 
 Nothing is installed: Debian's packages are fetched and unpacked as files, once, into the repository's `.cache/`, under a name
 that is the digest of this recipe. The agent is a second archive in front of that, so another agent costs nothing.
@@ -74,8 +74,11 @@ done
 ip link set lo up
 ip link set "$interface" up
 if udhcpc -i "$interface" -f -n -q -t 10 -T 1 -s /bin/lease; then
-  {AGENT_COMMAND}
-  echo "MARK-DONE status=$?"
+  while :; do
+    {{ {AGENT_COMMAND} 2>&1; echo "MARK-DONE status=$?"; }} | tee /run/agent.log
+    grep -q '^then: wait' /run/agent.log || break
+    sleep 5
+  done
 else
   echo "MARK-NET none: nobody answered on $interface"
 fi
@@ -145,7 +148,21 @@ def _build(work: Path, result: Path) -> None:
 
 
 def _lay_out(root: Path) -> None:
-    for name in ("usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "dev", "etc", "modules", "opt", "proc", "root", "sys", "tmp"):
+    for name in (
+        "usr/bin",
+        "usr/sbin",
+        "usr/lib",
+        "usr/lib64",
+        "dev",
+        "etc",
+        "modules",
+        "opt",
+        "proc",
+        "root",
+        "run",
+        "sys",
+        "tmp",
+    ):
         (root / name).mkdir(parents=True)
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / name).symlink_to(f"usr/{name}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.disk import Disk, boot_sector, empty_disk, installed_disk
-from tests.lab.initrd import COMMAND_LINE, Image, build_initrd
+from tests.lab.initrd import COMMAND_LINE, MEMORY, Image, build_initrd
 from tests.lab.network import PREFIX, Network, remove_leftovers
 from tests.lab.process import Process, Transcript
 from tests.lab.qemu import FOREIGN_ROM_SCRIPT, IPXE_KERNEL, UNDIONLY, VM, Kernel
@@ -73,7 +73,7 @@ def site(network: Network, tmp_path: Path) -> Site:
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+def image_of_a_stand_in(tmp_path_factory: pytest.TempPathFactory) -> Image:
     folder = tmp_path_factory.mktemp("image")
     (folder / "agent").mkdir()
     (folder / "agent" / "__main__.py").write_text(AGENT)
@@ -87,10 +87,12 @@ def boot_script(site: Site, image: Image, arguments: str) -> str:
     return f"#!ipxe\necho MARK-SCRIPT\n{kernel}\ninitrd initrd\nboot\n"
 
 
-def test_a_bare_machine_boots_its_system_installs_its_disk_and_boots_from_it(site: Site, image: Image, tmp_path: Path) -> None:
+def test_a_bare_machine_boots_its_system_installs_its_disk_and_boots_from_it(
+    site: Site, image_of_a_stand_in: Image, tmp_path: Path
+) -> None:
     (site.folder / "hello.json").write_text('{"greeting": "welcome"}')
     installed_disk(site.folder / "disk.img", "MARK-INSTALLED")
-    site.script(boot_script(site, image, f"phone={site.url}/hello.json install={site.url}/disk.img"))
+    site.script(boot_script(site, image_of_a_stand_in, f"phone={site.url}/hello.json install={site.url}/disk.img"))
     with VM(site.network, "bare", MAC, disk=empty_disk(tmp_path / "bare.qcow2")) as vm:
         vm.wait_for("MARK-SCRIPT")
         vm.wait_for("MARK-INIT")
@@ -121,6 +123,14 @@ def test_a_rom_that_is_not_ipxe_fetches_ipxe_by_tftp_and_comes_to_the_script(sit
     with VM(site.network, "rom", MAC, kernel=Kernel(IPXE_KERNEL, rom)) as vm:
         assert vm.wait_for("MARK-ROM .*\n").split()[2] == "undionly.kpxe"
         assert vm.wait_for("MARK-SCRIPT .*\n").split()[1] == MAC
+
+
+def test_gitboots_own_agent_finds_all_it_needs_in_the_system(site: Site, image: Image) -> None:
+    kernel = Kernel(image.kernel, image.initrd, f"{COMMAND_LINE} gitboot.end=poweroff")
+    with VM(site.network, "agent", MAC, memory=MEMORY, kernel=kernel) as vm:
+        vm.wait_for("the agent cannot go on: missing: --server")
+        vm.wait_for("MARK-DONE status=1")
+        vm.wait_until_off()
 
 
 def test_a_host_on_the_network_is_a_dhcp_client_of_its_own(site: Site) -> None:
