@@ -61,15 +61,16 @@ def _unreadable(entry: Entry) -> Problem | None:
     """What is wrong with an entry that is not read, when it looks as if it should be."""
     if entry.kind == "submodule":
         message = "Submodules are not read: copy the files in, or give gitboot the folder beside it with --path."
-        code = "submodule"
-    elif entry.kind == "symlink" and is_inventory(entry.path):
-        message = "Symbolic links are not followed: put a file in its place."
-        code = "symlink"
-    elif entry.kind == "file" and entry.size > MAX_FILE_BYTES and is_inventory(entry.path):
+        return _about(entry, "unread-submodule", message)
+    if entry.kind == "symlink" and is_inventory(entry.path):
+        return _about(entry, "unread-symlink", "Symbolic links are not followed: put a file in its place.")
+    if entry.kind == "file" and entry.size > MAX_FILE_BYTES and is_inventory(entry.path):
         message = f"The file is larger than {MAX_FILE_BYTES} bytes and is not read: split it, or move it elsewhere."
-        code = "file-too-large"
-    else:
-        return None
+        return _about(entry, "file-too-large", message)
+    return None
+
+
+def _about(entry: Entry, code: str, message: str) -> Problem:
     return Problem(printable(entry.path), 0, 0, "", code, "error", message)
 
 

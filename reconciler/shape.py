@@ -221,11 +221,11 @@ def _bad_format(verdict: _Verdict, complaints: Complaints) -> None:
 
 
 _LIMITS = {
-    "minItems": "needs at least {} of them",
-    "maxItems": "takes no more than {} of them",
+    "minItems": "needs at least {} in it",
+    "maxItems": "takes no more than {} in it",
     "minLength": "must not be empty",
     "maxLength": "takes no more than {} characters",
-    "minProperties": "needs at least {} entry",
+    "minProperties": "needs at least {} in it",
     "minimum": "must be at least {}",
     "maximum": "must be at most {}",
 }

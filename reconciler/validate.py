@@ -6,7 +6,7 @@ or unreadable document may have said counts as said, so that it does not make th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -137,6 +137,7 @@ def _check_ports(site: Site | None, hardware: Iterable[Hardware], findings: Find
     macs: dict[str, tuple[Object, str]] = {}
     addresses: dict[int, tuple[Object, str]] = {}
     names: dict[tuple[str, str | None], tuple[Object, str]] = {}
+    domain = _domains(site)
     if site is not None and site.server is not None:
         addresses[int(site.server)] = site, "spec.server"
     for each in hardware:
@@ -146,7 +147,7 @@ def _check_ports(site: Site | None, hardware: Iterable[Hardware], findings: Find
             if port.address is not None:
                 _claim(addresses, int(port.address), each, f"{path}.address", "duplicate-address", port.address, findings)
             if port.hostname is not None:
-                name = port.hostname, _domain(site, port)
+                name = port.hostname, domain(port)
                 if names.get(name, (None, ""))[0] is not each:  # one machine may bear one name on several ports
                     _claim(names, name, each, f"{path}.hostname", "duplicate-hostname", port.hostname, findings)
 
@@ -164,11 +165,18 @@ def _claim(
         findings.add(claimant, path, code, message)
 
 
-def _domain(site: Site | None, port: Interface) -> str | None:
-    if port.domain is not None or site is None:
-        return port.domain
-    subnet = site.subnet_of(port) if len({each.domain for each in site.subnets}) > 1 else next(iter(site.subnets), None)
-    return subnet.domain if subnet else site.domain
+def _domains(site: Site | None) -> Callable[[Interface], str | None]:
+    """The domain of a port. Its subnet is looked for only when that makes a difference."""
+    if site is None:
+        return lambda port: port.domain
+    different = len({subnet.domain for subnet in site.subnets}) > 1
+    usual = site.subnets[0].domain if site.subnets else site.domain
+
+    def domain(port: Interface) -> str | None:
+        subnet = site.subnet_of(port) if different and port.domain is None else None
+        return port.domain or (subnet.domain if subnet else usual)
+
+    return domain
 
 
 def _check_networks(site: Site, hardware: Iterable[Hardware], findings: Findings) -> None:

@@ -140,7 +140,7 @@ def _resolve(text: str) -> Scalar:
 
 # Structure -------------------------------------------------------------------------------------------------------------
 
-_BLOCK = re.compile(r"[^\n]*(\n(?:[ \r]*\n)*)( *)")
+_BLOCK = re.compile(r"[^\n]*\n(?:[ \r]*\n)*( *)")
 """From the `|` of a literal block to its first text."""
 _TEXT_TAGS = frozenset(("!", "tag:yaml.org,2002:str"))
 _PLAIN_TAGS = frozenset(("!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"))
@@ -185,8 +185,8 @@ class _Builder:
     def _scalar(self, event: Event, path: Path) -> tuple[Scalar, Mark]:
         mark = _mark(event, None)
         if event.style == "|" and (found := _BLOCK.match(self._text, event.start_mark.index)):
-            mark.block = mark.line + found[1].count("\n"), len(found[2]) + 1
-        if not event.implicit[0]:
+            mark.block = mark.line + 1, len(found[1]) + 1
+        if event.tag is not None or not event.implicit[0]:
             self._refuse_tag(event, path, _TEXT_TAGS)
             return event.value, mark
         value = _resolve(event.value)

@@ -71,9 +71,9 @@ def check_syntax(template: TemplateDoc, complaints: Complaints) -> None:
         for path, text in _leaves(template.document, ("spec",)):
             if "{{" in text and (error := _syntax_error(text)):
                 complaints.at(path, "template-syntax", f"This is not a template: {error.message}.")
-    elif template.text is not None and (error := _syntax_error(template.text)):
-        problem = _template_problem(template, error)
-        complaints.found[problem] = None
+    elif template.text is not None:
+        problems = _text_problems(template, template.text)
+        complaints.found |= dict.fromkeys(problem for problem in problems if problem.severity == "error")
 
 
 def _syntax_error(text: str) -> TemplateError | None:
@@ -84,10 +84,15 @@ def _syntax_error(text: str) -> TemplateError | None:
     return None
 
 
-def _template_problem(template: TemplateDoc, error: TemplateError) -> Problem:
+def _text_problems(template: TemplateDoc, text: str) -> tuple[Problem, ...]:
+    """Text without expressions renders to itself, so that nothing has to wait until it is rendered."""
+    if "{{" not in text:
+        return parse_workflow_document(text, template)[1]
+    if (error := _syntax_error(text)) is None:
+        return ()
     place = template.place_in_text(error.line, error.column)
     path = "spec.data" if "spec" in template.source else ""
-    return Problem(*place, path, "template-syntax", "error", f"This is not a template: {error.message}.")
+    return (Problem(*place, path, "template-syntax", "error", f"This is not a template: {error.message}."),)
 
 
 def _leaves(value: object, path: Path) -> Iterator[tuple[Path, str]]:
@@ -150,6 +155,8 @@ def _parse_text(rendered: str, template: TemplateDoc) -> tuple[dict[str, Any] | 
 
 
 def _relocated(problem: Problem, template: TemplateDoc, still: bool) -> Problem:
+    if "spec" in template.source:
+        problem = replace(problem, path="spec.data")
     if still:
         place = template.place_in_text(problem.line, problem.column)
         return replace(problem, line=place.line, column=place.column)

@@ -1,0 +1,241 @@
+"""Inventories for tests: small ones that are right, to be broken in one place, and one that uses everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha1
+from pathlib import Path
+
+from reconciler.inventory import Inventory
+from reconciler.problems import Problem
+from reconciler.reader import Reader
+from reconciler.snapshot import Entry, Snapshot
+
+EXAMPLE = Path(__file__).parents[2] / "example-inventory"
+
+SITE = """\
+apiVersion: gitboot/v1
+kind: Site
+metadata: {name: home}
+spec:
+  subnets:
+  - {name: rack1, cidr: 10.1.0.0/16, gateway: 10.1.0.1, range: [10.1.200.1, 10.1.200.250]}
+"""
+
+MACHINE = """\
+apiVersion: gitboot/v1
+kind: Hardware
+metadata: {name: node-01, labels: {rack: r1}}
+spec:
+  profile: inspect
+  interfaces:
+  - {mac: "52:54:00:12:34:01", address: 10.1.0.11, hostname: node-01}
+"""
+
+PROFILE = """\
+apiVersion: gitboot/v1
+kind: Profile
+metadata: {name: inspect}
+spec: {kernel: inspect/vmlinuz}
+"""
+
+TEMPLATE = """\
+apiVersion: gitboot/v1
+kind: Template
+metadata: {name: look}
+spec:
+  tasks:
+  - name: look
+    actions:
+    - {name: look, image: "look:v1", timeout: 60}
+"""
+
+BARE = """\
+version: "0.1"
+name: bare
+tasks:
+- name: look
+  worker: "{{ .device_1 }}"
+  actions:
+  - {name: look, image: "look:v1", timeout: 60}
+"""
+
+WORKFLOW = """\
+apiVersion: gitboot/v1
+kind: Workflow
+metadata: {name: look-at-01}
+spec: {template: look, hardware: node-01}
+"""
+
+SOUND = {
+    "hardware.yaml": MACHINE,
+    "profile.yaml": PROFILE,
+    "site.yaml": SITE,
+    "template.yaml": TEMPLATE,
+    "workflow.yaml": WORKFLOW,
+}
+"""The least that gives a machine work."""
+
+RICH = {
+    "all.yaml": """\
+apiVersion: gitboot/v1
+kind: Site
+metadata: {name: big, annotations: {owner: somebody}}
+spec:
+  domain: lab.example
+  server: 10.1.0.2
+  dhcp: {mode: reservation}
+  unknown: wait
+  artifacts: {unverified: warn}
+  bootTimeout: 45m
+  subnets:
+  - &rack
+    name: rack1
+    cidr: 10.1.0.0/16
+    gateway: 10.1.0.1
+    nameServers: [10.1.0.1, 10.1.0.3]
+    timeServers: [10.1.0.1]
+    leaseTime: 1h30m
+    range: [10.1.200.1, 10.1.200.250]
+    domain: rack1.lab.example
+    options: {119: [lab.example], log-servers: [10.1.0.9]}
+  - {<<: *rack, name: rack2, cidr: 10.2.0.0/24, gateway: 10.2.0.1, range: [10.2.0.200, 10.2.0.210]}
+---
+apiVersion: gitboot/v1
+kind: Profile
+metadata: {name: inspect}
+spec:
+  kernel: inspect/vmlinuz
+  initrd:
+  - inspect/initrd.img
+  - {url: "https://images.example/more.img", sha256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef}
+  cmdline: >-
+    console=ttyS0
+    quiet
+  handover: exit
+---
+apiVersion: gitboot/v1
+kind: Profile
+metadata: {name: menu}
+spec: {chain: "http://boot.example/${net0/mac}.ipxe"}
+---
+apiVersion: gitboot/v1
+kind: Profile
+metadata: {name: shell}
+spec:
+  script: |
+    #!ipxe
+    shell
+""",
+    "machines/a.yml": """\
+apiVersion: gitboot/v1
+kind: Hardware
+metadata: {name: node-01, labels: {rack: r1, unit: 07}}
+spec:
+  arch: aarch64
+  profile: inspect
+  idle: profile:menu
+  handover: sanboot
+  interfaces:
+  - mac: 52-54-00-12-34-AB
+    address: 10.1.0.11
+    hostname: Node-01
+    gateway: 10.1.0.3
+    nameServers: []
+    leaseTime: 600
+    domain: special.example
+    options: {root-path: "10.1.0.1:/srv/root"}
+  - {mac: 5254.0012.34ac, subnet: rack2, hostname: node-01-b, netboot: false}
+  - {mac: 5254001234ad, address: 10.2.0.5, dhcp: false}
+  disks:
+  - {name: root, serial: S3Z9, size: 480G}
+  - {name: data, wwn: 0x5002538e40b1a2c3}
+  - {name: logs, path: /dev/vdb, size: 512Gi}
+""",
+    "templates/bare.yaml": BARE,
+    "templates/structured.yaml": """\
+apiVersion: gitboot/v1
+kind: Template
+metadata: {name: debian}
+spec:
+  version: 0.1
+  name: debian
+  global_timeout: 30m
+  tasks:
+  - name: install
+    worker: "{{ .device_1 }}"
+    volumes: ["/dev:/dev"]
+    environment: {MODE: 0644, COMPRESSED: true}
+    actions:
+    - name: stream
+      image: quay.io/example/image2disk:v1
+      command: [stream, --retries, 3]
+      timeout: 600
+      volumes: ["/lib/firmware:/lib/firmware:ro"]
+      environment: {DISK: "{{ .disk }}", VERSION: 3.86}
+      retries: 2
+      on-failure: [report, failure]
+      on-timeout: [report, timeout]
+    - {name: restart, image: "reboot:v1", pid: host, timeout: "{{ .limit }}"}
+""",
+    "templates/text.yaml": """\
+apiVersion: gitboot/v1
+kind: Template
+metadata: {name: text}
+spec:
+  data: |
+    version: "0.1"
+    name: text
+    {{ if .device_1 }}
+    tasks:
+    - name: look
+      actions: [{name: look, image: "look:v1", timeout: 60}]
+    {{ end }}
+""",
+    "work.json": """\
+{
+\t"apiVersion": "gitboot/v1", "kind": "Workflow", "metadata": {"name": "install"},
+\t"spec": {
+\t\t"template": "debian", "hardware": {"matchLabels": {"rack": "r1", "unit": "07"}},
+\t\t"hardwareMap": {"device_1": "52:54:00:12:34:ab", "disk": "/dev/sda", "limit": 90},
+\t\t"run": 2, "repeat": "everyBoot", "resets": 3, "profile": "shell"
+\t}
+}
+""",
+}
+"""Every kind and every field, in every way of writing that is allowed."""
+
+
+def snapshot(files: Mapping[str, str | bytes], revision: str = "1f0c") -> Snapshot:
+    """A commit of these files, by path."""
+    contents: dict[str, bytes] = {}
+    entries: list[Entry] = []
+    for path in sorted(files):
+        text = files[path]
+        data = text.encode() if isinstance(text, str) else text
+        blob = sha1(data).hexdigest()
+        contents[blob] = data
+        entries.append(Entry(path, "file", blob, len(data)))
+    return Snapshot(revision, tuple(entries), contents)
+
+
+def example() -> dict[str, str | bytes]:
+    """The files of example-inventory/, by path."""
+    files = sorted(EXAMPLE.rglob("*.yaml"))
+    return {str(file.relative_to(EXAMPLE)): file.read_bytes() for file in files}
+
+
+def read(files: Mapping[str, str | bytes]) -> Inventory:
+    """The inventory that these files are. They must be right."""
+    inventory, problems = Reader().read(snapshot(files))
+    assert inventory is not None, [str(problem) for problem in problems]
+    return inventory
+
+
+def problems(files: Mapping[str, str | bytes]) -> tuple[Problem, ...]:
+    return Reader().read(snapshot(files))[1]
+
+
+def brief(files: Mapping[str, str | bytes]) -> list[str]:
+    """The problems as `code path` each."""
+    return [f"{problem.code} {problem.path}".rstrip() for problem in problems(files)]
