@@ -1,0 +1,93 @@
+"""DHCP at the door: one datagram is decoded, answered by the desk, journalled where it must be, and sent.
+
+Shell. An answer that opens a boot or binds a lease is sent once its events are on disk; every other answer leaves at once.
+"""
+
+from __future__ import annotations
+
+from netboot.desk import Answer, Counter, answer, facts
+from netboot.dhcp import Client, Ignore, Note, Packet, Reply, classify, decode
+from netboot.dhcp_packet import BOOTREQUEST, dotted
+from netboot.dhcp_server import Outgoing, Peer
+from netboot.errors import Malformed
+from netboot.store import Unavailable
+from netboot.world import World
+
+MESSAGES = {1: "DISCOVER", 3: "REQUEST", 4: "DECLINE", 7: "RELEASE", 8: "INFORM"}
+
+
+class DhcpFront:
+    """`handle` is the `DhcpServer`'s; answers that wait for the disk go out through `send`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.send = _unbound
+        """`DhcpServer.send`, set once that exists."""
+
+    def handle(self, datagram: bytes, peer: Peer) -> Outgoing | None:
+        world, plans = self._world, self._world.plans
+        if plans is None:
+            world.counts["dhcp", "no-plan"] += 1
+            return None
+        if plans.current.site.mode == "off":
+            world.counts["dhcp", "off"] += 1
+            return None
+        try:
+            packet = decode(datagram)
+        except Malformed as error:
+            world.exchange("dhcp", "malformed", peer=peer.address, reason=str(error), bytes=datagram[:512].hex())
+            return None
+        if packet.op != BOOTREQUEST:
+            world.counts["dhcp", "server-message"] += 1
+            return None
+        client, now, local = classify(packet), world.now(), dotted(peer.local)
+        at = Counter(world.identity(local), world.base(local), world.hold(), world.new_id())
+        decided = answer(packet, client, plans, world.observed, at, now)
+        self._note(packet, client, decided, now)
+        outgoing = None
+        if isinstance(decided.outcome, Reply):
+            outgoing = Outgoing(decided.outcome.data, decided.outcome.destination, peer)
+        if not decided.events:
+            return outgoing
+        self._send_after_commit(decided, outgoing)
+        return None
+
+    def _send_after_commit(self, decided: Answer, outgoing: Outgoing | None) -> None:
+        """Send when the events are durable; when they cannot be, the client asks again."""
+
+        def done(error: Unavailable | None) -> None:
+            if error is None and outgoing is not None:
+                self.send(outgoing)
+
+        try:
+            self._world.ledger.submit(decided.events, done)
+        except Unavailable as error:
+            self._world.log.error("not-journalled", reason=str(error))
+
+    def _note(self, packet: Packet, client: Client, decided: Answer, now: float) -> None:
+        world, outcome, asked = self._world, decided.outcome, MESSAGES.get(packet.message, str(packet.message))
+        if decided.boot:
+            world.observed.touch(decided.boot, now)
+        if not decided.machine and packet.message in MESSAGES:
+            world.strangers.note(packet.mac, now, asked, facts(client), decided.address)
+        match outcome:
+            case Reply(message=message, address=address, reason=reason):
+                said, word = f"{reason}{' ' + dotted(address) if any(address) else ''}", message.lower()
+            case Note(kind=kind, reason=reason):
+                said, word = reason, kind.lower()
+            case Ignore(reason=reason):
+                said, word = reason, "ignored"
+        world.exchange(
+            "dhcp",
+            word,
+            message=asked,
+            mac=packet.mac,
+            machine=decided.machine,
+            client=client.kind,
+            boot=decided.boot,
+            reason=said,
+        )
+
+
+def _unbound(outgoing: Outgoing) -> None:
+    raise RuntimeError("the DHCP server is not started yet")

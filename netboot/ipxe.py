@@ -1,0 +1,210 @@
+"""iPXE scripts: what a machine's firmware is told, as text a person at the console can follow.
+
+Core. Every script says what happens and why before it does it, retries what may fail, and needs nothing an iPXE of 2012 or
+one started by a provider's own script lacks: no `params`, no HTTPS, no `vlan`. A script holds one secret at most, the boot's
+token, on the kernel command line or in the setting `gitboot-token`; `mask` hides it wherever a script is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from netboot.plan import Artifact, Handover, Profile
+
+MASK = "*" * 64
+RETRY_SECONDS = 5
+POLL_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Who is booting and from what: the head of every script, and the addresses in it."""
+
+    base: str
+    """`http://10.1.0.1` or with a port; no trailing slash."""
+    machine: str
+    """The machine's name, or "" when git does not know it."""
+    mac: str
+    plan: str = ""
+    """The id of the plan this boot is pinned to."""
+
+    @property
+    def self_url(self) -> str:
+        return f"{self.base}/ipxe/{self.mac.replace(':', '-')}/boot.ipxe"
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What a booted system needs to speak for its machine."""
+
+    boot: str
+    token: str
+
+
+def mask(script: str) -> str:
+    """The script with every boot token replaced by as many asterisks."""
+    return re.sub(r"((?:gitboot\.token=|set gitboot-token ))[0-9a-f]{64}", rf"\g<1>{MASK}", script)
+
+
+def boot_script(
+    console: Console, profile: Profile, artifacts: Mapping[str, Artifact], capability: Capability | None, why: str
+) -> str:
+    """Boot the profile. `artifacts` holds every path the profile names; without a capability no agent can claim."""
+    if profile.chain:
+        body = [f"chain --autofree {profile.chain} || goto again"]
+    elif profile.script:
+        body = [*_settings(console, capability), *_inline(profile.script)]
+    else:
+        body = _kernel(console, profile, artifacts, capability)
+    return _script(console, why, [":start", *body, *_again(profile.name)])
+
+
+def disk_script(console: Console, handover: Handover, why: str) -> str:
+    """Hand over to the local disk.
+
+    `auto`: `exit` is what BIOS wants; under UEFI it lands in the firmware's menu, so there the first disk is booted directly
+    and a failing exit is the fallback, which makes the firmware go on to the next entry of its boot order.
+    """
+    ways = {
+        "auto": [
+            "iseq ${platform} efi && goto efi ||",
+            "exit",
+            ":efi",
+            "sanboot --no-describe --drive 0x80 ||",
+            "exit 1",
+        ],
+        "exit": ["exit"],
+        "sanboot": ["sanboot --no-describe --drive 0x80 || exit 1"],
+        "no-boot-file": ["exit 1"],
+    }
+    return _script(console, why, ["echo gitboot: booting from the local disk", *ways[handover]])
+
+
+def wait_script(console: Console, why: str, seconds: int = POLL_SECONDS) -> str:
+    """Stay, say why, and ask again: a push can give this machine work at any time."""
+    return _script(
+        console,
+        why,
+        [
+            f"echo gitboot: asking again in {seconds} seconds; press Ctrl-C for the firmware's next boot device",
+            f"sleep {seconds} || exit 1",
+            f"chain --replace --autofree {console.self_url} ||",
+            "echo gitboot: the server does not answer, asking again",
+            f"sleep {RETRY_SECONDS} || exit 1",
+            f"chain --replace --autofree {console.self_url} || exit 1",
+        ],
+    )
+
+
+def find_script(base: str) -> str:
+    """`/auto.ipxe` for a machine the server cannot tell by its address: try each interface's MAC until one is known."""
+    return "\n".join(
+        [
+            "#!ipxe",
+            "echo gitboot: looking for this machine in the inventory, one interface after the other",
+            "set idx:int32 0",
+            ":next",
+            "isset ${net${idx}/mac} || goto unknown",
+            f"chain --replace --autofree {base}/ipxe/${{net${{idx}}/mac:hexhyp}}/boot.ipxe?known=1 ||",
+            "inc idx",
+            "iseq ${idx} 16 || goto next",
+            ":unknown",
+            f"chain --replace --autofree {base}/ipxe/${{netX/mac:hexhyp}}/boot.ipxe ||",
+            "echo gitboot: no interface of this machine is in the inventory; its first MAC is ${net0/mac}",
+            f"sleep {RETRY_SECONDS} ||",
+            "exit 1",
+            "",
+        ]
+    )
+
+
+def bootstrap_script(base: str, mac: str) -> str:
+    """To paste at a provider whose DHCP we do not own: find the interface with this MAC, configure it, chain to us."""
+    return "\n".join(
+        [
+            "#!ipxe",
+            "ifclose",
+            "set idx:int32 0",
+            ":next",
+            "isset ${net${idx}/mac} || goto missing",
+            f"iseq ${{net${{idx}}/mac}} {mac} && goto found ||",
+            "inc idx",
+            "goto next",
+            ":missing",
+            f"echo gitboot: no interface has the MAC {mac}",
+            "exit 1",
+            ":found",
+            "set iface net${idx}",
+            "dhcp ${iface} || dhcp ${iface} || exit 1",
+            f"chain --autofree {base}/auto.ipxe || exit",
+            "",
+        ]
+    )
+
+
+def _script(console: Console, why: str, body: list[str]) -> str:
+    who = console.machine or "unknown machine"
+    head = [
+        "#!ipxe",
+        f"echo gitboot: {who} ({console.mac})" + (f", plan {console.plan[:12]}" if console.plan else ""),
+        f"echo gitboot: {_plain(why)}",
+    ]
+    return "\n".join([*head, *body, ""])
+
+
+def _kernel(
+    console: Console, profile: Profile, artifacts: Mapping[str, Artifact], capability: Capability | None
+) -> list[str]:
+    names = [f"initrd{number}" for number in range(len(profile.initrd))]
+    words = [profile.cmdline, *(f"initrd={name}" for name in names), f"BOOTIF=01-{console.mac.replace(':', '-')}"]
+    words.append(f"gitboot.server={console.base}")
+    if capability:
+        words += [f"gitboot.boot={capability.boot}", f"gitboot.token={capability.token}"]
+    kernel = artifact_url(console.base, artifacts[profile.kernel])
+    lines = [
+        f"echo gitboot: fetching {_plain(profile.kernel)}",
+        f"kernel --name vmlinuz {kernel} {' '.join(filter(None, words))} || goto again",
+    ]
+    for name, path in zip(names, profile.initrd, strict=True):
+        lines += [
+            f"echo gitboot: fetching {_plain(path)}",
+            f"initrd --name {name} {artifact_url(console.base, artifacts[path])} || goto again",
+        ]
+    return [*lines, "boot || goto again"]
+
+
+def _settings(console: Console, capability: Capability | None) -> list[str]:
+    """For inline scripts, which build their own command line."""
+    lines = [f"set gitboot-server {console.base}"]
+    if capability:
+        lines += [f"set gitboot-boot {capability.boot}", f"set gitboot-token {capability.token}"]
+    return lines
+
+
+def _inline(script: str) -> list[str]:
+    return [line for line in script.splitlines() if not line.startswith("#!ipxe")]
+
+
+def _again(what: str) -> list[str]:
+    return [
+        "goto again",
+        ":again",
+        f"echo gitboot: could not boot {_plain(what)}, trying again in {RETRY_SECONDS} seconds",
+        f"sleep {RETRY_SECONDS} || exit 1",
+        "imgfree",
+        "goto start",
+    ]
+
+
+def artifact_url(base: str, artifact: Artifact) -> str:
+    """Where a machine fetches it: by digest from us, or straight from its origin when the inventory gave no digest."""
+    if not artifact.sha256:
+        return artifact.url
+    return f"{base}/artifacts/sha256/{artifact.sha256}/{artifact.path.rsplit('/', 1)[-1]}"
+
+
+def _plain(text: str) -> str:
+    """Text for `echo`: one line, printable, and nothing iPXE would expand (`${…}`) or read as a command."""
+    return re.sub(r"[^ -~]", "?", text.replace("${", "$ {").replace("||", "| |").replace("&&", "& &"))

@@ -1,0 +1,67 @@
+"""What an operator told this state directory by hand: files that a person can see with `ls` and that need no running server.
+
+Shell. `frozen` stops new runs until it is removed; `new-site` asks the server to declare this a new site, once. Both work while
+git, the server, or both are down.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+FROZEN = "frozen"
+NEW_SITE = "new-site"
+
+
+def freeze(state: Path, reason: str) -> str:
+    """Returns the sentence that status and scripts show. Raises OSError when the state directory cannot be written."""
+    sentence = f"frozen by {_who()} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    if reason:
+        sentence += f": {' '.join(reason.split())}"
+    partial = state / f"{FROZEN}.new"
+    partial.write_text(sentence + "\n")
+    partial.replace(state / FROZEN)
+    return sentence
+
+
+def unfreeze(state: Path) -> bool:
+    """Whether it was frozen."""
+    try:
+        (state / FROZEN).unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def frozen(state: Path) -> str:
+    """Why no new runs start, or "". A marker that cannot be read still freezes."""
+    try:
+        return (state / FROZEN).read_text(errors="replace").strip() or "frozen"
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"frozen (the marker cannot be read: {error.strerror})"
+
+
+def declare_new_site(state: Path) -> None:
+    """Ask the server to open the site at its next look. Raises OSError."""
+    state.mkdir(parents=True, exist_ok=True)
+    (state / NEW_SITE).touch()
+
+
+def take_new_site(state: Path) -> bool:
+    """Whether that was asked; the marker is gone afterwards."""
+    try:
+        (state / NEW_SITE).unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _who() -> str:
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

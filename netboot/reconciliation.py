@@ -1,0 +1,44 @@
+"""Where git stands, as the reconciler last said: one small file between the two processes.
+
+Shell. The reconciler writes it after every look at git; the servers read it when it changed and show it in their status. A
+reader sees the old word or the new one, whole; a word that cannot be read is as good as none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from netboot.status_documents import Reconciliation
+
+NAME = "reconcile.json"
+
+
+def write_reconciliation(state: Path, word: Reconciliation) -> None:
+    """Raises OSError."""
+    partial = state / f"{NAME}.new"
+    partial.write_bytes(msgspec.json.encode(word))
+    partial.replace(state / NAME)
+
+
+class ReconciliationReader:
+    """`latest` is the word as of the last `look`."""
+
+    def __init__(self, state: Path) -> None:
+        self._path = state / NAME
+        self._stamp: tuple[int, int] | None = None
+        self.latest: Reconciliation | None = None
+
+    def look(self) -> bool:
+        """Whether there was something new."""
+        try:
+            status = self._path.stat()
+            stamp = (status.st_ino, status.st_mtime_ns)
+            if stamp == self._stamp:
+                return False
+            self.latest = msgspec.json.decode(self._path.read_bytes(), type=Reconciliation)
+            self._stamp = stamp
+        except (OSError, msgspec.MsgspecError):
+            return False
+        return True

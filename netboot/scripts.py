@@ -1,0 +1,79 @@
+"""Which script a machine gets: `boot` decides what it does next, `ipxe` says it, and here the two are put together.
+
+Core. A machine that is not in git is never told to boot anything; with `unknown: wait` it is told to wait and ask again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netboot.boot import Diskless, Plans, RunWork, Stay, Step, ToDisk, next_step, script_asked, step_served
+from netboot.events import Event
+from netboot.ipxe import Capability, Console, boot_script, disk_script, wait_script
+from netboot.observed import Observed
+from netboot.plan import BootPlan
+from netboot.tokens import token
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What does not change while the server runs."""
+
+    base: str
+    """`http://10.1.0.1` or with a port: where machines reach us."""
+    key: bytes
+    """The secret that boot tokens are made with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """`events` are journalled before `text` is sent."""
+
+    text: str
+    machine: str
+    boot: str
+    why: str
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoScript:
+    reason: str
+
+
+def script_for(
+    house: House, plans: Plans, observed: Observed, mac: str, hold: str, now: float, fresh: str, known_only: bool = False
+) -> Script | NoScript:
+    """The answer to a script fetch in the name of `mac`. `fresh`: the id a new boot gets. `known_only`: 404 for a stranger."""
+    binding = plans.of(observed.open_boot(mac)).by_mac.get(mac) or plans.current.by_mac.get(mac)
+    if binding is None:
+        return _stranger(house, plans.current, mac, known_only)
+    if not binding.interface.netboot:
+        return NoScript(f"git says that {mac} of {binding.machine.name} does not boot from the network")
+    turn = script_asked(plans, observed, binding.machine, mac, hold, now, fresh)
+    machine = turn.plan.machines.get(binding.machine.name, binding.machine)
+    step = next_step(turn.plan, machine, observed, hold, turn.boot)
+    console = Console(house.base, machine.name, mac, turn.plan.id)
+    text = script_text(house, turn.plan, console, step, turn.boot)
+    return Script(text, machine.name, turn.boot, step.why, (*turn.events, *step_served(turn, step, now)))
+
+
+def script_text(house: House, plan: BootPlan, console: Console, step: Step, boot: str) -> str:
+    """The script for one step; also what `gitboot render` shows."""
+    match step:
+        case RunWork(profile=profile, why=why):
+            capability = Capability(boot, token(house.key, boot))
+            return boot_script(console, profile, plan.artifacts, capability, why)
+        case Diskless(profile=profile, why=why):
+            return boot_script(console, profile, plan.artifacts, None, why)
+        case ToDisk(handover=handover, why=why):
+            return disk_script(console, handover, why)
+        case Stay(why=why):
+            return wait_script(console, why)
+
+
+def _stranger(house: House, plan: BootPlan, mac: str, known_only: bool) -> Script | NoScript:
+    if plan.site.unknown != "wait" or known_only:
+        return NoScript(f"no machine in git has the MAC {mac}")
+    why = f"no machine in git has the MAC {mac}; add it to the inventory and push"
+    return Script(wait_script(Console(house.base, "", mac, plan.id), why), "", "", why)

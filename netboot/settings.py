@@ -1,0 +1,28 @@
+"""What the netboot servers are told at start: one frozen value, made by the command's entry points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    state: Path
+    """The state directory; one server at a time holds its lock."""
+    artifacts: Path | None = None
+    loaders: Path | None = None
+    """A folder of network boot programs that beat the host's."""
+    listen: str = "0.0.0.0"  # noqa: S104 - machines must reach it; --listen narrows it
+    """The address all servers bind."""
+    interface: str | None = None
+    """The only interface DHCP and TFTP are heard on; None: every one."""
+    dhcp_port: int = 67
+    """0 takes a free one, as for the others; -1 leaves that server out."""
+    tftp_port: int = 69
+    dns_port: int = -1
+    http_port: int = 80
+    reply_to_source: bool = False
+    """DHCP replies go back to the port they came from: for simulated clients on unprivileged ports."""
+    new_site: bool = False
+    """Declare the state directory to be a new site, whose runs may start."""

@@ -1,0 +1,135 @@
+"""The status as it is now: each path under `/status/` rendered from the served plan and what is observed.
+
+Core. The files in the state directory and the answers over HTTP are the same bytes, made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+from netboot.boot import Diskless, Plans, RunWork, Stay, Step, ToDisk, next_step
+from netboot.observed import Observed
+from netboot.plan import BootPlan, Machine
+from netboot.status_documents import (
+    RECONCILE_PATH,
+    DesiredHardware,
+    DesiredWorkflow,
+    Reconciliation,
+    Seen,
+    hardware_document,
+    hardware_path,
+    reconcile_document,
+    to_bytes,
+    workflow_document,
+    workflow_path,
+)
+
+INDEX_PATH = "index.json"
+
+
+class View:
+    """Renders one moment. `previous` holds the last reconcile document, whose transition times are carried on."""
+
+    def __init__(self) -> None:
+        self._previous: dict[str, Any] | None = None
+
+    def render(
+        self,
+        path: str,
+        plans: Plans | None,
+        observed: Observed,
+        word: Reconciliation,
+        strangers: Callable[[], Iterable[Seen]],
+        now: float,
+    ) -> bytes | None:
+        """The document's bytes, or None when there is no such path. O(1) but for the index and a workflow's machines."""
+        if path == RECONCILE_PATH:
+            self._previous = reconcile_document(word, observed, strangers(), now, self._previous)
+            return to_bytes(self._previous)
+        if plans is None:
+            return None
+        plan = plans.current
+        if path == INDEX_PATH:
+            return to_bytes(_index(plan, observed))
+        kind, _, name = path.removesuffix(".json").partition("/")
+        if kind == "hardware" and path == hardware_path(name) and name in plan.machines:
+            return to_bytes(hardware_document(_hardware(plans, plan.machines[name], observed, word.hold), observed))
+        if kind == "workflows" and path == workflow_path(name):
+            desired = _workflows(plan).get(name)
+            if desired is not None or observed.runs_of_workflow(name):
+                return to_bytes(workflow_document(name, observed, desired))
+        return None
+
+
+def all_paths(plan: BootPlan, observed: Observed) -> list[str]:
+    """Every document there is for this plan."""
+    workflows = _workflows(plan).keys() | {run.workflow for run in observed.runs.values()}
+    return [
+        RECONCILE_PATH,
+        INDEX_PATH,
+        *(hardware_path(name) for name in plan.machines),
+        *(workflow_path(name) for name in sorted(workflows)),
+    ]
+
+
+def _index(plan: BootPlan, observed: Observed) -> dict[str, Any]:
+    paths = all_paths(plan, observed)
+    return {"apiVersion": "gitboot/v1", "kind": "Index", "plan": plan.id, "documents": [f"/status/{path}" for path in paths]}
+
+
+def _hardware(plans: Plans, machine: Machine, observed: Observed, hold: str) -> DesiredHardware:
+    plan = plans.current
+    boot = observed.open_boot_of(machine.name)
+    step = next_step(plan, machine, observed, hold, boot.id if boot else "")
+    return DesiredHardware(
+        name=machine.name,
+        macs=machine.macs,
+        addresses=tuple(interface.address for interface in machine.interfaces if interface.address),
+        arch=machine.arch,
+        plan=plan.id,
+        next=f"{_verb(step)}: {step.why}",
+        boot_timeout=float(plan.site.boot_timeout),
+    )
+
+
+def _verb(step: Step) -> str:
+    match step:
+        case RunWork():
+            return "runs its workflow"
+        case Diskless():
+            return "boots diskless"
+        case ToDisk():
+            return "boots its disk"
+        case Stay():
+            return "waits"
+
+
+class _ByIdentity:
+    """A plan as a key: compared by its id, which stands for its content."""
+
+    def __init__(self, plan: BootPlan) -> None:
+        self.plan = plan
+
+    def __hash__(self) -> int:
+        return hash(self.plan.id)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByIdentity) and other.plan.id == self.plan.id
+
+
+def _workflows(plan: BootPlan) -> dict[str, DesiredWorkflow]:
+    return _workflows_of(_ByIdentity(plan))
+
+
+@lru_cache(maxsize=2)
+def _workflows_of(key: _ByIdentity) -> dict[str, DesiredWorkflow]:
+    """By name; worked out once per plan."""
+    members: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+    facts: dict[str, tuple[int, str]] = {}
+    for machine in key.plan.machines.values():
+        for work in machine.work:
+            members.setdefault(work.workflow, []).append((machine.name, machine.macs))
+            facts[work.workflow] = (work.run, work.repeat)
+    return {name: DesiredWorkflow(*facts[name], tuple(sorted(machines))) for name, machines in members.items()}

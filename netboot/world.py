@@ -1,0 +1,136 @@
+"""The world of the servers: the served plans, what is observed, and where to note what happened.
+
+Shell. One value that every server is handed; it decides nothing. `plans` is replaced as a whole when the reconciler publishes,
+and is read once per datagram or request.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter
+from dataclasses import replace
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from netboot import markers
+from netboot.artifacts import ArtifactStore
+from netboot.binaries import Binary
+from netboot.boot import Plans
+from netboot.dhcp import Server
+from netboot.events import BootAdvanced, JournalOpened
+from netboot.ledger import Ledger
+from netboot.log import Log, Value
+from netboot.observed import Observed
+from netboot.reconciliation import ReconciliationReader
+from netboot.scripts import House
+from netboot.settings import Settings
+from netboot.state_directory import StateDirectory
+from netboot.status_documents import Reconciliation
+from netboot.status_view import View
+from netboot.store import Unavailable
+from netboot.strangers import Strangers
+
+NEW_STATE = (
+    "this state directory is new and knows no history, so it cannot tell which runs are already done; "
+    "`gitboot init STATE` says that this is a new site"
+)
+
+
+class World:
+    def __init__(self, settings: Settings, directory: StateDirectory, binaries: dict[str, Binary], log: Log) -> None:
+        self.settings = settings
+        self.directory = directory
+        self.binaries = binaries
+        self.log = log
+        self.artifacts = ArtifactStore(settings.artifacts, settings.state)
+        self.strangers = Strangers()
+        self.plans: Plans | None = None
+        self.git = ReconciliationReader(settings.state)
+        self._view = View()
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """(kind, outcome) → exchanges since start."""
+        self.http_port = settings.http_port
+        """As bound: differs from the setting when that was 0."""
+        self.started = self.now()
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.directory.ledger
+
+    @property
+    def observed(self) -> Observed:
+        return self.directory.ledger.observed
+
+    @property
+    def key(self) -> bytes:
+        return self.directory.key
+
+    def now(self) -> float:
+        return time.time()
+
+    def new_id(self) -> str:
+        """For boots and runs: unguessable is not needed (the token is), unique is."""
+        return secrets.token_hex(8)
+
+    def hold(self) -> str:
+        """Why no new run may start now, or ""."""
+        return markers.frozen(self.settings.state) or ("" if self.observed.journal else NEW_STATE)
+
+    def base(self, local: str) -> str:
+        """Where machines reach us by HTTP. `local`: the address of ours a request came to."""
+        site = self.plans.current.site.server if self.plans else ""
+        host = site or local or self.settings.listen
+        return f"http://{host}" if self.http_port == 80 else f"http://{host}:{self.http_port}"
+
+    def house(self, local: str) -> House:
+        return House(self.base(local), self.key)
+
+    def identity(self, local: str) -> Server:
+        """The DHCP server identifier: what the site says, else the address the packet came to."""
+        site = self.plans.current.site.server if self.plans else ""
+        return Server(IPv4Address(site or local).packed)
+
+    def exchange(self, kind: str, outcome: str = "ok", **values: Value) -> None:
+        """One line and one count for everything a machine asked."""
+        self.counts[kind, outcome] += 1
+        self.log.info(kind, outcome=outcome, **values)
+
+    def artifact_fetched(self, peer: str, path: str, method: str) -> None:
+        """The kernel of an open boot on its way: the boot is further than its script. Nothing waits for this to be durable."""
+        now, boot, plans = self.now(), None, self.plans
+        binding = plans.current.by_address.get(peer) if plans else None
+        if binding is not None:
+            boot = self.observed.open_boot(binding.interface.mac)
+        if boot is not None:
+            self.observed.touch(boot.id, now)
+            if boot.phase == "script" and method == "GET":
+                self.note(BootAdvanced(at=now, boot=boot.id, phase="kernel", reason=f"fetches {path}"))
+        self.exchange("artifact", peer=peer, path=path, method=method, machine=boot.machine if boot else "")
+
+    def note(self, *events: BootAdvanced | JournalOpened) -> None:
+        """Journal what no answer depends on. When the disk is full it is lost, and the failure shows in /healthz."""
+        try:
+            self.ledger.submit(events, lambda error: None)
+        except Unavailable as error:
+            self.log.warning("not-journalled", reason=str(error))
+
+    def status_document(self, path: str) -> bytes | None:
+        """What is served under `/status/` and written to `STATE/status/`; None when there is no such document."""
+        word = replace(self.git.latest or Reconciliation(source=""), hold=self.hold())
+        return self._view.render(path, self.plans, self.observed, word, self.strangers.list, self.now())
+
+    def log_file(self, path: str) -> Path | None:
+        """What `/logs/<path>` names: a file below the logs and nothing else."""
+        root = (self.settings.state / "logs").resolve()
+        file = (root / path).resolve()
+        return file if file.is_relative_to(root) and file.suffix == ".log" and file.is_file() else None
+
+    @property
+    def last_success(self) -> float | None:
+        """When git was last read, seconds since the epoch."""
+        return self.git.latest.last_success if self.git.latest else None
+
+    @property
+    def plan_folder(self) -> Path:
+        return self.settings.state / "plans"

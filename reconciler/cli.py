@@ -1,0 +1,126 @@
+"""The `gitboot` command: one table of subcommands, each loaded only when it is called.
+
+Shell. Here and in `reconciler.commands` alone are argv, the environment and the configuration file read; everything below
+gets frozen settings. What goes wrong is said in one sentence with a next step, and never as a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from reconciler.sentence import Sentence
+
+COMMANDS = {
+    "serve": "Serve a git repository: reconciler and netboot servers in one process.",
+    "reconcile": "Follow a git repository and publish its plans, without any port.",
+    "netboot": "Serve the published plan (DHCP, TFTP, HTTP), without git.",
+    "init": "Declare a state directory to be a new site, so that runs may start.",
+    "check": "Report every problem of an inventory.",
+    "render": "Print what a machine would be sent.",
+    "status": "Show what the machines are doing.",
+    "doctor": "Say what is missing on this host, and how to get it.",
+    "detect": "Print a Site document that fits this host.",
+    "freeze": "Start no new runs until `gitboot unfreeze`.",
+    "unfreeze": "Let new runs start again.",
+    "agent": "Carry out this machine's workflow.",
+    "demo": "A whole site on loopback, with simulated machines.",
+}
+"""Name → what `gitboot --help` says of it. Each is `reconciler.commands.<name>.command`."""
+
+
+class Commands(click.Group):
+    """Knows the names and one-line helps without importing what they need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"reconciler.commands.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else "`gitboot --help` lists the commands."
+            raise click.UsageError(f"There is no command {args[0]!r}. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
+    """A TOML file with one table per command becomes the commands' defaults: below flags and environment, above built-ins."""
+    import tomllib
+
+    if path is None:
+        return None
+    try:
+        document = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise Sentence(f"The configuration file {path} cannot be read ({error.strerror}); correct --config.", 2) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Sentence(f"The configuration file {path} is not TOML: {error}.", 2) from None
+    ctx.default_map = {command: _flags(path, command, table) for command, table in document.items()}
+    return path
+
+
+def _flags(path: Path, command: str, table: object) -> dict[str, object]:
+    """Refuses what no flag would read: a misspelt setting must not be silently without effect."""
+    if command not in COMMANDS or not isinstance(table, dict):
+        raise Sentence(f"{path} has [{command}], but gitboot has no such command; `gitboot --help` lists them.", 2)
+    module = importlib.import_module(f"reconciler.commands.{command}")
+    known = {parameter.name for parameter in module.command.params}
+    flags = {key.replace("-", "_"): value for key, value in table.items()}
+    unknown = sorted(flags.keys() - known)
+    if unknown:
+        flag = unknown[0].replace("_", "-")
+        raise Sentence(f"{path}: [{command}] has no setting {flag!r}; `gitboot {command} --help` lists them.", 2)
+    return flags
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"auto_envvar_prefix": "GITBOOT", "help_option_names": ["-h", "--help"]},
+    help="Bare metal that does what git says.",
+    epilog="Every flag of a command is also a setting of the configuration file ([serve] http-port = 8080) and an"
+    " environment variable (GITBOOT_SERVE_HTTP_PORT).",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    callback=_read_config,
+    is_eager=True,
+    metavar="FILE",
+    help="TOML file with one table per command.",
+)
+@click.version_option(package_name="gitboot", prog_name="gitboot")
+def gitboot(config: Path | None) -> None:
+    del config  # its callback has already made it the commands' defaults
+
+
+def main() -> None:
+    """Entry point. Exits 0, 1 (the command's own failure) or 2 (usage); never shows a traceback for the world's faults."""
+    try:
+        status = gitboot(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)  # as a program that SIGPIPE ended: `gitboot status | head`
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,56 @@
+"""Options that several commands share, so that they are spelt and explained the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+state = click.option("--state", type=FOLDER, required=True, metavar="DIR", help="State directory.")
+artifacts = click.option(
+    "--artifacts",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="DIR",
+    help="Folder of kernels and initrds.",
+)
+
+
+def repository(command: Command) -> Command:
+    """What to follow."""
+    for option in (
+        click.option("--poll", type=click.FloatRange(1, 86400), default=30.0, show_default=True, help="Seconds between looks."),
+        click.option("--path", default="", metavar="FOLDER", help="Folder of the inventory inside the repository."),
+        click.option("--branch", default="HEAD", show_default=True, metavar="REF", help="Branch, tag or commit."),
+        click.option("--repo", required=True, metavar="URL", help="Git repository: a path, or an https, ssh, http or git URL."),
+    ):
+        command = option(command)
+    return command
+
+
+def _port(name: str, default: int, protocol: str) -> Callable[[Command], Command]:
+    return click.option(
+        f"--{name}-port", type=click.IntRange(-1, 65535), default=default, show_default=True, help=f"{protocol}; -1 for none."
+    )
+
+
+def listeners(command: Command) -> Command:
+    """What to listen on."""
+    for option in (
+        click.option("--new-site", is_flag=True, help="Declare an empty state directory a new site, as `gitboot init` does."),
+        click.option("--loaders", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
+                     help="Network boot programs that beat the host's."),
+        _port("http", 80, "Scripts, artefacts, status (TCP)"),
+        _port("dns", -1, "Names of the machines (UDP and TCP)"),
+        _port("tftp", 69, "Network boot programs (UDP)"),
+        _port("dhcp", 67, "DHCP (UDP)"),
+        click.option("--interface", metavar="IF", help="The only interface machines are heard on."),
+        click.option("--listen", default="0.0.0.0", show_default=True, metavar="ADDR", help="Address to bind."),  # noqa: S104 - machines must reach it
+    ):  # fmt: skip
+        command = option(command)
+    return command

@@ -1,0 +1,126 @@
+"""Reconcile: bring the served plan to what git says.
+
+Shell. The whole flow of a commit is `Reconciler.step`: fetch, read, compile, publish. Each step ends in an outcome that says
+whose turn it is: a rejected commit waits for the next commit, an unavailable world is tried again, and neither changes what
+is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from netboot.artifacts import ArtifactStore, MirrorError
+from netboot.plan import Artifact
+from netboot.plans import PlanStore, Revision
+from reconciler.compile import Compiled, Compiler
+from reconciler.errors import Unavailable
+from reconciler.inventory import Inventory
+from reconciler.problems import Problem, Rejected
+from reconciler.reader import Reader
+from reconciler.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The revision is served. `changed` is False when it compiled to the plan that was served already."""
+
+    revision: str
+    plan: str
+    changed: bool
+    warnings: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The commit's fault: nothing changed, and nothing will until there is another commit."""
+
+    revision: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """The world's fault: tried again. `revision` is "" when not even that could be had."""
+
+    revision: str
+    reason: str
+
+
+Outcome = Published | Refused | Delayed
+
+
+class Reconciler:
+    """Reads one repository into one plan store. Not safe for two threads at once."""
+
+    def __init__(self, repository: Repository, plans: PlanStore, artifacts: ArtifactStore) -> None:
+        self._repository = repository
+        self._plans = plans
+        self._artifacts = artifacts
+        self._reader = Reader()
+        self._compiler = Compiler()
+        self._settled: tuple[str, Mapping[str, Artifact], Outcome] | None = None
+
+    def step(self) -> Outcome:
+        """One look at git. Never raises for the commit's or the world's faults."""
+        revision = ""
+        try:
+            revision = self._repository.fetch()
+            if (outcome := self._unchanged(revision)) is not None:
+                return outcome
+            inventory, problems = self._read(revision)
+            artifacts = self._find(inventory)
+            compiled = self._compiler.compile(inventory, artifacts)
+            outcome = self._publish(revision, compiled, problems)
+            self._settled = (revision, artifacts, outcome)
+            return outcome
+        except Rejected as rejected:
+            outcome = Refused(revision, rejected.problems)
+            self._settled = (revision, {}, outcome)
+            return outcome
+        except (Unavailable, MirrorError) as error:
+            return Delayed(revision, str(error))
+        except OSError as error:
+            return Delayed(revision, f"The state directory cannot be written ({error}); free space or mend its disk.")
+
+    def _unchanged(self, revision: str) -> Outcome | None:
+        """The last outcome, when neither the commit nor a local artefact it names has changed since."""
+        if self._settled is None or self._settled[0] != revision:
+            return None
+        _, artifacts, outcome = self._settled
+        if isinstance(outcome, Refused) and any(problem.code == "missing-artifact" for problem in outcome.problems):
+            return None
+        local = [path for path in artifacts if not _is_url(path)]
+        if self._artifacts.find(local) != {path: artifacts[path] for path in local}:
+            return None
+        return Published(outcome.revision, outcome.plan, False, outcome.warnings) if isinstance(outcome, Published) else outcome
+
+    def _read(self, revision: str) -> tuple[Inventory, tuple[Problem, ...]]:
+        inventory, problems = self._reader.read(self._repository.snapshot(revision, self._reader.known))
+        if inventory is None:
+            raise Rejected(problems)
+        return inventory, problems
+
+    def _find(self, inventory: Inventory) -> dict[str, Artifact]:
+        """Everything the plan needs is here before the plan is: local files hashed, URLs with a digest mirrored."""
+        references = [reference for profile in inventory.profiles.values() for reference in profile.references]
+        found = self._artifacts.find(reference.path for reference in references if reference.path)
+        for reference in references:
+            if reference.url and reference.sha256:
+                found[reference.url] = self._artifacts.fetch(reference.url, reference.sha256)
+        return found
+
+    def _publish(self, revision: str, compiled: Compiled, problems: tuple[Problem, ...]) -> Outcome:
+        problems = tuple(sorted({*problems, *compiled.problems}))
+        if compiled.dump is None:
+            raise Rejected(problems)
+        plan = compiled.dump.plan.id
+        changed = self._plans.current_id() != plan
+        if changed:
+            self._plans.publish(compiled.dump)
+        self._plans.write_revision(Revision(revision, plan, dict(compiled.provenance.buckets)), compiled.provenance.shards)
+        return Published(revision, plan, changed, problems)
+
+
+def _is_url(path: str) -> bool:
+    return "://" in path
