@@ -239,12 +239,16 @@ class _Session:
         self._on_end(outcome)
 
     def _arm(self) -> None:
+        due = self.transfer.timer
+        # Each ACK puts the timer off. One that comes early finds nothing to do and is set again: cheaper than one per ACK.
+        if due is None or (self._timer and self._timer.when() <= due):
+            return
         if self._timer:
             self._timer.cancel()
-        if self.transfer.timer is not None:
-            self._timer = self._loop.call_at(self.transfer.timer, self._timed_out)
+        self._timer = self._loop.call_at(due, self._timed_out)
 
     def _timed_out(self) -> None:
+        self._timer = None
         self.transfer.handle_timer(self._loop.time())
         self.pump()
 

@@ -235,6 +235,7 @@ def test_an_error_from_the_peer_ends_it_quietly() -> None:
     sent(transfer)
     transfer.receive(b"\0\5\0\x08User aborted the transfer\0", 0.1)
     assert Aborted(8, "the peer sent error 8 'User aborted the transfer'") == transfer.outcome
+    transfer.handle_timer(1e9)
     assert ([], None) == (sent(transfer), transfer.timer)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from netboot.tftp import Aborted, Completed, Failed, File, Limits, NotFound, Refused
+from netboot.tftp import Aborted, Completed, Failed, File, Limits, NotFound, Refused, Transfer
 from netboot.tftp_packets import Ack, Data, Error, OptionAck, ReadRequest, WriteRequest, encode
 from netboot.tftp_server import Address, Exchange, open_file, serve_tftp
 from tests.netboot.tftp_link import Client, content
@@ -194,6 +194,23 @@ async def test_a_silent_peer_is_given_up_with_a_reason(peer: MakePeer) -> None:
         assert Exchange(client.address, "a", Failed("no answer to block 1 of 1, sent 3 times")) == await site.exchange()
         assert [Data(1, content(100))] * 3 == [await client.hear() for _ in range(3)]
         assert client.heard_nothing_more()
+
+
+@on_loop
+async def test_an_answer_after_a_long_wait_brings_the_timer_forward(peer: MakePeer, monkeypatch: pytest.MonkeyPatch) -> None:
+    class LongWait(Transfer):
+        @property
+        def timer(self) -> float | None:
+            due = super().timer
+            return due + 3600 if due and not self._heard else due
+
+    monkeypatch.setattr("netboot.tftp_server.Transfer", LongWait)
+    async with serving({"a": content(600)}, limits=Limits(timeout=0.01)) as site:
+        client = peer(site)
+        client.ask("a")
+        await client.hear()
+        client.say(Ack(1))
+        assert await client.hear() == await client.hear() == Data(2, content(600)[512:])
 
 
 # -- what it will not do ---------------------------------------------------------------------------------------------------
