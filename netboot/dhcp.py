@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from netboot.dhcp_client import Client, Kind, classify
-from netboot.dhcp_options import END, tlv, unpack
+from netboot.dhcp_options import END, parts, tlv, unpack
 from netboot.dhcp_packet import (
     ACK,
     BOOTREPLY,
@@ -219,8 +219,8 @@ _NAMES: Mapping[int, Literal["OFFER", "ACK", "NAK"]] = {OFFER: "OFFER", ACK: "AC
 _ECHOED = (61, 97, 118)
 """What the client sent and gets back: RFC 6842, RFC 4578, RFC 3011. Option 82 too, but last (RFC 3046 section 2.2)."""
 _TIMES = (51, 58, 59)
-_NO_PROXY = b"\xb0\x01\x01"
-"""no-pxedhcp (176) in option 175: without it iPXE waits about three seconds for a ProxyDHCP offer."""
+_NO_PROXY = tlv(175, b"\xb0\x01\x01")
+"""no-pxedhcp (176) inside option 175: without it iPXE waits about three seconds for a ProxyDHCP offer."""
 _LONGEST_FILE, _LONGEST_SNAME = 127, 63
 """Bytes of the two fields less the NUL, or the END, that closes them."""
 
@@ -256,18 +256,20 @@ def _refuse(packet: Packet, server: Server, reason: str) -> Reply:
 @lru_cache(maxsize=65536)
 def _select(lease: bytes, boot: BootFile | None, requested: bytes | None, kind: Kind, leased: bool) -> bytes:
     """Packed options for one machine, most important first. About half a kilobyte is kept for each way a machine asks."""
-    options = unpack(lease)
+    options = parts(lease)
     must = bytes(_TIMES)
     if boot:
-        told = unpack(boot.options)
-        options |= {66: dotted(boot.server).encode(), 67: boot.file.encode()} | told
+        told = parts(boot.options)
+        options |= {67: tlv(67, boot.file.encode())} | told
+        if "://" not in boot.file:  # a URL names its server itself
+            options[66] = tlv(66, dotted(boot.server).encode())
         must += bytes(told)
         if kind == "http" or len(boot.file) > _LONGEST_FILE:  # UEFI HTTP Boot reads its URL here and nowhere else
             must += bytes((67,))
     if kind == "ipxe":
         options[175] = options.get(175, b"") + _NO_PROXY
         must += bytes((175,))
-    return b"".join([tlv(code, options[code]) for code in _order(bytes(options), must, requested, leased)])
+    return b"".join([options[code] for code in _order(bytes(options), must, requested, leased)])
 
 
 @lru_cache(maxsize=4096)
@@ -283,9 +285,10 @@ def _order(available: bytes, must: bytes, requested: bytes | None, leased: bool)
 
 
 def _boot_fields(boot: BootFile) -> tuple[bytes, bytes, bytes]:
-    """siaddr, sname and file. A file too long for its field goes into option 67 alone."""
+    """siaddr, sname and file. A URL names its server itself; a file too long for its field goes into option 67 alone."""
     file = boot.file.encode()
-    return boot.server, dotted(boot.server).encode(), file if len(file) <= _LONGEST_FILE else b""
+    sname = b"" if "://" in boot.file else dotted(boot.server).encode()
+    return boot.server, sname, file if len(file) <= _LONGEST_FILE else b""
 
 
 def _head(packet: Packet, message: int, server: Server) -> bytes:

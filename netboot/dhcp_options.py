@@ -101,6 +101,15 @@ def unpack(data: bytes) -> dict[int, bytes]:
     Ends at END or at the end of the bytes: some clients leave END out. Raises Malformed when an option has no length or
     runs past the end.
     """
+    return _walk(data, 2)
+
+
+def parts(packed: bytes) -> dict[int, bytes]:
+    """As `unpack`, but each option as it stands, code and length included: to be sent on."""
+    return _walk(packed, 0)
+
+
+def _walk(data: bytes, skip: int) -> dict[int, bytes]:
     options: dict[int, bytes] = {}
     at, size = 0, len(data)
     while at < size and (code := data[at]) != END:
@@ -109,10 +118,10 @@ def unpack(data: bytes) -> dict[int, bytes]:
             continue
         if at + 1 == size:
             raise Malformed(f"option {code} has no length")
-        start, at = at + 2, at + 2 + data[at + 1]
+        start, at = at + skip, at + 2 + data[at + 1]
         if at > size:
             raise Malformed(f"option {code} runs {at - size} bytes past the end")
-        options[code] = options.get(code, b"") + data[start:at]
+        options[code] = options[code] + data[start:at] if code in options else data[start:at]
     return options
 
 

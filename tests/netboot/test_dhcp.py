@@ -268,6 +268,7 @@ def test_http_firmware_finds_its_url_in_option_67_whether_it_asks_or_not() -> No
 def test_ipxe_gets_its_script_and_need_not_wait_for_a_proxy() -> None:
     _, read = reply(packet(DISCOVER, IPXE | {55: b"\1"}))
     assert read.file == b"http://10.77.0.1/ipxe/52-54-00-77-00-01/boot.ipxe"
+    assert (read.siaddr, read.sname) == (ip("10.77.0.1"), b"")  # a URL names its server itself
     assert unpack(read.options[175])[176] == b"\1"
     assert not {43, 60} & read.options.keys()
 

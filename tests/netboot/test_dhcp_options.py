@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netboot.dhcp_names import OWNED, TABLE
-from netboot.dhcp_options import code_of, decode, encode, label, pack, tlv, unpack
+from netboot.dhcp_options import code_of, decode, encode, label, pack, parts, tlv, unpack
 from netboot.errors import Malformed
 
 IPS = st.lists(st.ip_addresses(v=4).map(str), min_size=1, max_size=40)
@@ -65,6 +65,11 @@ def test_a_long_chain_of_name_pointers_is_shown_as_hex_and_costs_no_stack() -> N
 def test_packed_options_unpack_to_the_same(options: dict[int, bytes]) -> None:
     assert options == unpack(pack(options))
     assert sorted(options) == list(unpack(pack(options)))
+
+
+@given(OPTIONS)
+def test_parts_put_side_by_side_are_what_was_packed(options: dict[int, bytes]) -> None:
+    assert pack(options) == b"".join(parts(pack(options)).values())
 
 
 @given(st.binary(max_size=400))
