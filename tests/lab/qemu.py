@@ -8,6 +8,7 @@ The console is the serial port, firmware included, written to a file; `wait_for`
 
 import json
 import socket
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ class VM:
         with VM(network, "node-01", mac="52:54:00:77:00:01") as vm:
             vm.wait_for("MARK-INIT", within=60)
 
-    `memory` is in MB. `nic` is a QEMU device: `virtio-net-pci`, or `e1000`: another ROM (the lab's kernel cannot drive it).
+    Its UUID follows from its name. `memory` is in MB. `nic` is a QEMU device: `virtio-net-pci`, or `e1000`, which has another ROM
+    (the lab's kernel cannot drive it).
     """
 
     def __init__(
@@ -65,7 +67,6 @@ class VM:
         nic: str = "virtio-net-pci",
         disk: Disk | None = None,
         kernel: Kernel | None = None,
-        uuid: str = "4c4c4544-0051-3110-8052-b4c04f4d3132",
     ) -> None:
         self.name = name
         self.mac = mac
@@ -75,7 +76,8 @@ class VM:
         self._argv = ["qemu-system-x86_64", "-name", name, "-accel", "tcg", "-smp", "1", "-m", str(memory), "-no-user-config"]
         self._argv += ["-machine", "pc,graphics=off", "-display", "none", "-boot", "n"]
         # Without a UUID option 97 is all zeroes, and a machine without a maker is not one that anybody has.
-        self._argv += ["-uuid", uuid, "-smbios", f"type=1,manufacturer=LabCo,product=LabServer,serial={name}"]
+        self.uuid = str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
+        self._argv += ["-uuid", self.uuid, "-smbios", f"type=1,manufacturer=LabCo,product=LabServer,serial={name}"]
         self._argv += ["-chardev", f"file,id=console,path={self.console.path},append=on", "-serial", "chardev:console"]
         self._argv += ["-qmp", f"unix:{self._qmp},server=on,wait=off"]
         self._argv += ["-netdev", f"tap,id=n0,ifname={network.tap()},script=no,downscript=no"]
