@@ -60,7 +60,7 @@ class Mirror(Repository):
     def fetch(self) -> str:
         self._own()
         try:
-            if self._is_usable():
+            if self._is_sound and self._is_labelled():
                 self._clear_stale_locks()
                 self._fetch_into(self._directory)
             else:
@@ -128,6 +128,8 @@ class Mirror(Repository):
             ) from None
         for left in self._directory.parent.glob(f"{self._directory.name}.*-*"):
             shutil.rmtree(left, ignore_errors=True)
+        if not self._is_labelled():
+            shutil.rmtree(self._directory, ignore_errors=True)  # half made, or of another address: it must not answer
         self._is_ours = True
 
     def _clear_stale_locks(self) -> None:
@@ -137,9 +139,9 @@ class Mirror(Repository):
                 stale.unlink(missing_ok=True)
             self._is_tidy = True
 
-    def _is_usable(self) -> bool:
+    def _is_labelled(self) -> bool:
         try:
-            return self._is_sound and self._label() == (self._directory / "description").read_text(encoding="utf-8")
+            return (self._directory / "description").read_text(encoding="utf-8") == self._label()
         except (OSError, UnicodeDecodeError):
             return False
 

@@ -371,6 +371,8 @@ def test_another_address_never_answers_from_the_old_mirror(work: Work, address: 
     other = Mirror(state, Source(address + "-gone"), 20)
     with pytest.raises(Unavailable):
         other.fetch()
+    with pytest.raises(Unavailable):
+        other.resolve("main")
     other.close()
 
 
