@@ -53,8 +53,8 @@ class VM:
         with VM(network, "node-01", mac="52:54:00:77:00:01") as vm:
             vm.wait_for("MARK-INIT", within=60)
 
-    Its UUID follows from its name. `memory` is in MB. `nic` is a QEMU device: `virtio-net-pci`, or `e1000`, which has another ROM
-    (the lab's kernel cannot drive it).
+    Its UUID follows from its name. `memory` is in MB. `nic` is a QEMU device: `virtio-net-pci`, or `e1000` for another
+    ROM (the lab's kernel cannot drive it).
     """
 
     def __init__(
