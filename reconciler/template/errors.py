@@ -29,7 +29,7 @@ class Fault(Exception):
 class Limits:
     """How much a template may use. A hostile template meets these long before it is felt."""
 
-    text: int = 1024 * 1024
+    text: int = 256 * 1024
     """Characters of template text."""
     output: int = 256 * 1024
     """Bytes (UTF-8) of rendered output, and of any single text or list made on the way. Tinkerbell caps at the same size."""

@@ -32,7 +32,7 @@ from reconciler.template.nodes import (
     Tree,
     Variable,
 )
-from reconciler.template.values import Value, entries, kind, size, text_of, truth
+from reconciler.template.values import Value, entries, kind, text_of, truth
 
 _Ending = Word["break", "continue"] | None
 _SHOWN_KEYS = 12
@@ -61,7 +61,7 @@ class _Rendering:
     def __init__(self, tree: Tree, functions: Mapping[str, Function], data: dict[str, Value], budget: Budget) -> None:
         self._tree, self._functions, self._root, self._budget = tree, functions, data, budget
         self._variables: list[tuple[str, Value]] = [("$", data)]
-        self._depth = 0  # of blocks, parentheses and called templates around us
+        self._depth = -1  # of blocks, parentheses and called templates around us; 0 in the template's own body
         self._written = 0
         self.output: list[str] = []
         self.at = 0
@@ -71,8 +71,8 @@ class _Rendering:
     def body(self, body: Body, dot: Value) -> _Ending:
         """Write the nodes in turn; the variables they declare end with the body. Says whether a jump ended it early."""
         mark = len(self._variables)
-        self._budget.enter(self._depth)
         self._depth += 1
+        self._budget.enter(self._depth)
         ending: _Ending = None
         for node in body:
             self._budget.spend()
@@ -97,7 +97,10 @@ class _Rendering:
         return ending
 
     def _write(self, text: str) -> None:
-        self._written += size(text)
+        try:
+            self._written += len(text) if text.isascii() else len(text.encode())
+        except UnicodeEncodeError:
+            raise Fault("the output would hold half a character (a lone surrogate)") from None
         if self._written > self._budget.limits.output:
             raise Fault(f"the output is too large: more than {self._budget.limits.output} bytes")
         self.output.append(text)

@@ -20,6 +20,7 @@ Kind = Literal[
 ]  # fmt: skip
 
 SPACE = " \t\r\n"
+_LONGEST = 1000  # characters of a message
 
 _TOKEN = re.compile(
     r"""
@@ -65,6 +66,8 @@ class Source:
 
     def error(self, message: str, at: int) -> TemplateError:
         """The complaint, with the line and column of the offset."""
+        if len(message) > _LONGEST:  # it may quote the template or what `fail` was given
+            message = message[:_LONGEST] + "…"
         line_start = self.text.rfind("\n", 0, at) + 1
         return TemplateError(message, self.text.count("\n", 0, at) + 1, at - line_start + 1)
 
@@ -140,4 +143,6 @@ def _token(source: Source, at: int, spaced: bool) -> Token:
 def _bad_character(token: Token, character: str) -> str:
     if token.kind == "field" and character == "-":
         return f'a key with "-" cannot follow a dot: write (index … "{token.text[1:]}-…") instead of {token.text}-…'
+    if character == "[":
+        return f"items are not picked with [ ]: write (index {token.text} 0)"
     return f"the character {character!a} cannot follow {token.text}"

@@ -7,6 +7,7 @@ here: unknown functions, variables and templates, `break` outside `range`, nesti
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from difflib import get_close_matches
 from typing import Literal as Word
 from typing import TypeVar
 
@@ -322,7 +323,9 @@ class _Parser:
         if token.text in _KEYWORDS:
             raise self._unexpected(token, "an action")
         if token.text not in self._functions:
-            raise self._error(f"there is no function {token.text}", token.at)
+            similar = get_close_matches(token.text[:64], self._functions, 1)
+            hint = f"; did you mean {similar[0]}?" if similar else ""
+            raise self._error(f"there is no function {token.text}{hint}", token.at)
         return Call(token.at, token.text)
 
     def _number(self, token: Token) -> Number:

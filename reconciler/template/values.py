@@ -43,7 +43,7 @@ def kind(value: Value) -> Kind:
             return "list"
         case dict():
             return "map"
-    raise Fault(f"the data holds a {type(value).__name__}, which a template cannot use")
+    raise Fault(f"the data holds a value of the type {type(value).__name__}, which a template cannot use")
 
 
 def truth(value: Value) -> bool:
