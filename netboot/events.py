@@ -1,6 +1,6 @@
 """Control events: what happened, once, in the words of the journal.
 
-Law: an event is a fact, never a wish and never a decision to be made again; it carries everything its fold needs, so that
+Core. Law: an event is a fact, never a wish and never a decision to be made again; it carries everything its fold needs, so that
 the journal alone rebuilds the observed state. Times are the server's clock (`at`, seconds since the epoch): the clocks of fresh
 hardware are wrong by years. `schemas/journal-event.json` is the reference for readers outside Python.
 """

@@ -1,4 +1,7 @@
-"""What the netboot servers are told at start: one frozen value, made by the command's entry points."""
+"""What the netboot servers are told at start: one frozen value, made by the command's entry points.
+
+Shell: it names ports and folders, which no core may know.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """Other people's TFTP clients get every file whole."""
 
-# ruff: noqa: SIM300 - CONTRIBUTING.md: write `assert expected == actual`
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """What is asked for: paths, modes and options, each admitted, granted, left out or refused."""
 
-# ruff: noqa: SIM300 - CONTRIBUTING.md: write `assert expected == actual`
 
 from __future__ import annotations
 

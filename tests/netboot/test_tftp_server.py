@@ -1,6 +1,5 @@
 """Real sockets: who is spoken to, from which address, and what is reported of it."""
 
-# ruff: noqa: SIM300 - CONTRIBUTING.md: write `assert expected == actual`
 
 from __future__ import annotations
 

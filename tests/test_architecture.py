@@ -1,0 +1,160 @@
+"""The architecture, held by tests: imports point one way, cores are pure, budgets are kept."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("agent", "netboot", "reconciler")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.read_text().strip())
+IMPURE = {
+    "asyncio", "concurrent", "fcntl", "getpass", "glob", "http", "io", "logging", "multiprocessing", "os", "random",
+    "secrets", "select", "selectors", "shutil", "signal", "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile",
+    "threading", "time", "urllib.request", "watchfiles", "uvicorn", "starlette", "git", "requests", "httpx", "click", "rich",
+}  # fmt: skip
+MAY_IMPORT = {
+    "agent": set(),
+    "netboot": {"agent.workflow", "schemas"},
+    "reconciler": {"agent.workflow", "netboot", "schemas"},
+}
+LINES, FUNCTION_LINES, MEDIAN_LINES = 400, 40, 10
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines without the docstring: explaining is free."""
+    doc = ast.get_docstring(function, clean=False)
+    return (function.end_lineno or 0) - function.lineno + 1 - (doc.count("\n") + 1 if doc else 0)
+
+
+def law(tree: ast.Module) -> str:
+    return ast.get_docstring(tree) or ""
+
+
+def is_core(tree: ast.Module) -> bool:
+    """A module says on which side it stands: a paragraph of its docstring begins with `Core` or `Shell`."""
+    return any(line.startswith("Core") for line in law(tree).splitlines())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_opens_with_its_law(path: Path) -> None:
+    """Entry points of one command and data-only packages may be one sentence; everything else says core or shell."""
+    text = law(ast.parse(path.read_text()))
+    assert text, f"{name_of(path)} has no docstring"
+    if "commands" not in path.parts and path.name != "__main__.py":
+        sides = [line for line in text.splitlines() if line.startswith(("Core", "Shell"))]
+        assert sides, f"{name_of(path)} does not say whether it is core or shell"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_one_way(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    allowed = MAY_IMPORT[package] | {package}
+    if name_of(path) == "reconciler.commands.agent":
+        allowed |= {"agent.main"}  # the command that starts the agent
+    for imported in imports(ast.parse(path.read_text())):
+        top = imported.split(".")[0]
+        if top in (*PACKAGES, "schemas", "tests", "benchmarks"):
+            assert any(imported == name or imported.startswith(f"{name}.") for name in allowed) or imported in {
+                name.rsplit(".", 1)[0] for name in allowed
+            }, f"{name_of(path)} must not import {imported}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nothing_imports_the_command(path: Path) -> None:
+    if "commands" in path.parts or path.name == "cli.py":
+        pytest.skip("it is the command")
+    found = [
+        name for name in imports(ast.parse(path.read_text())) if name.startswith(("reconciler.cli", "reconciler.commands"))
+    ]
+    assert [] == found
+
+
+CORES = [path for path in MODULES if is_core(ast.parse(path.read_text()))]
+
+
+@pytest.mark.parametrize("path", CORES, ids=name_of)
+def test_a_core_does_no_io(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    impure = {name for name in imports(tree) if {name, name.split(".")[0]} & IMPURE}
+    assert set() == impure
+    touched = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert set() == touched & {"read_text", "read_bytes", "write_text", "write_bytes", "exists", "is_file", "iterdir", "mkdir"}
+    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert set() == calls & {"open", "print", "input", "exec", "eval"}
+
+
+@pytest.mark.parametrize("path", CORES, ids=name_of)
+def test_a_core_imports_cores_only(path: Path) -> None:
+    cores = {name_of(core) for core in CORES}
+    ours = {name for name in imports(ast.parse(path.read_text())) if name.split(".")[0] in PACKAGES}
+    modules = {name for name in ours if (ROOT / (name.replace(".", "/") + ".py")).exists()}
+    assert set() == modules - cores
+
+
+def test_there_are_cores_to_hold() -> None:
+    """The tests above would pass if nothing were called a core."""
+    names = {name_of(path) for path in CORES}
+    for core in ("agent.workflow", "agent.run", "netboot.plan", "netboot.boot", "netboot.dhcp", "netboot.tftp", "netboot.ipxe",
+                 "netboot.runs", "netboot.observed", "reconciler.inventory", "reconciler.compile", "reconciler.yaml"):  # fmt: skip
+        assert core in names
+
+
+def test_the_agent_needs_nothing_but_python() -> None:
+    """It runs alone in an in-memory OS."""
+    import sys
+
+    for path in MODULES:
+        if path.relative_to(ROOT).parts[0] == "agent":
+            foreign = {name.split(".")[0] for name in imports(ast.parse(path.read_text()))} - set(sys.stdlib_module_names)
+            assert foreign <= {"agent"}, f"{name_of(path)} imports {foreign}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_files_and_functions_keep_their_budget(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= LINES
+    for function in functions(ast.parse(text)):
+        assert length(function) <= FUNCTION_LINES, f"{name_of(path)}.{function.name} has {length(function)} lines"
+
+
+def test_the_median_function_is_short() -> None:
+    assert median(length(function) for path in MODULES for function in functions(ast.parse(path.read_text()))) < MEDIAN_LINES
+
+
+def test_only_entry_points_read_the_environment() -> None:
+    """Rule 8: argv, environment and kernel command line become frozen settings, once."""
+    allowed = {
+        "agent.main",
+        "agent.supervisor",  # is a program of its own
+        "agent.runtime",  # hands PATH and HOME on to an action's process
+        "netboot.markers",  # who froze the site
+        "reconciler.gitprocess",  # hands proxies and agents on to git
+    }
+    for path in MODULES:
+        if "commands" in path.parts or name_of(path) in allowed or path.name == "cli.py":
+            continue
+        text = path.read_text()
+        for word in ("os.environ", "os.getenv", "sys.argv", "/proc/cmdline"):
+            assert word not in text, f"{name_of(path)} reads {word}"
