@@ -77,10 +77,16 @@ def _check_range(site: Site, subnet: Subnet, path: str, complain: Complain) -> N
     elif not span.first <= low <= high <= span.last:
         message = f"The range {text} is not within {subnet.cidr}: correct one of the two."
         complain(f"{path}.range", "range-outside-subnet", message)
+    else:
+        _check_taken(site, span, text, path, complain)
+
+
+def _check_taken(site: Site, span: Span, text: str, path: str, complain: Complain) -> None:
+    """Whether a range holds an address that no machine can have."""
     taken = {"the network address": span.first, "the broadcast address": span.last} if span.reserved else {}
     taken |= {"the gateway": span.gateway, "this server": int(site.server) if site.server else -1}
     for what, address in taken.items():
-        if low <= address <= high:
+        if span.range[0] <= address <= span.range[1]:
             message = f"The range {text} holds {IPv4Address(address)}, {what}: make it smaller."
             complain(f"{path}.range", "address-in-range", message)
 

@@ -37,7 +37,7 @@ class Reader:
             return None, (Problem("", 0, 0, "", "empty-inventory", "error", message),)
         files = {(entry.blob, entry.path): self._content(entry, snapshot) for entry in entries}
         self._files = files
-        self._paths = dict(files)
+        self._paths = dict(files.keys())
         findings = Findings.of(files.values())
         inventory = validate(findings, snapshot.revision)
         problems += findings.problems
