@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from agent.workflow import Action, Task, Workflow, to_json
 from netboot import reports, runs
-from netboot.events import ActionEnd, BootOpened, Event, JournalOpened, RunEnd
+from netboot.events import ActionEnd, BootOpened, Event, JournalOpened
 from netboot.observed import Observed
 from netboot.records import RunStatus
 from netboot.runs import Accepted, Claimed, Duplicate, Nothing, Refused, Work
@@ -87,7 +87,9 @@ class Story:
         assert isinstance(self.start(boot, run, task, action, attempt), Accepted)
         assert isinstance(self.end(boot, run, task, action, state, attempt), Accepted)
 
-    def finish(self, boot: str, run: str, state: RunEnd = "SUCCESS", reason: str = "") -> Accepted | Duplicate | Refused:
+    def finish(
+        self, boot: str, run: str, state: Literal["SUCCESS", "FAILED", "TIMEOUT"] = "SUCCESS", reason: str = ""
+    ) -> Accepted | Duplicate | Refused:
         return self.report(boot, run, reports.Finished(state=state, reason=reason))
 
     def install(self, boot: str, run: str) -> RunStatus:

@@ -1,0 +1,250 @@
+"""What a person or a script reads about machines, workflows and the site."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from typing import Any
+
+import jsonschema
+import pytest
+
+from agent.workflow import Action, Task, Workflow
+from netboot.events import BootAdvanced, BootClosed, LeaseBound
+from netboot.observed import Observed
+from netboot.run_documents import Document
+from netboot.status_documents import (
+    DesiredHardware,
+    DesiredWorkflow,
+    Reconciliation,
+    hardware_document,
+    paths_of,
+    reconcile_document,
+    to_bytes,
+    without_credentials,
+    workflow_document,
+)
+from tests.netboot.story import MAC, SECOND_MAC, Story, begun, work
+
+NODE = DesiredHardware("node-01", (MAC,), ("10.1.0.11",), "x86_64", "plan-1", "runs workflow install", boot_timeout=60.0)
+INSTALLS = DesiredWorkflow(1, "once", (("node-01", (MAC,)), ("node-02", (SECOND_MAC,))), template="debian")
+SERVED = Reconciliation("https://host/site.git", "main", head="abc", revision="abc", plan="plan-1", last_success=1000.0)
+
+
+@dataclass(frozen=True)
+class Stranger:
+    mac: str = "52:54:00:99:99:99"
+    address: str = "10.1.200.1"
+    first_seen: float = 1000.0
+    last_seen: float = 1001.0
+    count: int = 2
+    asked: str = "DISCOVER"
+    client: dict[str, str] = field(default_factory=lambda: {"arch": "0"})
+
+
+def valid(kind: str, document: Document) -> Document:
+    schema = json.loads(resources.files("schemas").joinpath(f"status-{kind}.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(json.loads(to_bytes(document)))
+    return document
+
+
+def condition(document: Document, kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(each for each in document["conditions"] if each["type"] == kind)
+    return found
+
+
+def truths(document: Document) -> dict[str, str]:
+    return {each["type"]: each["status"] for each in document["conditions"]}
+
+
+# Hardware
+
+
+def test_a_machine_never_seen_says_what_it_would_do() -> None:
+    document = valid("hardware", hardware_document(NODE, Observed()))
+    assert (None, None, None, "runs workflow install") == tuple(document[key] for key in ("boot", "run", "lastSeen", "next"))
+    assert condition(document, "Booting")["message"] == "it has never been seen"
+
+
+def test_an_open_boot_says_what_it_waits_for_and_until_when() -> None:
+    story = Story()
+    boot = story.boot(client={"arch": "7"})
+    story.happen(BootAdvanced(at=1010.0, boot=boot, phase="ipxe", reason="user class iPXE"))
+    document = valid("hardware", hardware_document(NODE, story.observed))
+    assert {
+        "phase": "ipxe",
+        "reason": "user class iPXE",
+        "expected": "iPXE fetches the boot script",
+        "deadline": "1970-01-01T00:17:50.000Z",
+        "client": {"arch": "7"},
+        "phases": {"firmware": "1970-01-01T00:16:41.000Z", "ipxe": "1970-01-01T00:16:50.000Z"},
+    }.items() <= document["boot"].items()
+    assert condition(document, "Booting") == {
+        "type": "Booting",
+        "status": "True",
+        "reason": "BootOpen",
+        "message": "phase ipxe: user class iPXE",
+        "lastTransitionTime": "1970-01-01T00:16:41.000Z",
+    }
+
+
+def test_a_closed_boot_waits_for_nothing() -> None:
+    story = Story()
+    story.happen(BootClosed(at=story.tick(), boot=story.boot(), reason="handed over to the disk"))
+    document = valid("hardware", hardware_document(NODE, story.observed))
+    assert ("", None, "handed over to the disk") == tuple(document["boot"][key] for key in ("expected", "deadline", "reason"))
+
+
+def test_a_run_in_progress_is_shown_whole_with_the_machine() -> None:
+    story, boot, run = begun()
+    story.start(boot, run, "disk", "wipe")
+    document = valid("hardware", hardware_document(NODE, story.observed))
+    assert (run, "RUNNING") == (document["run"]["id"], document["run"]["tasks"][0]["actions"][0]["state"])
+    assert {"Ready": "Unknown", "Reconciling": "True", "Stalled": "False", "Booting": "True"} == truths(document)
+
+
+def test_a_run_that_failed_stalls_its_machine_and_says_why() -> None:
+    story, boot, run = begun()
+    story.finish(boot, run, "FAILED", "disk/wipe: exit code 1")
+    document = valid("hardware", hardware_document(NODE, story.observed))
+    assert {"Ready": "False", "Reconciling": "False", "Stalled": "True", "Booting": "True"} == truths(document)
+    assert condition(document, "Ready")["message"] == "workflow install run 1: FAILED (disk/wipe: exit code 1)"
+
+
+def test_leases_are_shown_with_the_machine() -> None:
+    story = Story()
+    story.happen(LeaseBound(at=1.0, mac=MAC, address="10.1.200.7"))
+    assert {MAC: "10.1.200.7"} == hardware_document(NODE, story.observed)["leases"]
+
+
+# Workflows
+
+
+def test_a_workflow_has_the_state_of_its_worst_machine_and_every_run_whole() -> None:
+    story, boot, run = begun()
+    document = valid("workflow", workflow_document("install", story.observed, INSTALLS))
+    assert ("RUNNING", {"RUNNING": 1, "PENDING": 1}) == (document["state"], document["counts"])
+    assert [run] == [each["id"] for each in document["runs"]]
+    assert document["machines"][1] == {
+        "machine": "node-02",
+        "state": "PENDING",
+        "reason": "the machine has not booted for this run",
+        "run": None,
+    }
+    story.finish(boot, run, "TIMEOUT", "too long")
+    document = valid("workflow", workflow_document("install", story.observed, INSTALLS))
+    assert ("TIMEOUT", "1 PENDING, 1 TIMEOUT") == (document["state"], condition(document, "Stalled")["message"])
+
+
+def test_a_workflow_that_succeeded_everywhere_is_ready() -> None:
+    story, boot, run = begun()
+    story.install(boot, run)
+    document = workflow_document("install", story.observed, replace(INSTALLS, machines=INSTALLS.machines[:1]))
+    assert ("SUCCESS", "True") == (valid("workflow", document)["state"], condition(document, "Ready")["status"])
+
+
+def test_an_every_boot_workflow_shows_the_run_of_the_last_boot() -> None:
+    story, boot, run = begun(repeat="everyBoot")
+    every = DesiredWorkflow(1, "everyBoot", (("node-01", (MAC,)),))
+    story.install(boot, run)
+    assert workflow_document("install", story.observed, every)["state"] == "SUCCESS"
+    story.boot()
+    document = valid("workflow", workflow_document("install", story.observed, every))
+    assert ("PENDING", [run]) == (document["state"], [each["id"] for each in document["runs"]])
+
+
+def test_a_workflow_git_no_longer_names_keeps_its_past() -> None:
+    story, _, run = begun()
+    document = valid("workflow", workflow_document("install", story.observed, None))
+    assert (None, [], [run]) == (document["run"], document["machines"], [each["id"] for each in document["runs"]])
+
+
+def test_no_document_shows_what_an_action_was_given() -> None:
+    secret = Action("wipe", "image", ("--password=hunter2",), environment={"TOKEN": "hunter2"}, on_failure=("hunter2",))
+    story = Story().new_site()
+    boot = story.boot()
+    story.claimed(boot, asked=work(Workflow("install", (Task("disk", "node-01", (secret,)),))))
+    for document in (hardware_document(NODE, story.observed), workflow_document("install", story.observed, INSTALLS)):
+        assert b"hunter2" not in to_bytes(document)
+
+
+# The site
+
+
+def test_the_site_says_what_is_served_what_runs_and_who_is_unknown() -> None:
+    story, _, _ = begun()
+    document = valid("reconcile", reconcile_document(SERVED, story.observed, [Stranger()], 2000.0))
+    assert ({"agent": 1}, {"RUNNING": 1}, "j1") == (document["boots"], document["runs"], document["journal"])
+    assert ["52:54:00:99:99:99"] == [each["mac"] for each in document["unknown"]]
+    assert {"Ready": "True", "Reconciling": "False", "Stalled": "False", "RunsHeld": "False"} == truths(document)
+
+
+@pytest.mark.parametrize(
+    ("site", "reason", "expected"),
+    [
+        (replace(SERVED, head="def", problems=[{"code": "duplicate-mac", "severity": "error"}]), "Rejected", ("False", "True")),
+        (replace(SERVED, problems=[{"code": "no-digest", "severity": "warning"}]), "Served", ("True", "False")),
+        (replace(SERVED, unavailable="connection refused"), "Unavailable", ("False", "False")),
+        (replace(SERVED, head="def", reconciling="commit def is compiled"), "Pending", ("False", "False")),
+        (Reconciliation("https://host/site.git"), "Pending", ("False", "False")),
+    ],
+)
+def test_conditions_say_whose_turn_it_is(site: Reconciliation, reason: str, expected: tuple[str, str]) -> None:
+    document = valid("reconcile", reconcile_document(site, Observed(journal="j1"), [], 2000.0))
+    assert (reason, *expected) == (
+        condition(document, "Ready")["reason"],
+        condition(document, "Ready")["status"],
+        condition(document, "Stalled")["status"],
+    )
+
+
+def test_a_condition_keeps_its_time_until_it_changes() -> None:
+    first = reconcile_document(SERVED, Observed(), [], 2000.0)
+    second = reconcile_document(replace(SERVED, unavailable="git is down"), Observed(), [], 3000.0, first)
+    assert ("1970-01-01T00:50:00.000Z", "1970-01-01T00:33:20.000Z") == (
+        condition(second, "Ready")["lastTransitionTime"],
+        condition(second, "Stalled")["lastTransitionTime"],
+    )
+
+
+@pytest.mark.parametrize(("hold", "journal"), [("frozen by anna", "j1"), ("", "")])
+def test_held_runs_are_shown_everywhere(hold: str, journal: str) -> None:
+    document = reconcile_document(replace(SERVED, hold=hold), Observed(journal=journal), [], 2000.0)
+    assert condition(document, "RunsHeld")["status"] == "True"
+    assert condition(document, "RunsHeld")["message"]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://user:secret@host/x.git", "https://host/x.git"),
+        ("https://token@host/x.git", "https://host/x.git"),
+        ("https://host/x@y.git", "https://host/x@y.git"),
+        ("git@host:x.git", "git@host:x.git"),
+        ("/srv/x.git", "/srv/x.git"),
+    ],
+)
+def test_credentials_of_a_url_are_not_shown(url: str, expected: str) -> None:
+    assert expected == without_credentials(url)
+    assert expected == reconcile_document(replace(SERVED, source=url), Observed(), [], 0.0)["source"]
+
+
+# Which documents an event changes
+
+
+def test_an_event_changes_the_documents_of_its_machine_and_workflow() -> None:
+    story, _, _ = begun()
+    opened, started = story.journal[1], story.journal[-1]
+    assert {"hardware/node-01.json"} == paths_of(opened, story.observed)
+    assert {"hardware/node-01.json", "workflows/install.json"} == paths_of(started, story.observed)
+    assert set() == paths_of(story.journal[0], story.observed)
+
+
+def test_a_renamed_machines_run_changes_the_document_of_its_present_name() -> None:
+    story, boot, run = begun(resets=1)
+    story.start(boot, run, "disk", "wipe")
+    second = story.boot("renamed")
+    story.claim(second, "os-2", work(resets=1))
+    story.start(second, run, "disk", "wipe")
+    assert {"hardware/renamed.json", "workflows/install.json"} == paths_of(story.journal[-1], story.observed)
