@@ -133,6 +133,22 @@ def main_action(name: str) -> tuple[str, str]:
     return name, ""
 
 
+def describe(event: Event, workflow: Workflow) -> str:
+    """The event as a line for the console: `action 2 of 3: os/disk FAILED, exit code 1`."""
+    match event:
+        case ActionStarted(attempt):
+            return f"{_position(attempt, workflow)}: {attempt} starts"
+        case ActionEnded(attempt, state, _, reason):
+            return f"{_position(attempt, workflow)}: {attempt} {state}" + (f", {reason}" if reason else "")
+        case RunEnded(state, reason):
+            return f"workflow {workflow.name} {state}" + (f", {reason}" if reason else "")
+
+
+def _position(attempt: Attempt, workflow: Workflow) -> str:
+    actions = [(task.name, action.name) for task in workflow.tasks for action in task.actions]
+    return f"action {actions.index((attempt.task, main_action(attempt.action)[0])) + 1} of {len(actions)}"
+
+
 def _claim(run: Mapping[str, Any]) -> Claim:
     workflow = from_json(run["workflow"])
     resume = _attempt(run["resume"]) if run["resume"] is not None else None

@@ -1,0 +1,68 @@
+"""A growing log file on its way to the server: nothing lost, nothing doubled.
+
+Shell, standard library only. Law: the server's size is the only truth about how far we are; it survives this agent.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.client import Refused, Unavailable, pauses
+
+CHUNK = 256 << 10
+"""Bytes per request, at most."""
+PATIENCE = 30.0
+"""Seconds for which the rest of a log may hold up the report of its action's end."""
+
+
+class LogUpload:
+    """`send(offset, chunk)` returns the size that the server holds; it raises Unavailable or Refused."""
+
+    def __init__(self, path: Path, send: Callable[[int, bytes], int], say: Callable[[str], None] = lambda _: None) -> None:
+        self._path = path
+        self._send = send
+        self._say = say
+        self._offset = 0
+        self._refused = False
+        self._lock = threading.Lock()
+
+    def ship(self) -> bool:
+        """Send what there is; False when the server could not be reached and a rest remains."""
+        with self._lock:
+            try:
+                while not self._refused and (chunk := self._read()):
+                    self._advance(self._send(self._offset, chunk))
+            except Unavailable:
+                return False
+            except Refused as error:
+                self._refused = True
+                self._say(f"the server takes no more of this log: {error}")
+            return True
+
+    def flush(self, pause: Callable[[float], None] = time.sleep, patience: float = PATIENCE) -> bool:
+        """Send the rest, asking again for `patience` seconds; False if even then some remains."""
+        waited = 0.0
+        for seconds in pauses():
+            if self.ship():
+                return True
+            if waited >= patience:
+                return False
+            pause(seconds)
+            waited += seconds
+        raise AssertionError("pauses() never ends")
+
+    def _advance(self, held: int) -> None:
+        if held == self._offset:
+            raise Refused(409, f"the server stays at {held} bytes")
+        self._offset = held
+
+    def _read(self) -> bytes:
+        try:
+            with self._path.open("rb") as log:
+                log.seek(self._offset)
+                return log.read(CHUNK)
+        except FileNotFoundError:
+            return b""

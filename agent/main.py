@@ -1,0 +1,128 @@
+"""`python -m agent` and `gitboot agent`: carry out this machine's work until the server has no more.
+
+Shell, standard library only. Law: argv, the kernel command line and the OS's id are read here and nowhere else, into a frozen
+`Settings`. Exit status 0: the server has nothing more to do, and the last line is `then: reboot` or `then: wait`, for the init
+that called; 1: we cannot go on, and the last line says why; 2: called wrongly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from agent.client import Refused, Server
+from agent.messages import Idle
+from agent.runtime import ProcessRuntime, Runtime
+from agent.supervisor import system_id
+from agent.worker import Memory, Worker
+
+RUNTIMES: dict[str, Callable[[Path, str], Runtime]] = {"process": ProcessRuntime}
+
+
+class Unusable(Exception):
+    """The settings cannot work; the message says which, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`system` is the id of this start of the OS; everything else comes from argv or the kernel command line."""
+
+    server: str
+    boot: str
+    token: str = field(repr=False)
+    system: str
+    state: Path
+    runtime: str
+
+
+def read_settings(argv: Sequence[str], kernel: str, system: str) -> Settings:
+    """Options win over the kernel command line (`gitboot.server= …boot= …token=`). Raises Unusable, SystemExit."""
+    given = _parser().parse_args(argv)
+    words = dict(
+        word.removeprefix("gitboot.").split("=", 1) for word in kernel.split() if word.startswith("gitboot.") and "=" in word
+    )
+    values = {name: getattr(given, name) or words.get(name, "") for name in ("server", "boot", "token")}
+    if missing := [name for name, value in values.items() if not value]:
+        options, kernel_words = (", ".join(f"{before}{name}" for name in missing) for before in ("--", "gitboot."))
+        raise Unusable(f"missing: {options}; give them as options or on the kernel command line ({kernel_words})")
+    _check_url(values["server"])
+    return Settings(**values, system=system, state=given.state, runtime=given.runtime)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status; progress goes to standard output, trouble too: both belong on the console."""
+    try:
+        kernel = Path("/proc/cmdline").read_text(errors="replace")
+        settings = read_settings(sys.argv[1:] if argv is None else argv, kernel, system_id())
+        with _only_agent(settings.state):
+            return work(settings, _say)
+    except (Unusable, Refused, OSError) as error:
+        _say(f"the agent cannot go on: {error}")
+        return 1
+    except KeyboardInterrupt:
+        _say("interrupted; what runs goes on, and the next agent finds it")
+        return 1
+
+
+def work(settings: Settings, say: Callable[[str], None]) -> int:
+    """Claim and carry out runs until there is none."""
+    server = Server(settings.server, settings.boot, settings.token, say)
+    memory = Memory(settings.state / "last-report.json", settings.system)
+    while True:
+        claim = server.claim(settings.system)
+        if isinstance(claim, Idle):
+            say(f"nothing to do: {claim.reason}" + (f" (ask again in {claim.retry:g} s)" if claim.retry else ""))
+            say(f"then: {claim.then}")
+            return 0
+        say(f"workflow {claim.workflow.name}, run {claim.run}")
+        finish = Worker(claim, server, RUNTIMES[settings.runtime](settings.state, claim.run), memory, say).work()
+        if finish.state == "GONE":
+            say(f"the run is no longer ours: {finish.reason}")
+            time.sleep(1)  # a server that gives and takes in turn is not to be asked as fast as we can
+
+
+@contextmanager
+def _only_agent(state: Path) -> Iterator[None]:
+    """Two agents on one state directory would both find the same action. Raises Unusable."""
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise Unusable(f"another agent works in {state}; give this one its own --state") from error
+    finally:
+        os.close(lock)
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Unusable(f"--server {url!r} is not a URL such as http://10.1.0.1")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gitboot agent", description="Carry out this machine's workflow.")
+    parser.add_argument("--server", metavar="URL", help="the gitboot server, such as http://10.1.0.1 (kernel: gitboot.server=)")
+    parser.add_argument("--boot", metavar="ID", help="id of this boot (kernel: gitboot.boot=)")
+    parser.add_argument("--token", metavar="TOKEN", help="this boot's capability (kernel: gitboot.token=)")
+    parser.add_argument("--state", metavar="DIR", type=Path, default=Path("/run/gitboot-agent"), help="default: %(default)s")
+    parser.add_argument("--runtime", choices=sorted(RUNTIMES), default="process", help="default: %(default)s")
+    return parser
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

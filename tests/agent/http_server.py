@@ -1,0 +1,109 @@
+"""A real HTTP server around `FakeServer`, on which things go wrong when told to."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from tests.agent.fakes import Answer, FakeServer
+
+BOOT = "boot-1"
+TOKEN = "capability"
+
+
+def no_fault(path: str, number: int) -> str:
+    return ""
+
+
+class FaultyServer:
+    """Serves `fake` on loopback. `fault(path, n)` decides about the n-th request (from 1):
+
+    "" serve it; "500", "429" answer so, without effect; "deaf" cut the connection before anything happened; "lost" do it, then
+    cut the connection instead of answering; "html" answer 200 with what is not ours. `after(path, n)` is told when it is done.
+    """
+
+    def __init__(self, fake: FakeServer, fault: Callable[[str, int], str] = no_fault) -> None:
+        self.fake = fake
+        self.fault = fault
+        self.after: Callable[[str, int], None] = lambda path, number: None
+        self.requests: list[str] = []
+        self.changed = threading.Condition()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                outer.serve(self)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        class Quiet(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                """An agent that was killed cannot hear its answer: that is what the tests are about."""
+
+        self._server = Quiet(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def __enter__(self) -> FaultyServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def wait_until(self, true: Callable[[], bool]) -> None:
+        with self.changed:
+            assert self.changed.wait_for(true, timeout=30), self.requests[-5:]
+
+    def serve(self, handler: BaseHTTPRequestHandler) -> None:
+        body = handler.rfile.read(int(handler.headers["Content-Length"]))
+        url = urlsplit(handler.path)
+        with self.changed:
+            self.requests.append(url.path)
+            number = len(self.requests)
+            fault = self.fault(url.path, number)
+            answer = self._answer(handler, url.path, dict(parse_qsl(url.query)), body) if fault in ("", "lost") else None
+            self.changed.notify_all()
+        self.after(url.path, number)
+        if fault in ("lost", "deaf"):
+            handler.connection.shutdown(socket.SHUT_RDWR)
+        elif fault == "html":
+            _send(handler, 200, b"<html>Welcome to the hotel network</html>")
+        else:
+            status, document = answer or (int(fault), {"error": "told to"})
+            _send(handler, status, json.dumps(document).encode())
+
+    def _answer(self, handler: BaseHTTPRequestHandler, path: str, query: dict[str, str], body: bytes) -> Answer:
+        if handler.headers["Authorization"] != f"Bearer {TOKEN}":
+            return 401, {"error": "this token is not for this boot"}
+        if path == "/agent/log":
+            attempt = (query["task"], query["action"], int(query["attempt"]))
+            return self.fake.log(attempt, int(query["offset"]), body)
+        document: dict[str, Any] = json.loads(body)
+        if document["boot"] != BOOT:
+            return 404, {"error": f"no boot {document['boot']}"}
+        match path:
+            case "/agent/claim":
+                return self.fake.claim(document["system"])
+            case "/agent/report":
+                return self.fake.report(document["sequence"], document["event"])
+            case "/agent/heartbeat":
+                return self.fake.heartbeat()
+        return 404, {"error": f"no {path}"}
+
+
+def _send(handler: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
+    handler.send_response(status)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)

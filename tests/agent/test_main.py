@@ -1,0 +1,84 @@
+"""The entry point: where settings come from, what the exit status and the last line say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent import main as entry
+from agent.main import Settings, Unusable, main, read_settings
+from agent.workflow import Action, Task, Workflow
+from tests.agent.fakes import FakeServer
+from tests.agent.http_server import BOOT, TOKEN, FaultyServer
+
+KERNEL = "console=ttyS0 gitboot.server=http://10.1.0.1 gitboot.boot=b7 gitboot.token=aa=bb quiet gitboot.odd\n"
+
+
+def options(server: FaultyServer, state: Path, **changes: str) -> list[str]:
+    values = {"server": server.url, "boot": BOOT, "token": TOKEN, "state": str(state), **changes}
+    return [word for name, value in values.items() for word in (f"--{name}", value)]
+
+
+def test_settings_come_from_the_kernel_command_line() -> None:
+    expected = Settings("http://10.1.0.1", "b7", "aa=bb", "s1", Path("/run/gitboot-agent"), "process")
+    assert expected == read_settings([], KERNEL, "s1")
+
+
+def test_options_win_over_the_kernel_command_line() -> None:
+    settings = read_settings(["--server", "https://boot.example:8443", "--state", "/x"], KERNEL, "s1")
+    assert ("https://boot.example:8443", "b7", Path("/x")) == (settings.server, settings.boot, settings.state)
+
+
+def test_what_is_missing_is_named_in_both_spellings() -> None:
+    with pytest.raises(Unusable, match=r"--boot, --token; .*\(gitboot\.boot, gitboot\.token\)"):
+        read_settings(["--server", "http://10.1.0.1"], "", "s1")
+
+
+@pytest.mark.parametrize("url", ["10.1.0.1", "ftp://10.1.0.1", "http://", "http://[::1", "http://x:99999"])
+def test_an_address_that_is_no_url_is_refused_at_once(url: str) -> None:
+    with pytest.raises(Unusable, match="is not a URL"):
+        read_settings(["--server", url], KERNEL, "s1")
+
+
+def test_a_token_is_not_shown_with_the_settings() -> None:
+    assert "aa=bb" not in repr(read_settings([], KERNEL, "s1"))
+
+
+@pytest.mark.shell
+@pytest.mark.parametrize("then", ["reboot", "wait"])
+def test_the_last_line_tells_init_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str], then: str) -> None:
+    fake = FakeServer(Workflow("w", (Task("t", "m", (Action("a", "img", ("true",)),)),)), then=then)
+    with FaultyServer(fake) as server:
+        assert main(options(server, tmp_path)) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "workflow w, run r1"
+    assert said[-2:] == ["nothing to do: the work is done", f"then: {then}"]
+
+
+@pytest.mark.shell
+def test_a_wrong_token_ends_with_a_sentence_and_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with FaultyServer(FakeServer(Workflow("w", ()))) as server:
+        assert main(options(server, tmp_path, token="wrong")) == 1
+    assert capsys.readouterr().out == "the agent cannot go on: this token is not for this boot (HTTP 401)\n"
+
+
+@pytest.mark.shell
+def test_a_run_that_was_taken_away_is_claimed_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entry.time, "sleep", lambda _: None)
+    answers = iter(["409"])
+    fake = FakeServer(Workflow("w", (Task("t", "m", (Action("a", "img", ("true",)),)),)))
+    with FaultyServer(fake, lambda path, n: next(answers, "") if path == "/agent/report" else "") as server:
+        assert main(options(server, tmp_path)) == 0
+    assert "the run is no longer ours: told to" in capsys.readouterr().out
+    assert fake.ends() == [("a", 1, "SUCCESS")]
+
+
+@pytest.mark.shell
+def test_two_agents_do_not_share_a_state_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with entry._only_agent(tmp_path), FaultyServer(FakeServer(Workflow("w", ()))) as server:
+        assert main(options(server, tmp_path)) == 1
+        assert server.requests == []
+    assert "another agent works in" in capsys.readouterr().out
