@@ -42,7 +42,7 @@ from netboot.errors import Malformed
 
 __all__ = [
     "BootFile", "Client", "Destination", "Ignore", "Lease", "Note", "Packet", "Reply", "Server",
-    "classify", "decode", "respond",
+    "classify", "decode", "link_of", "respond",
 ]  # fmt: skip
 
 SERVER_PORT, CLIENT_PORT = 67, 68

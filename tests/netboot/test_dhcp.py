@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netboot.dhcp import BootFile, Destination, Ignore, Lease, Note, Reply, Server, classify, decode, respond
+from netboot.dhcp import BootFile, Destination, Ignore, Lease, Note, Reply, Server, classify, decode, link_of, respond
 from netboot.dhcp_options import pack, tlv, unpack
 from netboot.dhcp_packet import (
     ACK,
@@ -218,6 +218,11 @@ def test_the_link_that_is_selected_decides_and_not_the_relays_address(options: d
     assert options.items() <= read.options.items()
 
 
+def test_a_packet_heard_directly_tells_no_link() -> None:
+    assert link_of(packet(DISCOVER)) == b""
+    assert link_of(packet(DISCOVER, giaddr="10.88.0.1")) == ip("10.88.0.1")
+
+
 def test_a_relay_may_put_itself_in_the_servers_place() -> None:
     relay = {82: b"\x0b\4" + ip("10.77.0.254")}  # RFC 5107
     _, offer = reply(packet(DISCOVER, relay, giaddr="10.77.0.254"))
@@ -357,6 +362,28 @@ def test_what_the_client_asked_for_last_is_dropped_first() -> None:
     decision, read = reply(packet(DISCOVER, {55: bytes((225, 224))}), lease)
     assert decision.dropped == (224,)
     assert {53, 54, 51, 225} == read.options.keys()
+
+
+@pytest.mark.parametrize(
+    ("options", "used"),
+    [({}, {"file", "sname"}), (PXE, {"sname"})],
+    ids=["nothing to boot", "a boot file"],
+)
+def test_whatever_the_sizes_each_option_arrives_whole_or_is_named_as_dropped(options: dict[int, bytes], used: set[str]) -> None:
+    sizes: set[int] = set()
+    fields: set[str] = set()
+    for size in range(256):
+        sent = {51: b"\0\0\1\0", 224: b"a" * 60, 225: b"b" * size, 226: b"c" * 62, 227: b"d" * (size // 2), 228: b"e" * 61}
+        decision, read = reply(packet(DISCOVER, options), msgspec.structs.replace(LEASE, options=pack(sent)))
+        assert {code: data for code, data in sent.items() if code not in decision.dropped}.items() <= read.options.items()
+        assert len(decision.data) <= 548
+        places = {"sname": decision.data[44:108].rstrip(b"\0"), "file": decision.data[108:236].rstrip(b"\0")}
+        overloaded = {name: field for name, field in places.items() if field and field[0] in sent}
+        assert all(field.endswith(b"\xff") for field in overloaded.values())
+        sizes |= {len(decision.data)} if overloaded else set()
+        fields |= overloaded.keys()
+    assert max(sizes) == 548  # to the last byte, and not one more
+    assert used == fields
 
 
 def test_an_option_over_255_bytes_is_split_and_arrives_whole() -> None:

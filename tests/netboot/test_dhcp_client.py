@@ -29,7 +29,7 @@ def client(options: dict[int, bytes]) -> Client:
         ({60: PXE_X64}, "pxe", 7),  # and 93: the vendor class says it too
         ({60: b"PXEClient"}, "pxe", None),
         ({60: PXE_X64, 93: b"\0\0\0\7"}, "pxe", 0),  # a list of architectures begins with the preferred one
-        ({60: PXE_X64, 93: b"\7"}, "pxe", 7),  # a broken 93 says nothing
+        ({60: PXE_X64, 93: b"\x0b"}, "pxe", 7),  # a broken 93 says nothing
         ({60: b"HTTPClient:Arch:00016:UNDI:003000", 93: b"\0\x10"}, "http", 16),
         ({60: PXE_X64, 93: b"\0\7", 77: b"iPXE", 175: IPXE_FEATURES}, "ipxe", 7),
         ({77: b"iPXE"}, "ipxe", None),  # a user class without the length byte of RFC 3004
