@@ -6,6 +6,7 @@ around it; so whatever a value causes, somebody can be pointed to a line.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -39,27 +40,27 @@ class Mark:
     """Line and column at which the text of a literal block (`|`) begins."""
 
 
-_STEP = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|\.?([^.\[\]]+)')
-_BARE = re.compile(r"[^.\[\]\"\\]+")
+_STEP = re.compile(r'\[("(?:[^"\\]|\\.)*")\]|\[(\d+)\]|\.?([^.\[\]]+)')
+_BARE = re.compile(r'[^.\[\]"\\]+')
 
 
 def path_of(text: str) -> Path:
-    """`spec.interfaces[0].mac` as a path; a key with dots or brackets is written `metadata.labels["a.b"]`."""
-    return tuple(
-        int(step[2]) if step[2] else (step[3] or re.sub(r"\\(.)", r"\1", step[1] or "")) for step in _STEP.finditer(text)
-    )
+    """`spec.interfaces[0].mac` as a path; a key with dots or brackets is quoted: `metadata.labels["a.b"]`."""
+    steps = _STEP.findall(text)
+    return tuple(int(index) if index else (str(json.loads(quoted)) if quoted else key) for quoted, index, key in steps)
 
 
 def path_text(path: Path) -> str:
-    """A path as people write it; the inverse of `path_of`."""
+    """A path as people write it, printable and on one line; the inverse of `path_of`."""
     text = ""
     for step in path:
         if isinstance(step, int):
             text += f"[{step}]"
-        elif _BARE.fullmatch(step):
+        elif step.isprintable() and _BARE.fullmatch(step):
             text += f".{step}" if text else step
         else:
-            text += '["' + re.sub(r'(["\\])', r"\\\1", step) + '"]'
+            quoted = json.dumps(step, ensure_ascii=not step.isprintable())
+            text += f"[{quoted}]".replace("\x7f", r"\u007f")  # the one control character that JSON lets stand
     return text
 
 

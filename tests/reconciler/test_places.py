@@ -29,6 +29,7 @@ def test_a_path_is_written_with_dots_and_brackets(path: Path, text: str) -> None
 @given(st.lists(st.text() | st.integers(0, 1000)).map(tuple))
 def test_every_path_can_be_written_and_read_back(path: Path) -> None:
     assert path == path_of(path_text(path))
+    assert path_text(path).isprintable()
 
 
 def test_what_was_not_written_is_where_the_nearest_thing_around_it_is() -> None:
