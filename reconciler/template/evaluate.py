@@ -32,7 +32,7 @@ from reconciler.template.nodes import (
     Tree,
     Variable,
 )
-from reconciler.template.values import Value, entries, kind, text_of, truth
+from reconciler.template.values import Value, described, entries, kind, text_of, truth
 
 _Ending = Word["break", "continue"] | None
 _SHOWN_KEYS = 12
@@ -154,7 +154,7 @@ class _Rendering:
                 return entries(value)
             case "integer", int(count):
                 return ((index, index) for index in range(count))
-        raise Fault(f"range cannot go through {_described(value)}: it wants a list, a map or an integer")
+        raise Fault(f"range cannot go through {described(value)}: it wants a list, a map or an integer")
 
     def _set_turn(self, pipeline: Pipeline, index: Value, item: Value) -> None:
         names = pipeline.variables
@@ -232,7 +232,7 @@ class _Rendering:
             self.at = at
             if not isinstance(value, dict):
                 where = f"{'.'.join(('', *names[:depth]))} is " if depth else ""
-                raise Fault(f'no key "{name}": {where}{_described(value)}')
+                raise Fault(f'no key "{name}": {where}{described(value)}')
             if name not in value:
                 raise Fault(self._missing(value, name, names[:depth]))
             value = value[name]
@@ -277,8 +277,3 @@ class _Rendering:
             if truth(value) is stops_at:
                 return value
         return value if piped is _NOTHING else piped
-
-
-def _described(value: Value) -> str:
-    names = {"nil": "nil", "integer": "an integer", "bool": "a bool"}
-    return names.get(kind(value), f"a {kind(value)}")

@@ -24,26 +24,51 @@ Map: TypeAlias = "dict[str, Value]"
 Kind = Literal["nil", "bool", "integer", "float", "string", "list", "map"]
 
 
+_KINDS: dict[type, Kind] = {
+    type(None): "nil",
+    bool: "bool",
+    float: "float",
+    str: "string",
+    list: "list",
+    tuple: "list",
+    dict: "map",
+}  # int is not here, since its size must be looked at
+
+
 def kind(value: Value) -> Kind:
     """The Go kind of a value. Raises `Fault` for what is not plain data."""
-    match value:
-        case None:
-            return "nil"
-        case bool():
-            return "bool"
-        case int():
-            if value not in INT64:
-                raise Fault("an integer in the data does not fit in 64 bits")
-            return "integer"
-        case float():
-            return "float"
-        case str():
-            return "string"
-        case list() | tuple():
-            return "list"
-        case dict():
-            return "map"
+    return _KINDS.get(type(value)) or _kind_of_other(value)
+
+
+def _kind_of_other(value: Value) -> Kind:
+    """The kind of an int, or of an instance of a subclass."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value not in INT64:
+            raise Fault("an integer in the data does not fit in 64 bits")
+        return "integer"
+    for base, found in _KINDS.items():
+        if isinstance(value, base):
+            return found
     raise Fault(f"the data holds a value of the type {type(value).__name__}, which a template cannot use")
+
+
+def described(value: Value) -> str:
+    """The value's kind for a sentence: `nil`, `an integer`, `a string`."""
+    what = kind(value)
+    return what if what == "nil" else f"an {what}" if what == "integer" else f"a {what}"
+
+
+def shown(value: Value) -> str:
+    """The value itself for a sentence, when it is short enough: `the integer 5`, `the string "x"`, `a list`."""
+    match kind(value), value:
+        case "nil", _:
+            return "nil"
+        case "string", str(text):
+            return f'the string "{text:.40}"'
+        case ("list" | "map") as what, _:
+            return f"a {what}"
+        case what, _:
+            return f"the {what} {value}"
 
 
 def truth(value: Value) -> bool:

@@ -78,6 +78,8 @@ GOLDEN: list[tuple[str, str]] = [
     ("{{$x := 1}}{{if true}}{{$x := 2}}{{$x}}{{end}}{{$x}}", "21"),
     ("{{$x := 1}}{{with $x := 5}}{{$x}}{{end}}{{$x}}", "51"),
     ("{{($x := 3)}}{{$x}}", "33"),
+    ("{{$x := 1}}{{range .list}}{{$x}}{{$x := 2}}{{$x}}{{end}}", "121212"),
+    ("{{$x := 1}}{{define `t`}}{{$x := 2}}{{$x}}{{end}}{{template `t`}}{{$x}}", "21"),
     ("{{if $x := .none}}yes{{else}}[{{$x}}]{{end}}", "[]"),
     ("{{$s := 0}}{{range .numbers}}{{$s = add $s .}}{{end}}{{$s}}", "6"),
     # printing
@@ -194,6 +196,7 @@ REFUSED: list[str] = [
     "{{.n | .name}}", "{{(.n}}", "{{.n)}}", "{{()}}", "{{1.a}}", "{{true.a}}", "{{if}}x{{end}}", "{{if 1}}", "{{end}}",
     "{{else}}", "{{if 1}}{{else}}{{else}}{{end}}", "{{range .list}}{{else if 1}}{{end}}", "{{break}}", "{{continue}}",
     "{{if 1}}{{break}}{{end}}", "{{define `x`}}", "{{define x}}{{end}}", "{{if 1}}{{define `x`}}{{end}}{{end}}",
+    "{{range .list}}{{block `b` .}}{{break}}{{end}}{{end}}", "{{$x := 1}}{{define `t`}}{{$x}}{{end}}",
     "{{template `nope`}}", "{{template}}", "{{block `x`}}{{end}}", "{{define `x`}}a{{end}}{{define `x`}}b{{end}}",
     "{{.nope}}", "{{.name.nope}}", "{{.null.x}}", "{{.hardware.spec.nope}}", "{{$.nope}}", "{{(index .map `nope`).x}}",
     "{{index .list 3}}", "{{index .list -1}}", "{{index .list `a`}}", "{{index .map 1}}", "{{index nil 1}}", "{{index 1 1}}",

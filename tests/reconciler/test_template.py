@@ -41,7 +41,7 @@ def test_a_template_that_makes_no_sense_is_refused(text: str) -> None:
         ("{{\n  upper }}", (2, 3), "upper wants 1 argument, not 0"),
         ("{{replace `a` `b`}}", (1, 3), "replace wants 3 arguments, not 2"),
         ("{{index}}", (1, 3), "index wants at least 1 argument, not 0"),
-        ("{{print (index .hardware `x` 0)}}", (1, 10), "index: a nil has nothing to index"),
+        ("{{print (index .hardware `x` 0)}}", (1, 10), "index: nil has nothing to index"),
         ("{{index .hardware `x`}}", (1, 3), "there is nothing to print: the value is nil"),
         ("x {{ uper .device_1 }}", (1, 6), "there is no function uper; did you mean upper?"),
         ("{{.spec.my-key}}", (1, 11), 'write (index … "my-…") instead of .my-…'),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from reconciler.template.errors import Budget, Fault
 from reconciler.template.printf import sprintf
-from reconciler.template.values import List, Value, kind, size, text_of, truth
+from reconciler.template.values import List, Value, described, kind, size, text_of, truth
 
 
 def negate(value: Value) -> bool:
@@ -31,9 +31,9 @@ def _equal(left: Value, right: Value) -> bool:
     if "nil" in kinds:
         return left is None and right is None
     if len(kinds) > 1:
-        raise Fault(f"a {kind(left)} and a {kind(right)} cannot be compared")
+        raise Fault(f"{described(left)} and {described(right)} cannot be compared")
     if kinds & {"list", "map"}:
-        raise Fault(f"a {kind(left)} cannot be compared")
+        raise Fault(f"{described(left)} cannot be compared")
     return left == right
 
 
@@ -51,7 +51,7 @@ def lt(left: Value, right: Value) -> bool:
             return left < right
         case int(), int() if not isinstance(left, bool) and not isinstance(right, bool):
             return left < right
-    raise Fault(f"a {kind(left)} and a {kind(right)} have no order")
+    raise Fault(f"{described(left)} and {described(right)} have no order")
 
 
 def le(left: Value, right: Value) -> bool:
@@ -88,13 +88,13 @@ def _indexed(value: Value, key: Value) -> Value:
         case dict() if isinstance(key, str):
             return value.get(key)
         case dict():
-            raise Fault(f"a map's key is a string, not a {kind(key)}")
-    raise Fault(f"a {kind(value)} has nothing to index")
+            raise Fault(f"a map's key is a string, not {described(key)}")
+    raise Fault(f"{described(value)} has nothing to index")
 
 
 def _position(index: Value, last: int) -> int:
     if not isinstance(index, int) or isinstance(index, bool):
-        raise Fault(f"an index is an integer, not a {kind(index)}")
+        raise Fault(f"an index is an integer, not {described(index)}")
     if not 0 <= index <= last:
         raise Fault(f"the index {index} is out of range: " + (f"0 to {last}" if last >= 0 else "there is nothing"))
     return index
@@ -112,7 +112,7 @@ def slice_(value: Value, *bounds: Value) -> Value:
             raise Fault("the bounds cut a character in two: they count bytes") from None
     if isinstance(value, list | tuple):
         return _sliced(value, bounds)
-    raise Fault(f"a {kind(value)} cannot be sliced")
+    raise Fault(f"{described(value)} cannot be sliced")
 
 
 def _sliced(value: List, bounds: tuple[Value, ...]) -> Value:
@@ -134,7 +134,7 @@ def length(value: Value) -> int:
             return size(value)
         case list() | tuple() | dict():
             return len(value)
-    raise Fault(f"a {kind(value)} has no length")
+    raise Fault(f"{described(value)} has no length")
 
 
 # Printing

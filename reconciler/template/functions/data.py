@@ -13,7 +13,7 @@ from collections.abc import Callable
 from reconciler.template.errors import Budget, Fault
 from reconciler.template.functions import yamltext
 from reconciler.template.literals import INT64, number
-from reconciler.template.values import Map, Value, entries, kind, text_of, truth
+from reconciler.template.values import Map, Value, described, entries, text_of, truth
 
 # Missing values
 
@@ -63,7 +63,7 @@ def make_dict(budget: Budget, *pairs: Value) -> Map:
 def first(values: Value) -> Value:
     """The first item; nil for an empty list."""
     if not isinstance(values, list | tuple):
-        raise Fault(f"a list is wanted, not a {kind(values)}")
+        raise Fault(f"a list is wanted, not {described(values)}")
     return values[0] if values else None
 
 
@@ -80,7 +80,7 @@ def dig(*arguments: Value) -> Value:
     *path, fallback, value = arguments
     for key in path:
         if not isinstance(key, str) or not isinstance(value, dict):
-            raise Fault(f"a string and a map are wanted, not a {kind(key)} and a {kind(value)}")
+            raise Fault(f"a string and a map are wanted, not {described(key)} and {described(value)}")
         if key not in value:
             return fallback
         value = value[key]
@@ -101,7 +101,7 @@ def to_int(value: Value) -> int:
             return int(value)
         case str() if isinstance(whole := _read(re.sub(r"\.0+$", "", value) if len(value) <= 64 else ""), int):
             return whole
-    raise Fault(f"{text_of_scalar(value)} is no integer")
+    raise Fault(f"{shown(value)} is no integer")
 
 
 def _read(text: str) -> int | float | None:
@@ -109,11 +109,6 @@ def _read(text: str) -> int | float | None:
         return number(text) if text else None
     except Fault:
         return None
-
-
-def text_of_scalar(value: Value) -> str:
-    """The value for an error message."""
-    return f'"{value:.40}"' if isinstance(value, str) else f"a {kind(value)}" if isinstance(value, list | dict) else str(value)
 
 
 def add(*values: Value) -> int:

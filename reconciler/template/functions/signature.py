@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reconciler.template.errors import Budget, Fault
-from reconciler.template.values import Value, kind
+from reconciler.template.values import Value, kind, shown
 
 _ACCEPTS = {
     "str": frozenset(("string",)),
@@ -74,7 +74,7 @@ class Function:
         wanted = self._wanted(index)
         what = kind(value)
         if what not in _ACCEPTS[wanted]:
-            raise Fault(f"{self.name} wants {_NAMES[wanted]} as argument {index + 1}, not {_described(value)}")
+            raise Fault(f"{self.name} wants {_NAMES[wanted]} as argument {index + 1}, not {shown(value)}")
         return value
 
     def _wanted(self, index: int) -> str:
@@ -93,15 +93,3 @@ class Function:
 
 def _not_called(*_: Value) -> Value:
     raise Fault("and and or are the evaluator's own")
-
-
-def _described(value: Value) -> str:
-    match kind(value), value:
-        case "nil", _:
-            return "nil"
-        case "string", str(text):
-            return f'the string "{text:.40}"'
-        case ("list" | "map") as what, _:
-            return f"a {what}"
-        case what, _:
-            return f"the {what} {value}"
