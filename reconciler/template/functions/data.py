@@ -13,7 +13,7 @@ from collections.abc import Callable
 from reconciler.template.errors import Budget, Fault
 from reconciler.template.functions import yamltext
 from reconciler.template.literals import INT64, number
-from reconciler.template.values import Map, Value, described, entries, text_of, truth
+from reconciler.template.values import Map, Value, described, entries, shown, text_of, truth
 
 # Missing values
 
