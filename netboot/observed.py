@@ -1,7 +1,7 @@
 """Observed state: the fold of the journal's events, with the indices that serving needs.
 
-Core. Law: `apply` is the only thing that changes what is observed; it does no I/O and has no clock, so folding the same events again
-gives an equal state. A run that has ended changes no more. What is handed out (`BootStatus`, `RunStatus`) is for reading.
+Core. Law: `apply` is the only thing that changes what is observed; it does no I/O and has no clock, so folding the same events
+again gives an equal state. A run that has ended changes no more. What is handed out (`BootStatus`, `RunStatus`) is for reading.
 """
 
 from __future__ import annotations

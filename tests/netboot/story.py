@@ -13,6 +13,7 @@ from netboot.observed import Observed
 from netboot.records import RunStatus
 from netboot.runs import Accepted, Claimed, Duplicate, Nothing, Refused, Work
 
+AgentEnd = Literal["SUCCESS", "FAILED", "TIMEOUT"]
 MAC = "52:54:00:12:34:01"
 SECOND_MAC = "52:54:00:12:34:02"
 RETRIED = Action("write", "image", retries=1, on_failure=("sync",), on_timeout=("sync",))
@@ -87,9 +88,7 @@ class Story:
         assert isinstance(self.start(boot, run, task, action, attempt), Accepted)
         assert isinstance(self.end(boot, run, task, action, state, attempt), Accepted)
 
-    def finish(
-        self, boot: str, run: str, state: Literal["SUCCESS", "FAILED", "TIMEOUT"] = "SUCCESS", reason: str = ""
-    ) -> Accepted | Duplicate | Refused:
+    def finish(self, boot: str, run: str, state: AgentEnd = "SUCCESS", reason: str = "") -> Accepted | Duplicate | Refused:
         return self.report(boot, run, reports.Finished(state=state, reason=reason))
 
     def install(self, boot: str, run: str) -> RunStatus:
