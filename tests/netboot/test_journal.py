@@ -108,7 +108,10 @@ def test_a_barrier_with_nothing_before_it_costs_no_write(tmp_path: Path) -> None
     async def scenario() -> int:
         disk = FaultyDisk()
         journal, _ = opened(tmp_path, sync=disk)
-        await journal.append(None, [])
+        heard: list[object] = []
+        journal.submit([], heard.append)
+        assert heard == []
+        await until(lambda: heard == [None])
         await journal.close()
         return disk.writes
 

@@ -174,6 +174,12 @@ def test_a_run_in_progress_elsewhere_is_not_taken_by_a_machine_that_got_its_nic(
     assert (decision.then, story.observed.runs[run].state) == ("wait", "RUNNING")
 
 
+def test_a_machine_without_work_does_not_cancel_the_run_of_the_machine_its_nic_came_from() -> None:
+    story, _, run = begun()
+    story.claim(story.boot("node-02", (SECOND_MAC, MAC)), "os-2", None)
+    assert story.observed.runs[run].active
+
+
 # The agent restarts
 
 
