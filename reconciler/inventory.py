@@ -183,7 +183,12 @@ class Profile(_Object):
     script: str | None
     """iPXE, as written."""
     handover: Handover | None
-    """Beats the machine's when set."""
+    """For machines whose own is `auto`."""
+
+    @property
+    def references(self) -> tuple[ArtifactRef, ...]:
+        """Every file it names, the kernel first."""
+        return (*((self.kernel,) if self.kernel else ()), *self.initrd)
 
 
 @dataclass(frozen=True, slots=True)

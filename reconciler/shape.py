@@ -210,7 +210,7 @@ def _wrong_type(verdict: _Verdict, complaints: Complaints) -> None:
 def _bad_choice(verdict: _Verdict, complaints: Complaints) -> None:
     choices = verdict.wanted if verdict.keyword == "enum" else [verdict.wanted]
     listed = ", ".join(map(str, choices))
-    hint = suggestion(str(verdict.found), choices)
+    hint = suggestion(str(verdict.found), choices) if len(choices) > 1 else ""
     message = f"{shown(verdict.found)} is not {_title(verdict.schema)}: it takes {listed}{hint.replace(':', ';') or '.'}"
     complaints.at(verdict.path, "bad-value", message)
 

@@ -116,6 +116,13 @@ spec:
 ---
 apiVersion: gitboot/v1
 kind: Profile
+metadata: {name: remote}
+spec:
+  kernel: &file {url: "https://x.example/vmlinuz", sha256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef}
+  initrd: [*file]
+---
+apiVersion: gitboot/v1
+kind: Profile
 metadata: {name: menu}
 spec: {chain: "http://boot.example/${net0/mac}.ipxe"}
 ---
