@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from netboot.dhcp_client import Client, Kind, classify
-from netboot.dhcp_options import END, parts, tlv, unpack
+from netboot.dhcp_options import END, LONGEST, escaped, parts, tlv, unpack
 from netboot.dhcp_packet import (
     ACK,
     BOOTREPLY,
@@ -172,7 +172,7 @@ def _note(packet: Packet, lease: Lease) -> Note | Ignore:
     name: Literal["DECLINE", "RELEASE"] = "DECLINE" if declined else "RELEASE"
     if address != lease.address:
         return Ignore(f"{name} of {dotted(address)}, which is not this machine's address")
-    said = packet.options.get(56, b"").decode("ascii", "backslashreplace")
+    said = escaped(packet.options.get(56, b""))
     return Note(name, address, said or ("another host already answers for it" if declined else "the client gave it back"))
 
 
@@ -231,7 +231,10 @@ def _give(
     """An OFFER or an ACK, filled as RFC 2131 table 3 says."""
     leased = state != "INFORM"
     address = lease.address if leased else ZERO
-    chosen = _select(lease.options, boot, packet.options.get(55), client.kind, leased)
+    requested = packet.options.get(55)
+    if requested and len(requested) > LONGEST:  # there are no more codes than that, and it will be remembered
+        requested = requested[:LONGEST]
+    chosen = _select(lease.options, boot, requested, client.kind, leased)
     next_server, sname, file = _boot_fields(boot) if boot else (ZERO, b"", b"")
     header = Packet(
         BOOTREPLY, message, packet.htype, packet.hlen, packet.xid, 0, packet.flags,
@@ -253,7 +256,7 @@ def _refuse(packet: Packet, server: Server, reason: str) -> Reply:
     return Reply(data, _BROADCAST if packet.giaddr == ZERO else _via(packet.giaddr), "NAK", ZERO, reason, dropped)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=32768)
 def _select(lease: bytes, boot: BootFile | None, requested: bytes | None, kind: Kind, leased: bool) -> bytes:
     """Packed options for one machine, most important first. About half a kilobyte is kept for each way a machine asks."""
     options = parts(lease)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from netboot.dhcp_options import unpack
+from netboot.dhcp_options import escaped, unpack
 from netboot.dhcp_packet import Packet
 from netboot.errors import Malformed
 
@@ -27,7 +27,7 @@ class Client(msgspec.Struct, frozen=True):
     arch: int | None
     """IANA "Processor Architecture Types"; None when the client does not say."""
     user_class: str
-    """Several classes are joined by commas."""
+    """Several classes are joined by commas; here and in the vendor class, odd bytes are escaped."""
     vendor_class: str
     features: frozenset[int]
     """Codes inside option 175, iPXE's account of itself: 19 HTTP, 20 HTTPS, 38 VLAN …"""
@@ -51,7 +51,7 @@ def _read(
     vendor: bytes, user: bytes, system: bytes, encapsulated: bytes
 ) -> tuple[Kind, int | None, str, str, frozenset[int], bool]:
     """All that machines of one make have in common, which is everything but the GUID: few values for many packets."""
-    vendor_class = _text(vendor)
+    vendor_class = escaped(vendor)
     classes = _user_classes(user)
     arch = _architecture(system, vendor_class)
     uefi = arch is not None and arch not in BIOS_ARCHITECTURES
@@ -76,8 +76,8 @@ def _user_classes(data: bytes) -> tuple[str, ...]:
     while at < len(data):
         end = at + 1 + data[at]
         if data[at] == 0 or end > len(data):
-            return (_text(data),)
-        classes.append(_text(data[at + 1 : end]))
+            return (escaped(data),)
+        classes.append(escaped(data[at + 1 : end]))
         at = end
     return tuple(classes)
 
@@ -95,7 +95,3 @@ def _features(encapsulated: bytes) -> frozenset[int]:
         return frozenset(code for code, value in unpack(encapsulated).items() if any(value))
     except Malformed:
         return frozenset()
-
-
-def _text(data: bytes) -> str:
-    return data.rstrip(b"\0").decode("ascii", "backslashreplace")

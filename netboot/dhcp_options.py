@@ -62,6 +62,11 @@ def decode(code: int, data: bytes) -> Printable:
         return _show_hex(data)
 
 
+def escaped(data: bytes) -> str:
+    """A peer's text, fit for a log or a page whatever its bytes are: without trailing NULs, `\\xff` for what is not ASCII."""
+    return data.rstrip(b"\0").decode("latin-1").encode("unicode_escape").decode("ascii")
+
+
 def code_of(code_or_name: int | str) -> int:
     """Raises ValueError with a sentence (and a suggestion) when there is no such option."""
     if isinstance(code_or_name, str) and not code_or_name.isdecimal():

@@ -12,7 +12,7 @@ from struct import Struct
 
 import msgspec
 
-from netboot.dhcp_options import END, label, pack, unpack
+from netboot.dhcp_options import END, escaped, label, pack, unpack
 from netboot.dhcp_options import decode as decode_option
 from netboot.errors import Malformed
 
@@ -125,7 +125,7 @@ def assemble(packet: Packet, options: bytes) -> bytes:
     return (header + options + bytes((END,))).ljust(SMALLEST, b"\0")
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=32768)
 def dotted(address: bytes) -> str:
     """`10.1.0.11` for four bytes."""
     return "{}.{}.{}.{}".format(*address)
@@ -135,14 +135,10 @@ def describe(packet: Packet) -> str:
     """The message for a person: header fields, then a line for each option, in the order on the wire."""
     addresses = {name: getattr(packet, name) for name in ("ciaddr", "yiaddr", "siaddr", "giaddr")}
     fields = [f"{name}={dotted(address)}" for name, address in addresses.items() if address != ZERO]
-    fields += [f"{name}={text.decode('ascii', 'backslashreplace')}" for name, text in _texts(packet) if text]
+    fields += [f"{name}={escaped(text)}" for name, text in (("sname", packet.sname), ("file", packet.file)) if text]
     flags = " broadcast" if packet.broadcast else ""
     lines = [f"{MESSAGES.get(packet.message, 'BOOTP')} xid={packet.xid.hex()} mac={packet.mac}{flags}", *fields]
     return "\n".join([*lines, *(f"{label(code)}: {_show(code, data)}" for code, data in packet.options.items())])
-
-
-def _texts(packet: Packet) -> tuple[tuple[str, bytes], ...]:
-    return ("sname", packet.sname), ("file", packet.file)
 
 
 def _show(code: int, data: bytes) -> str:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 
 from netboot.dhcp import Client, Ignore, Lease, Note, Packet, Reply, Server, classify, decode, respond
 from netboot.dhcp_options import encode as option
-from netboot.dhcp_options import pack
+from netboot.dhcp_options import pack, unpack
 from netboot.dhcp_packet import BOOTREQUEST, ZERO
 from netboot.loader import Urls, boot_file
 
@@ -41,6 +41,8 @@ LEASE = Lease(
     network=ip("10.77.0.0"),
     mask=ip("255.255.255.0"),
 )
+LONG = pack(unpack(LEASE.options) | {209: b"x" * 60, 210: b"y" * 120, 224: b"z" * 200, 225: b"w" * 90})
+"""Options for a lease that do not fit the smallest message."""
 URLS = Urls(ip("10.77.0.1"), "http://10.77.0.1", MAC)
 
 

@@ -55,7 +55,7 @@ def test_every_architecture_but_the_pcs_is_uefi(arch: int | None, uefi: bool) ->
 
 @pytest.mark.parametrize(
     ("data", "user_class"),
-    [(b"iPXE", "iPXE"), (b"\4iPXE", "iPXE"), (b"\1a\2bc", "a,bc"), (b"\0abc", "\0abc"), (b"\x05abc", "\5abc"), (b"", "")],
+    [(b"iPXE", "iPXE"), (b"\4iPXE", "iPXE"), (b"\1a\2bc", "a,bc"), (b"\0abc", "\\x00abc"), (b"\x05abc", "\\x05abc"), (b"", "")],
 )
 def test_a_user_class_is_read_with_and_without_lengths(data: bytes, user_class: str) -> None:
     assert user_class == client({77: data}).user_class

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netboot.dhcp_names import OWNED, TABLE
-from netboot.dhcp_options import code_of, decode, encode, label, pack, parts, tlv, unpack
+from netboot.dhcp_options import code_of, decode, encode, escaped, label, pack, parts, tlv, unpack
 from netboot.errors import Malformed
 
 IPS = st.lists(st.ip_addresses(v=4).map(str), min_size=1, max_size=40)
@@ -149,6 +149,17 @@ def test_a_wrong_value_is_refused_with_a_sentence(option: int | str, value: obje
     with pytest.raises(ValueError) as raised:  # noqa: PT011  the sentence itself is compared below
         encode(option, value)
     assert sentence in str(raised.value)
+
+
+@given(st.binary(max_size=40))
+def test_a_peers_text_is_fit_for_a_log_whatever_its_bytes_are(data: bytes) -> None:
+    assert escaped(data).isascii()
+    assert escaped(data).isprintable()
+
+
+def test_plain_text_is_shown_as_it_is_and_the_rest_escaped() -> None:
+    assert escaped(b"PXEClient:Arch:00007\0\0") == "PXEClient:Arch:00007"
+    assert escaped(b"a\x1b\xff\n") == "a\\x1b\\xff\\n"
 
 
 def test_every_name_leads_to_its_code() -> None:
