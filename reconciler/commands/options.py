@@ -42,6 +42,7 @@ def _port(name: str, default: int, protocol: str) -> Callable[[Command], Command
 def listeners(command: Command) -> Command:
     """What to listen on."""
     for option in (
+        click.option("--reply-to-source", is_flag=True, hidden=True, help="DHCP replies go to the port the request left from."),
         click.option("--new-site", is_flag=True, help="Declare an empty state directory a new site, as `gitboot init` does."),
         click.option("--loaders", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
                      help="Network boot programs that beat the host's."),
