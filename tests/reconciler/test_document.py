@@ -58,6 +58,13 @@ def test_a_structured_template_renders_to_a_document_with_places_in_its_spec() -
     assert ["23:63 bad-value spec.tasks[0].actions[1].timeout"] == found(document, template)
 
 
+def test_a_limit_of_zero_is_no_limit() -> None:
+    document, problems = parse_workflow_document(STATIC.replace("timeout: 60", "timeout: 0s"), bare())
+    assert () == problems
+    assert document is not None
+    assert document["tasks"][0]["actions"][0]["timeout"] is None
+
+
 def render(value: Any, data: dict[str, object]) -> Any:
     if isinstance(value, str):
         return compile_template(value).render(data)
@@ -81,6 +88,7 @@ CASES = {
     "no limit on purpose": ("timeout: 60", "timeout: 0", []),
     "a key twice": ("timeout: 60", "name: x", ["6:36 duplicate-key tasks[0].actions[0].name"]),
     "what is no YAML": ("timeout: 60}", "timeout: 60", ["7:1 yaml-syntax"]),
+    "an expression that is left": ("timeout: 60", "timeout: '{{ x }}'", ["6:45 bad-value tasks[0].actions[0].timeout"]),
     "a list": (BARE, "- a", ["1:1 wrong-type"]),
     "nothing": (BARE, "", ["1:1 wrong-type"]),
     "two documents": ("tasks:", "---\ntasks:", ["1:1 wrong-type"]),

@@ -74,6 +74,8 @@ def test_what_is_no_longer_in_the_tree_is_forgotten() -> None:
     small = snapshot({"site.yaml": SITE})
     reader.read(small)
     assert reader.known == set(small.contents)
+    with pytest.raises(KeyError):
+        reader.read(replace(snapshot(SOUND), contents={}))
 
 
 def test_content_that_is_neither_known_nor_carried_is_the_callers_fault() -> None:

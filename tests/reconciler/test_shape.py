@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.reconciler.inventories import MACHINE, PROFILE, SOUND, WORKFLOW, problems, read
+from tests.reconciler.inventories import MACHINE, PROFILE, SOUND, TEMPLATE, WORKFLOW, problems, read
 
 
 def said(file: str, old: str, new: str) -> str:
@@ -89,6 +89,11 @@ def test_text_is_taken_as_written_and_nothing_else_is() -> None:
     assert (
         said("workflow.yaml", "hardware:", "run: '1', hardware:") == "A run number is a whole number, not '1'; for example 1."
     )
+
+
+def test_expressions_are_let_pass_in_templates_and_nowhere_else() -> None:
+    assert problems({**SOUND, "template.yaml": TEMPLATE.replace("timeout: 60", "timeout: '{{ .x }}'")}) == ()
+    assert said("hardware.yaml", '"52:54:00:12:34:01"', "'{{ .x }}'").startswith("'{{ .x }}' is not a MAC address")
 
 
 def test_nothing_is_not_text() -> None:

@@ -104,6 +104,12 @@ def test_two_machines_may_bear_one_name_in_different_domains() -> None:
     ]
 
 
+def test_work_that_brings_its_own_profile_needs_none_of_the_machine() -> None:
+    files = {**SOUND, "hardware.yaml": MACHINE.replace("  profile: inspect\n", "")}
+    assert brief(files) == ["no-profile spec.hardware"]
+    assert brief({**files, "workflow.yaml": WORKFLOW.replace("template:", "profile: inspect, template:")}) == []
+
+
 def test_an_unverified_artefact_is_a_warning_or_an_error_as_the_site_has_it() -> None:
     profile = PROFILE.replace("kernel: inspect/vmlinuz", "kernel: k, initrd: [i, {url: 'http://x/y'}]")
     strict = SITE.replace("spec:", "spec:\n  artifacts: {unverified: reject}")

@@ -125,6 +125,7 @@ BAD = {
     "an alias as a key": (b"a: &x 1\n*x : 2", "bad-key", 2, 1),
     "an alias to nothing": (b"a: *x", "bad-alias", 1, 4),
     "an alias to what it stands in": (b"a: &x [*x]", "bad-alias", 1, 8),
+    "an alias to what it stands in, after another of its name": (b"- &x 1\n- &x [*x]", "bad-alias", 2, 7),
     "an alias to another document's anchor": (b"a: &x 1\n---\nb: *x", "bad-alias", 3, 4),
     "a merge of text": (b"a:\n  <<: x", "bad-merge", 2, 7),
     "a merge of a list with text": (b"<<: [{a: 1}, x]", "bad-merge", 1, 5),
