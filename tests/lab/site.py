@@ -1,0 +1,156 @@
+"""A whole gitboot site in a lab network: a git repository, the server at the bridge, and its status over HTTP.
+
+The server is a process of its own, as a user starts it; nothing here knows more of it than its flags and its URLs.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.lab.initrd import COMMAND_LINE, Image
+from tests.lab.network import Network
+from tests.lab.process import Process
+
+SITE = """
+apiVersion: gitboot/v1
+kind: Site
+metadata: {{name: lab}}
+spec:
+  domain: lab.example
+  server: {server}
+  unknown: {unknown}
+  subnets:
+  - name: lab
+    cidr: 10.77.0.0/24
+    gateway: {server}
+    nameServers: [{server}]
+    leaseTime: {lease}
+    range: [10.77.0.200, 10.77.0.209]
+"""
+
+PROFILE = f"""
+apiVersion: gitboot/v1
+kind: Profile
+metadata: {{name: lab}}
+spec: {{kernel: lab/vmlinuz, initrd: [lab/initrd], cmdline: "{COMMAND_LINE}"}}
+"""
+
+TEMPLATE = """
+version: "0.1"
+name: install
+tasks:
+- name: install
+  worker: "{{.device_1}}"
+  actions:
+  - name: write-disk
+    image: none:v1
+    timeout: 60
+    command: [sh, -c, "busybox wget -q -O /dev/vda http://{server}:8000/disk.img && sync && echo the disk is written"]
+  - name: look
+    image: none:v1
+    timeout: 60
+    command: [sh, -c, "cat /proc/uptime"]
+"""
+
+
+def hardware(name: str, mac: str, address: str, extra: str = "") -> str:
+    return f"""
+apiVersion: gitboot/v1
+kind: Hardware
+metadata: {{name: {name}}}
+spec:
+  profile: lab
+  interfaces: [{{mac: "{mac}", address: {address}}}]
+{extra}
+"""
+
+
+def workflow(name: str, machine: str, run: int = 1, template: str = "install") -> str:
+    return f"""
+apiVersion: gitboot/v1
+kind: Workflow
+metadata: {{name: {name}}}
+spec: {{template: {template}, hardware: {machine}, run: {run}}}
+"""
+
+
+class Gitboot:
+    """`commit` what the site should be, `start` the server, look at `status`."""
+
+    def __init__(self, network: Network, folder: Path, image: Image | None = None) -> None:
+        self.network = network
+        self.repository = folder / "repository"
+        self.state = folder / "state"
+        self.artifacts = folder / "artifacts"
+        self.disk = folder / "www" / "disk.img"
+        for path in (self.repository, self.artifacts / "lab", self.disk.parent):
+            path.mkdir(parents=True)
+        if image is not None:
+            (self.artifacts / "lab" / "vmlinuz").write_bytes(image.kernel.read_bytes())
+            (self.artifacts / "lab" / "initrd").write_bytes(image.initrd.read_bytes())
+        self.git("init", "--quiet", "--initial-branch", "main")
+
+    def git(self, *words: str) -> str:
+        identity = ["-c", "user.name=lab", "-c", "user.email=lab@lab.example"]
+        argv = ["git", "-C", str(self.repository), *identity, *words]
+        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+
+    def commit(self, files: Mapping[str, str]) -> str:
+        """Write `files` (path → text), commit, and return the commit's id."""
+        for path, text in files.items():
+            (self.repository / path).write_text(text)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "change")
+        return self.git("rev-parse", "HEAD")
+
+    def site(self, unknown: str = "ignore", lease: str = "24h") -> str:
+        return SITE.format(server=self.network.address, unknown=unknown, lease=lease)
+
+    def template(self) -> str:
+        return TEMPLATE.replace("{server}", self.network.address)
+
+    def start(self, *flags: str) -> Process:
+        """The server, once it listens. Its log is `serve.log` in the network's scratch folder."""
+        argv = [sys.executable, "-m", "reconciler", "serve", "--repo", str(self.repository), "--state", str(self.state)]
+        argv += ["--artifacts", str(self.artifacts), "--interface", "br0", *flags]
+        server = self.network.spawn(argv, "serve.log")
+        server.wait_for('"event":"listening"')
+        return server
+
+    def serve_disk(self) -> None:
+        """The image that the install template writes, from a plain web server."""
+        argv = [sys.executable, "-u", "-m", "http.server", "8000", "--bind", self.network.address]
+        self.network.spawn([*argv, "--directory", str(self.disk.parent)]).wait_for("Serving HTTP")
+
+    def get(self, path: str) -> str:
+        """GET from inside the network; AssertionError unless it is a 200."""
+        url = f"http://{self.network.address}{path}"
+        program = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode(), end='')"
+        done = self.network.namespace.run([sys.executable, "-c", program, url])
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def status(self, path: str) -> Any:
+        return json.loads(self.get(f"/status/{path}"))
+
+    def served(self, commit: str, within: float = 20) -> None:
+        """Wait until the servers answer from this commit's plan."""
+        wait_until(lambda: self._serves(commit), f"commit {commit} is served", within)
+
+    def _serves(self, commit: str) -> bool:
+        status = self.status("reconcile.json")
+        return bool(status["revision"] == commit and self.get("/readyz") == f"serving plan {status['plan']}")
+
+
+def wait_until(condition: Callable[[], bool], what: str, within: float = 20) -> None:
+    """Ask until it is true; AssertionError with `what` when it has not become so."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
+        time.sleep(0.1)
