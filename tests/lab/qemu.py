@@ -150,8 +150,8 @@ def _returned(messages: Any) -> None:
 
 
 def _disk_arguments(disk: Disk | None) -> list[str]:
-    # cache=unsafe: the host's disk is not waited for; a test's disk need not outlive the host.
-    return ["-drive", f"file={disk.path},format={disk.format},if=virtio,cache=unsafe"] if disk else []
+    # cache=writeback: what the guest has synced survives `power_cycle`, which kills this process, as it would a power cut.
+    return ["-drive", f"file={disk.path},format={disk.format},if=virtio,cache=writeback"] if disk else []
 
 
 def _kernel_arguments(kernel: Kernel | None) -> list[str]:
