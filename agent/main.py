@@ -22,7 +22,7 @@ from agent.client import Refused, Server
 from agent.messages import Idle
 from agent.runtime import ProcessRuntime, Runtime
 from agent.supervisor import system_id
-from agent.worker import Memory, Worker
+from agent.worker import Worker
 
 RUNTIMES: dict[str, Callable[[Path, str], Runtime]] = {"process": ProcessRuntime}
 
@@ -75,7 +75,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def work(settings: Settings, say: Callable[[str], None]) -> int:
     """Claim and carry out runs until there is none."""
     server = Server(settings.server, settings.boot, settings.token, say)
-    memory = Memory(settings.state / "last-report.json", settings.system)
     while True:
         claim = server.claim(settings.system)
         if isinstance(claim, Idle):
@@ -83,7 +82,7 @@ def work(settings: Settings, say: Callable[[str], None]) -> int:
             say(f"then: {claim.then}")
             return 0
         say(f"workflow {claim.workflow.name}, run {claim.run}")
-        finish = Worker(claim, server, RUNTIMES[settings.runtime](settings.state, claim.run), memory, say).work()
+        finish = Worker(claim, server, RUNTIMES[settings.runtime](settings.state, claim.run), say).work()
         if finish.state == "GONE":
             say(f"the run is no longer ours: {finish.reason}")
             time.sleep(1)  # a server that gives and takes in turn is not to be asked as fast as we can

@@ -74,7 +74,7 @@ class Claim:
     done: frozenset[tuple[str, str]] = frozenset()
     """(task, action) of what ended in SUCCESS."""
     last: ActionEnded | None = None
-    """The last accepted report, if it was an end and the agent remembers it: what a restart goes on from."""
+    """The last accepted report, if an action ended with it: what a restarted agent goes on from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,14 @@ def _claim(run: Mapping[str, Any]) -> Claim:
     done = frozenset((str(task), str(action)) for task, action in run["done"])
     if resume and (resume.task, resume.action) in done:
         raise Malformed(f"{resume} is both done and to be resumed")
-    return Claim(str(run["id"]), workflow, int(run["sequence"]), float(run["started"]), resume, done)
+    return Claim(str(run["id"]), workflow, int(run["sequence"]), float(run["started"]), resume, done, _last(run.get("last")))
+
+
+def _last(document: Mapping[str, Any] | None) -> ActionEnded | None:
+    last = None if document is None else event_from_json(document)
+    if last is None or isinstance(last, ActionEnded):
+        return last
+    raise Malformed(f"the last report is to be the end of an action, not {last}")
 
 
 def _idle(document: Mapping[str, Any]) -> Idle:

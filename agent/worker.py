@@ -7,13 +7,11 @@ one waits for the action's end, one sends its log, one sends heartbeats; none of
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from agent import messages
 from agent.client import Refused, Server, Unavailable
@@ -22,7 +20,6 @@ from agent.logs import LogUpload
 from agent.messages import ActionEnded, Attempt, Claim
 from agent.run import Run
 from agent.runtime import Runtime
-from agent.supervisor import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +28,6 @@ class Pace:
 
     heartbeat: float = 10.0
     log: float = 1.0
-
-
-class Memory:
-    """The last report, written down before it is sent: after a restart in the same start of the OS the agent knows how the
-    last attempt ended, which the claim does not say."""
-
-    def __init__(self, path: Path, system: str) -> None:
-        self._path = path
-        self._system = system
-
-    def keep(self, run: str, sequence: int, event: messages.Event) -> None:
-        key = {"system": self._system, "run": run, "sequence": sequence}
-        write_whole(self._path, {**key, "event": messages.event_to_json(event)})
-
-    def recall(self, claim: Claim) -> Claim:
-        """The claim with its last report, if that is the one we remember."""
-        try:
-            document = json.loads(self._path.read_bytes())
-            if [document[key] for key in ("system", "run", "sequence")] == [self._system, claim.run, claim.sequence]:
-                event = messages.event_from_json(document["event"])
-                return replace(claim, last=event) if isinstance(event, ActionEnded) else claim
-        except (FileNotFoundError, ValueError, KeyError, TypeError):  # none yet, or half of one: then we do not remember
-            pass
-        return claim
 
 
 class Every(threading.Thread):
@@ -84,17 +57,15 @@ class Worker:
         claim: Claim,
         server: Server,
         runtime: Runtime,
-        memory: Memory,
         say: Callable[[str], None],
         pace: Pace | None = None,
     ) -> None:
         self._claim = claim
         self._server = server
         self._runtime = runtime
-        self._memory = memory
         self._say = say
         self._pace = pace or Pace()
-        self._run = Run(memory.recall(claim), time.monotonic())
+        self._run = Run(claim, time.monotonic())
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._finish: Finish | None = None
         self._log: LogUpload | None = None
@@ -165,7 +136,6 @@ class Worker:
 
     def _report(self, report: Report) -> None:
         self._flush_log()
-        self._memory.keep(self._claim.run, report.sequence, report.event)
         self._say(messages.describe(report.event, self._claim.workflow))
         self._events.put(self._server.report(self._claim.run, report.sequence, report.event))
         self._flush_log()  # a server that was away is back now

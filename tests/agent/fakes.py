@@ -38,8 +38,9 @@ class FakeServer:
             return 200, {"run": None, "then": self.then, "reason": "the work is done", "retry": 0}
         resume = self.in_flight and {key: self.in_flight[key] for key in ("task", "action", "attempt")}
         done = [[e["task"], e["action"]] for e in self.accepted if e.get("state") == "SUCCESS" and "task" in e]
-        run = {"id": self.run, "workflow": to_json(self.workflow), "resume": resume, "done": done, "started": 0.0}
-        return 200, {"run": {**run, "sequence": len(self.accepted)}}
+        last = self.accepted[-1] if self.accepted and not resume else None
+        run = {"id": self.run, "workflow": to_json(self.workflow), "sequence": len(self.accepted), "started": 0.0}
+        return 200, {"run": {**run, "resume": resume, "done": done, "last": last}}
 
     def report(self, sequence: int, event: Document) -> Answer:
         if self.accepted[sequence - 1 : sequence] == [event]:

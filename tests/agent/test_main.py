@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_a_wrong_token_ends_with_a_sentence_and_status_1(tmp_path: Path, capsys:
 def test_a_run_that_was_taken_away_is_claimed_anew(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entry.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     answers = iter(["409"])
     fake = FakeServer(Workflow("w", (Task("t", "m", (Action("a", "img", ("true",)),)),)))
     with FaultyServer(fake, lambda path, n: next(answers, "") if path == "/agent/report" else "") as server:

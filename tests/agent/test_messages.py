@@ -71,6 +71,13 @@ def test_a_handler_can_be_resumed() -> None:
     assert Attempt("os", "disk:on-failure", 1) == claim.resume
 
 
+def test_the_last_end_comes_with_the_claim() -> None:
+    last = ActionEnded(Attempt("os", "disk", 1), "TIMEOUT", None, "late")
+    claim = claim_from_json(claim_document(last=event_to_json(last)))
+    assert isinstance(claim, Claim)
+    assert last == claim.last
+
+
 def test_nothing_to_do_says_what_then_and_why() -> None:
     document = {"run": None, "then": "reboot", "reason": "the work is done", "retry": 30}
     assert Idle("reboot", "the work is done", 30.0) == claim_from_json(document)
@@ -86,6 +93,7 @@ def test_nothing_to_do_says_what_then_and_why() -> None:
         (claim_document(workflow={"name": "w"}), "tasks"),
         (claim_document(resume={"task": "os", "action": "format", "attempt": 1}), "os/format"),
         (claim_document(resume={"task": "os", "action": "disk", "attempt": 1}, done=[["os", "disk"]]), "both done"),
+        (claim_document(last={"type": "run-ended", "state": "SUCCESS", "reason": ""}), "end of an action"),
         (claim_document(sequence="x"), "invalid literal"),
         (claim_document(done=[["os"]]), "unpack"),
     ],

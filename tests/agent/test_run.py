@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +24,7 @@ from agent.commands import (
     Start,
     Tick,
 )
-from agent.messages import ActionEnded, ActionStarted, Attempt, Claim, RunEnded, claim_from_json, event_from_json, event_to_json
+from agent.messages import ActionEnded, ActionStarted, Attempt, Claim, RunEnded, claim_from_json, event_to_json
 from agent.run import KILL_PATIENCE, Phase, Run
 from agent.workflow import Action, Task, Workflow
 from tests.agent.fakes import FakeServer
@@ -398,17 +398,7 @@ class World:
         if not isinstance(claim, Claim):
             self.finish = self.finish or Finish("GONE", claim.reason)
             return
-        last = event_from_json(self.server.accepted[-1]) if self.server.accepted else None
-        whole = Claim(
-            claim.run,
-            claim.workflow,
-            claim.sequence,
-            self.now,
-            claim.resume,
-            claim.done,
-            last if isinstance(last, ActionEnded) else None,
-        )
-        self.run = Run(whole, self.now)
+        self.run = Run(replace(claim, started=self.now), self.now)
         self.asked = list(self.run.begin())
         self._obey()
 
