@@ -10,23 +10,30 @@ The reconciler compiles to these types; the servers only look up. No default, re
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from operator import is_
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from netboot.runs import Work
 
 FORMAT = 1
-"""Raised when an older server could not read a newer plan."""
+"""Raised when a field changes its meaning; a field that a server does not know it refuses by itself."""
 
+Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+"""SHA-256 in lower-case hex."""
 Handover = Literal["auto", "exit", "sanboot", "no-boot-file"]
 Unknown = Literal["ignore", "wait"]
 Mode = Literal["reservation", "proxy", "auto-proxy", "off"]
 
 
-class Site(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Part(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a plan is made of. Defaults are not written, so that a new field with a default changes no id."""
+
+
+class Site(_Part, frozen=True):
     name: str
     domain: str = ""
     server: str = ""
@@ -37,7 +44,7 @@ class Site(msgspec.Struct, frozen=True, omit_defaults=True):
     """Seconds of silence after which an open boot is closed."""
 
 
-class Subnet(msgspec.Struct, frozen=True, omit_defaults=True):
+class Subnet(_Part, frozen=True):
     name: str
     cidr: str
     options: bytes = b""
@@ -46,7 +53,7 @@ class Subnet(msgspec.Struct, frozen=True, omit_defaults=True):
     """First and last address for unknown machines, inclusive."""
 
 
-class Artifact(msgspec.Struct, frozen=True, omit_defaults=True):
+class Artifact(_Part, frozen=True):
     """A file a machine boots. `url` is set instead of the digest when the inventory gave none: then it is not verified."""
 
     path: str
@@ -55,7 +62,7 @@ class Artifact(msgspec.Struct, frozen=True, omit_defaults=True):
     url: str = ""
 
 
-class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
+class Profile(_Part, frozen=True):
     """One of: kernel (with initrds and command line), chain, script."""
 
     name: str
@@ -67,7 +74,7 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     script: str = ""
 
 
-class Interface(msgspec.Struct, frozen=True, omit_defaults=True):
+class Interface(_Part, frozen=True):
     mac: str
     """Lower case with colons."""
     address: str = ""
@@ -79,7 +86,7 @@ class Interface(msgspec.Struct, frozen=True, omit_defaults=True):
     netboot: bool = True
 
 
-class Disk(msgspec.Struct, frozen=True, omit_defaults=True):
+class Disk(_Part, frozen=True):
     name: str
     path: str = ""
     serial: str = ""
@@ -87,7 +94,7 @@ class Disk(msgspec.Struct, frozen=True, omit_defaults=True):
     size: str = ""
 
 
-class Machine(msgspec.Struct, frozen=True, omit_defaults=True):
+class Machine(_Part, frozen=True):
     name: str
     arch: str
     interfaces: tuple[Interface, ...]
@@ -104,18 +111,23 @@ class Machine(msgspec.Struct, frozen=True, omit_defaults=True):
         return tuple(interface.mac for interface in self.interfaces)
 
 
-class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+class Manifest(_Part, frozen=True):
+    """`plans/<id>/manifest.json`. The lists are in order of name, or of path."""
+
+    format: int
+    """Always written: what it is in the bytes, not what the reader takes for granted, says whether they can be read."""
     site: Site
     subnets: tuple[Subnet, ...]
     profiles: tuple[Profile, ...]
     artifacts: tuple[Artifact, ...]
-    shards: dict[str, str]
+    shards: dict[str, Digest]
     """Bucket (two hex digits of the digest of the machine's name) → SHA-256 of the shard."""
-    format: int = FORMAT
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
+    """`plans/shards/<digest>`: the machines of one bucket, in order of name. Plans with equal shards share the object."""
+
     digest: str
     machines: tuple[Machine, ...]
 
@@ -128,8 +140,10 @@ class Binding:
     interface: Interface
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BootPlan:
+    """Plans are equal when their ids are: the id stands for all of the content."""
+
     id: str
     site: Site
     subnets: Mapping[str, Subnet]
@@ -140,6 +154,12 @@ class BootPlan:
     by_mac: Mapping[str, Binding]
     by_address: Mapping[str, Binding]
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BootPlan) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
 
 @dataclass(frozen=True, slots=True)
 class Dump:
@@ -147,13 +167,48 @@ class Dump:
 
     plan: BootPlan
     manifest: bytes
-    shards: Mapping[str, bytes]
-    """By digest; only those the previous plan did not have."""
+
+    @property
+    def shards(self) -> Mapping[str, bytes]:
+        """Every shard by digest, encoded when it is asked for: whoever stores a plan fetches what the store lacks. What was
+        compiled before says nothing about that, for a store may have failed, lost or dropped it since.
+        """
+        return Encoded({shard.digest: shard.machines for shard in self.plan.shards.values()})
 
 
+class Encoded(Mapping[str, bytes]):
+    """Values by the digest of their encoding, encoded anew whenever one is read: an encoding costs less than keeping it."""
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._values = values
+
+    def __getitem__(self, digest: str) -> bytes:
+        return encode(self._values[digest])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class _Format(msgspec.Struct, frozen=True):
+    format: int = 0
+
+
+_format_decoder = msgspec.json.Decoder(_Format)
 _manifest_decoder = msgspec.json.Decoder(Manifest)
 _shard_decoder = msgspec.json.Decoder(tuple[Machine, ...])
 _encoder = msgspec.json.Encoder(order="deterministic")
+
+
+def encode(value: object) -> bytes:
+    """The one JSON encoding of a part of a plan: keys sorted, no spaces."""
+    return _encoder.encode(value)
+
+
+def digest_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def bucket(name: str) -> str:
@@ -169,30 +224,22 @@ def dump(
     machines: Iterable[Machine],
     previous: BootPlan | None = None,
 ) -> Dump:
-    """Freeze a plan. Shards whose machines are those of `previous` are shared with it and not encoded again."""
+    """Freeze a plan, sharing with `previous` what did not change: the result is the same plan without it, only later."""
     buckets: dict[str, list[Machine]] = {}
     for machine in sorted(machines, key=lambda machine: machine.name):
         buckets.setdefault(bucket(machine.name), []).append(machine)
-    shards: dict[str, Shard] = {}
-    written: dict[str, bytes] = {}
-    for key, members in sorted(buckets.items()):
-        old = previous.shards.get(key) if previous else None
-        if old is not None and _same(old.machines, members):
-            shards[key] = old
-            continue
-        data = _encoder.encode(members)
-        shards[key] = Shard(hashlib.sha256(data).hexdigest(), tuple(members))
-        written[shards[key].digest] = data
-    manifest = _encoder.encode(
-        Manifest(
-            site,
-            tuple(sorted(subnets, key=lambda subnet: subnet.name)),
-            tuple(sorted(profiles, key=lambda profile: profile.name)),
-            tuple(sorted(artifacts, key=lambda artifact: artifact.path)),
-            {key: shard.digest for key, shard in shards.items()},
-        )
+    before = previous.shards if previous else {}
+    shards = {key: _shard(tuple(members), before.get(key)) for key, members in sorted(buckets.items())}
+    manifest = Manifest(
+        format=FORMAT,
+        site=site,
+        subnets=tuple(sorted(subnets, key=lambda subnet: subnet.name)),
+        profiles=tuple(sorted(profiles, key=lambda profile: profile.name)),
+        artifacts=tuple(sorted(artifacts, key=lambda artifact: artifact.path)),
+        shards={key: shard.digest for key, shard in shards.items()},
     )
-    return Dump(_index(manifest, _manifest_decoder.decode(manifest), shards), manifest, written)
+    data = encode(manifest)
+    return Dump(_index(digest_of(data), manifest, shards), data)
 
 
 def load(manifest: bytes, read_shard: Callable[[str], bytes], previous: BootPlan | None = None) -> BootPlan:
@@ -201,32 +248,56 @@ def load(manifest: bytes, read_shard: Callable[[str], bytes], previous: BootPlan
     Raises ValueError when the bytes are not a plan of this format or a shard is not what its digest says, and whatever
     `read_shard` (digest → bytes) raises.
     """
-    document = _manifest_decoder.decode(manifest)
-    if document.format != FORMAT:
-        raise ValueError(f"the plan has format {document.format}; this gitboot reads format {FORMAT}")
+    document = _manifest(manifest)
     known = {shard.digest: shard for shard in previous.shards.values()} if previous else {}
     shards = {key: known.get(digest) or _read_shard(digest, read_shard) for key, digest in document.shards.items()}
-    return _index(manifest, document, shards)
+    return _index(digest_of(manifest), document, shards)
 
 
 def manifest_shards(manifest: bytes) -> set[str]:
-    """The digests a stored manifest names. Raises ValueError when it is not a manifest."""
-    return set(_manifest_decoder.decode(manifest).shards.values())
+    """The digests of the shards a stored manifest names. Raises ValueError when it is not a manifest of this format."""
+    return set(_manifest(manifest).shards.values())
+
+
+def manifest_artifacts(manifest: bytes) -> set[str]:
+    """The digests of the artefacts a stored manifest names. Raises ValueError as `manifest_shards`."""
+    return {artifact.sha256 for artifact in _manifest(manifest).artifacts if artifact.sha256}
+
+
+def _manifest(data: bytes) -> Manifest:
+    """The format is judged first: another format's fields would only look like damage."""
+    found = _decode(_format_decoder, data, "the manifest").format
+    if found != FORMAT:
+        raise ValueError(f"the plan has format {found}; this gitboot reads format {FORMAT}")
+    return _decode(_manifest_decoder, data, "the manifest")
+
+
+T = TypeVar("T")
+
+
+def _decode(decoder: msgspec.json.Decoder[T], data: bytes, what: str) -> T:
+    try:
+        return decoder.decode(data)
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(f"{what} cannot be read: {error}") from None
 
 
 def _read_shard(digest: str, read: Callable[[str], bytes]) -> Shard:
     data = read(digest)
-    if hashlib.sha256(data).hexdigest() != digest:
+    if digest_of(data) != digest:
         raise ValueError(f"shard {digest} is damaged: its content has another digest")
-    return Shard(digest, _shard_decoder.decode(data))
+    return Shard(digest, _decode(_shard_decoder, data, f"shard {digest}"))
 
 
-def _same(old: tuple[Machine, ...], new: list[Machine]) -> bool:
-    """Identity first: the compiler hands back the same object for a machine that did not change."""
-    return len(old) == len(new) and all(a is b or a == b for a, b in zip(old, new, strict=True))
+def _shard(members: tuple[Machine, ...], old: Shard | None) -> Shard:
+    """The old shard, if it is the same. Only identity and bytes are trusted: `1 == True`, but not in an id."""
+    if old is not None and len(old.machines) == len(members) and all(map(is_, old.machines, members)):
+        return old
+    digest = digest_of(encode(members))
+    return old if old is not None and old.digest == digest else Shard(digest, members)
 
 
-def _index(manifest: bytes, document: Manifest, shards: Mapping[str, Shard]) -> BootPlan:
+def _index(plan_id: str, document: Manifest, shards: Mapping[str, Shard]) -> BootPlan:
     machines: dict[str, Machine] = {}
     by_mac: dict[str, Binding] = {}
     by_address: dict[str, Binding] = {}
@@ -238,7 +309,7 @@ def _index(manifest: bytes, document: Manifest, shards: Mapping[str, Shard]) -> 
                 if interface.address:
                     by_address[interface.address] = binding
     return BootPlan(
-        id=hashlib.sha256(manifest).hexdigest(),
+        id=plan_id,
         site=document.site,
         subnets={subnet.name: subnet for subnet in document.subnets},
         profiles={profile.name: profile for profile in document.profiles},
