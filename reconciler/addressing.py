@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 
 from reconciler.inventory import Hardware, Interface, Site, Subnet
-from reconciler.shape import suggestion
+from reconciler.shape import Suggestions, shown
 
 Complain = Callable[[str, str, str], None]
 """Path, code and message of one problem of the object at hand."""
@@ -113,6 +113,7 @@ class Networks:
         self._reserving = site.dhcp_mode == "reservation"
         self._spans = sorted((Span.of(subnet) for subnet in site.subnets), key=lambda span: span.first)
         self._firsts = [span.first for span in self._spans]
+        self._suggest = Suggestions([subnet.name for subnet in site.subnets])
         self._by_name = {span.subnet.name: span for span in self._spans}
 
     def check(self, hardware: Hardware, complain: Complain) -> None:
@@ -125,9 +126,7 @@ class Networks:
     def _span(self, interface: Interface, path: str, complain: Complain) -> Span | None:
         if interface.subnet is not None:
             if interface.subnet not in self._by_name:
-                message = (
-                    f"There is no subnet {interface.subnet!r}{suggestion(interface.subnet, self._by_name) or self._there_are()}"
-                )
+                message = f"There is no subnet {shown(interface.subnet)}{self._suggest(interface.subnet) or self._there_are()}"
                 complain(f"{path}.subnet", "unknown-reference", message)
             return self._by_name.get(interface.subnet)
         if interface.address is not None:

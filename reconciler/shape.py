@@ -149,6 +149,22 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f": did you mean {close[0]!r}?" if close else ""
 
 
+class Suggestions:
+    """Suggestions for many words out of the same known ones, each made once, and only for the first few: comparing ten
+    thousand names with ten thousand others takes hours, and a person who corrects twenty checks again."""
+
+    LIMIT = 20
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self._known = known
+        self._made: dict[str, str] = {}
+
+    def __call__(self, word: str) -> str:
+        if word not in self._made and len(self._made) < self.LIMIT:
+            self._made[word] = suggestion(word, self._known)
+        return self._made.get(word, "")
+
+
 def shown(value: object) -> str:
     """A value in a sentence: text and numbers quoted or printed, cut when long; lists and maps by what they are."""
     if isinstance(value, Mapping):
@@ -180,9 +196,10 @@ def _example(schema: Any) -> str:
 
 def _unknown_field(verdict: _Verdict, complaints: Complaints) -> None:
     fields = verdict.schema.get("properties", {})
+    suggest = Suggestions(fields)
     for field in verdict.found:
         if field not in fields:
-            hint = suggestion(field, fields) or f": there are {', '.join(fields)}."
+            hint = suggest(field) or f": there are {', '.join(fields)}."
             complaints.at_key((*verdict.path, field), "unknown-field", f"There is no field {shown(field)} here{hint}")
 
 

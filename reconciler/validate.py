@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from reconciler.addressing import Complain, Networks, check_site
-from reconciler.formats import FileContent
+from reconciler.formats import FileContent, words
 from reconciler.inventory import Hardware, Interface, Inventory, Object, Profile, Site, TemplateDoc, WorkflowDoc, select
 from reconciler.problems import Problem, Severity
-from reconciler.shape import suggestion
+from reconciler.shape import Suggestions, shown
 
 T = TypeVar("T", Site, Hardware, Profile, TemplateDoc, WorkflowDoc)
 
@@ -34,7 +34,7 @@ class Findings:
     objects: list[Object] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     broken: set[tuple[str, str]] = field(default_factory=set)
-    unread: str = ""
+    unread: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, files: Iterable[FileContent]) -> Findings:
@@ -43,7 +43,7 @@ class Findings:
             findings.objects += file.objects
             findings.problems += file.problems
             findings.broken |= file.broken
-            findings.unread += file.unread
+            findings.unread |= file.unread
         return findings
 
     def add(self, about: Object, path: str, code: str, message: str, severity: Severity = "error") -> None:
@@ -55,7 +55,7 @@ class Findings:
 
     def may_exist(self, kind: str, name: str) -> bool:
         """Whether something that could not be read may be the object."""
-        return (kind, name) in self.broken or (bool(self.unread) and name in self.unread)
+        return (kind, name) in self.broken or (bool(self.unread) and words(name) <= self.unread)
 
     def may_hold(self, kind: str) -> bool:
         """Whether something that could not be read may be of a kind."""
@@ -192,18 +192,22 @@ def _check_networks(site: Site, hardware: Iterable[Hardware], findings: Findings
 
 
 def _check_references(named: _Named, findings: Findings) -> None:
-    def refer(about: Object, path: str, kind: str, name: str | None, known: Mapping[str, object]) -> None:
-        if name is not None and name not in known and not findings.may_exist(kind, name):
-            hint = suggestion(name, known) or ": add one, or correct the name."
-            findings.add(about, path, "unknown-reference", f"There is no {kind} named {name!r}{hint}")
+    by_kind: Mapping[str, Mapping[str, object]]
+    by_kind = {"Hardware": named.hardware, "Profile": named.profiles, "Template": named.templates}
+    suggestions = {kind: Suggestions(known) for kind, known in by_kind.items()}
+
+    def refer(about: Object, path: str, kind: str, name: str | None) -> None:
+        if name is not None and name not in by_kind[kind] and not findings.may_exist(kind, name):
+            hint = suggestions[kind](name) or ": add one, or correct the name."
+            findings.add(about, path, "unknown-reference", f"There is no {kind} named {shown(name)}{hint}")
 
     for machine in named.hardware.values():
-        refer(machine, "spec.profile", "Profile", machine.profile, named.profiles)
-        refer(machine, "spec.idle", "Profile", machine.idle_profile, named.profiles)
+        refer(machine, "spec.profile", "Profile", machine.profile)
+        refer(machine, "spec.idle", "Profile", machine.idle_profile)
     for workflow in named.workflows.values():
-        refer(workflow, "spec.template", "Template", workflow.template, named.templates)
-        refer(workflow, "spec.hardware", "Hardware", workflow.hardware, named.hardware)
-        refer(workflow, "spec.profile", "Profile", workflow.profile, named.profiles)
+        refer(workflow, "spec.template", "Template", workflow.template)
+        refer(workflow, "spec.hardware", "Hardware", workflow.hardware)
+        refer(workflow, "spec.profile", "Profile", workflow.profile)
         _check_selection(workflow, named, findings)
 
 

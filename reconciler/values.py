@@ -153,7 +153,7 @@ def artifact(text: str) -> str:
 
 def url(text: str) -> str:
     """Where the server fetches an artefact."""
-    if not re.fullmatch(r"https?://[^\s/?#]+[^\s#]*", text) or _CONTROL.search(text):
+    if not re.fullmatch(r"https?://[^\s/?#][^\s#]*", text) or _CONTROL.search(text):
         raise ValueError("it takes http:// or https://, a host and a path, without spaces")
     return text
 
@@ -175,7 +175,7 @@ def sha256(text: str) -> str:
 
 def cmdline(text: str) -> str:
     """A kernel command line as one line."""
-    line = re.sub(r"\s*[\r\n]\s*", " ", text.strip())
+    line = " ".join(filter(None, map(str.strip, re.split(r"[\r\n]", text))))
     if _CONTROL.search(line):
         raise ValueError("it must not hold tabs and other control characters")
     return line

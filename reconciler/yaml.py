@@ -213,7 +213,9 @@ class _Builder:
             if key == "<<" and item.implicit[0]:
                 merges.append((value, mark))
             elif key in values:
-                message = f"The key {key!r} stands here for the second time (first in line {marks[key].key[0]}): remove one."
+                message = (
+                    f"The key {key[:60]!r} stands here for the second time (first in line {marks[key].key[0]}): remove one."
+                )
                 self._fault(item, (*path, key), "duplicate-key", message)
             elif key is not None:
                 mark.key = _at(item)

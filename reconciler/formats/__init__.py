@@ -6,6 +6,7 @@ says so. One module reads each format; all give the same objects.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,13 +27,18 @@ class FileContent:
     problems: tuple[Problem, ...]
     broken: frozenset[tuple[str, str]]
     """Kind and name of documents that have problems: known, though there is no object."""
-    unread: str
-    """Text that could not be read as YAML; "" as a rule. Whatever it mentions is not missing, but hidden."""
+    unread: frozenset[str]
+    """The words of a text that could not be read; none as a rule. Whatever it mentions is not missing, but hidden."""
 
     def moved(self, file: str) -> FileContent:
         """The same content in a file of another name."""
         objects = tuple(replace(each, source=replace(each.source, file=file)) for each in self.objects)
         return replace(self, objects=objects, problems=tuple(replace(problem, file=file) for problem in self.problems))
+
+
+def words(text: str) -> frozenset[str]:
+    """What names in a text are made of."""
+    return frozenset(re.findall(r"[\w.-]+", text))
 
 
 def read_file(file: str, data: bytes) -> FileContent:
@@ -54,7 +60,7 @@ def read_file(file: str, data: bytes) -> FileContent:
             objects.append(lowered)
         elif (named := _named(document.value)) is not None:
             broken.add(named)
-    unread = "" if reading.whole else data.decode("utf-8", "replace")
+    unread = frozenset[str]() if reading.whole else words(data.decode("utf-8", "replace"))
     return FileContent(tuple(objects), tuple(problems), frozenset(broken), unread)
 
 
@@ -65,7 +71,7 @@ def _bare(file: str, data: bytes) -> FileContent:
         template = bare_template(decode(data), file, complaints)
     except Unreadable as unreadable:
         complaints.fault(unreadable.fault)
-    unread = "" if template else data.decode("utf-8", "replace")
+    unread = frozenset[str]() if template else words(data.decode("utf-8", "replace"))
     return FileContent((template,) if template else (), tuple(complaints.found), frozenset(), unread)
 
 

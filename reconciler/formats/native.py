@@ -211,7 +211,7 @@ def _check_options(each: Iterable[Map], path: Path, complaints: Complaints, enco
             try:
                 code, _ = encode_option(name, value)
             except ValueError as error:
-                complaints.at(at, "bad-option", f"{str(error)[:1].upper()}{str(error)[1:]}.")
+                complaints.at(at, "bad-option", f"{str(error)[:1].upper()}{str(error)[1:400]}.")
                 continue
             if code in seen:
                 complaints.at_key(at, "duplicate-option", f"'{seen[code]}' and '{name}' are the same DHCP option: keep one.")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.compile import Compiler
 from reconciler.reader import Reader
 from reconciler.yaml import read
 from tests.reconciler.inventories import RICH, SOUND, example, snapshot
@@ -182,6 +183,16 @@ def test_a_reader_that_knew_the_sound_inventory_finds_what_a_fresh_one_finds(blo
             reader.read(snapshot(base))
         files = snapshot(mutated(seed))
         assert reader.read(files) == Reader().read(files), f"mutated({seed})"
+
+
+def test_what_is_accepted_compiles_or_says_why_not() -> None:
+    compiler = Compiler()
+    for seed in range(500):
+        inventory, _ = Reader().read(snapshot(mutated(seed)))
+        if inventory is not None:
+            compiled = compiler.compile(inventory)
+            failed = any(problem.severity == "error" for problem in compiled.problems)
+            assert failed == (compiled.dump is None), f"mutated({seed})"
 
 
 def test_the_damage_is_worth_its_name() -> None:

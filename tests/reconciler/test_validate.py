@@ -117,3 +117,18 @@ def test_an_unverified_artefact_is_a_warning_or_an_error_as_the_site_has_it() ->
     (hard,) = problems({**SOUND, "profile.yaml": profile, "site.yaml": strict})
     assert ("warning", "error") == (mild.severity, hard.severity)
     assert mild.path == "spec.initrd[1]"
+
+
+def numbered(n: int) -> str:
+    """One machine of many."""
+    port = MACHINE.replace("12:34:01", f"01:{n >> 8:02x}:{n & 255:02x}").replace("10.1.0.11", f"10.1.{n // 250 + 1}.{n % 250}")
+    return port.replace("node-01", f"node-{n}")
+
+
+@pytest.mark.timeout(60)
+def test_a_thousand_wrong_names_among_a_thousand_are_all_reported_and_the_first_get_suggestions() -> None:
+    machines = "---\n".join(numbered(n) for n in range(1000))
+    work = "---\n".join(WORKFLOW.replace("look-at-01", f"w-{n}").replace("node-01", f"nod-{n}") for n in range(1000))
+    found = problems({**SOUND, "hardware.yaml": machines, "workflow.yaml": work})
+    assert len(found) == 1000
+    assert sum("did you mean" in problem.message for problem in found) == 20

@@ -105,3 +105,13 @@ def used(schema: object) -> set[str]:
         return set()
     here = {schema["format"]} if isinstance(schema.get("format"), str) else set()
     return here.union(*(used(item) for item in schema.values()))
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("name", values.FORMATS)
+@pytest.mark.parametrize(
+    "text", ["http://" + "a" * 500_000 + " ", "a" + " " * 500_000 + "b", "1" * 500_000 + "h", "a:/" * 200_000 + "\n"]
+)
+def test_a_value_of_half_a_million_characters_is_judged_in_linear_time(name: str, text: str) -> None:
+    with suppress(ValueError):
+        values.FORMATS[name](text)
