@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
 from reconciler.compile import Compiler
+from reconciler.problems import Problem
 from reconciler.reader import Reader
 from reconciler.yaml import read
 from tests.reconciler.inventories import RICH, SOUND, example, snapshot
@@ -158,13 +159,19 @@ def mutated(seed: int) -> Files:
 # What must hold --------------------------------------------------------------------------------------------------------
 
 
+def failed(problems: Iterable[Problem]) -> bool:
+    return any(problem.severity == "error" for problem in problems)
+
+
 @pytest.mark.parametrize("block", range(20))
 def test_a_damaged_inventory_is_accepted_or_rejected_with_problems_that_have_a_place(block: int) -> None:
     for seed in range(block * 25, block * 25 + 25):
         files = mutated(seed)
         inventory, problems = Reader().read(snapshot(files))
-        failed = any(problem.severity == "error" for problem in problems)
-        assert failed == (inventory is None), f"mutated({seed})"
+        assert failed(problems) == (inventory is None), f"mutated({seed})"
+        if inventory is not None:
+            compiled = Compiler().compile(inventory)
+            assert failed(compiled.problems) == (compiled.dump is None), f"mutated({seed})"
         for problem in problems:
             assert problem.file in files or problem.code in ("missing-site", "empty-inventory"), f"mutated({seed}): {problem}"
             lines = len(files.get(problem.file, b"").splitlines())
@@ -183,16 +190,6 @@ def test_a_reader_that_knew_the_sound_inventory_finds_what_a_fresh_one_finds(blo
             reader.read(snapshot(base))
         files = snapshot(mutated(seed))
         assert reader.read(files) == Reader().read(files), f"mutated({seed})"
-
-
-def test_what_is_accepted_compiles_or_says_why_not() -> None:
-    compiler = Compiler()
-    for seed in range(500):
-        inventory, _ = Reader().read(snapshot(mutated(seed)))
-        if inventory is not None:
-            compiled = compiler.compile(inventory)
-            failed = any(problem.severity == "error" for problem in compiled.problems)
-            assert failed == (compiled.dump is None), f"mutated({seed})"
 
 
 def test_the_damage_is_worth_its_name() -> None:
