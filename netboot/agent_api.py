@@ -1,7 +1,7 @@
 """The agent's side of HTTP: claim, report, log, heartbeat.
 
-Shell. Every request carries its boot's token; who has none learns nothing and writes nothing. An answer leaves only when what
-it rests on is on disk. docs/agent-protocol.md is the contract.
+Shell. Every request carries its boot's token; who has none learns nothing and writes nothing. An answer, a refusal too, leaves
+only when what it rests on is on disk. docs/agent-protocol.md is the contract.
 """
 
 from __future__ import annotations
@@ -11,24 +11,41 @@ from typing import TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from netboot.boot import Diskless, RunWork, Step, next_step
-from netboot.events import BootAdvanced
+from netboot.errors import Malformed
+from netboot.log_names import place
 from netboot.observed import BootStatus
-from netboot.reports import ClaimRequest, HeartbeatRequest, ReportRequest
+from netboot.reports import (
+    ClaimRequest,
+    HeartbeatRequest,
+    ReportRequest,
+    decode_claim,
+    decode_heartbeat,
+    decode_report,
+)
 from netboot.runs import Accepted, Claimed, Refused, Then, cancelled, claim, report
-from netboot.store import LogName, Misplaced
+from netboot.store import Misplaced
 from netboot.tokens import from_header, verify
 from netboot.world import World
 
 LONGEST_REQUEST = 64 * 1024
 LONGEST_CHUNK = 256 * 1024
+BODY_SECONDS = 30.0
+"""In which a body must have come: a chunk of log at 10 KB/s."""
 RETRY_SECONDS = 10
 
 Body = TypeVar("Body", ClaimRequest, ReportRequest, HeartbeatRequest)
+_DECODE = {ClaimRequest: decode_claim, ReportRequest: decode_report, HeartbeatRequest: decode_heartbeat}
+
+
+class _Sender(msgspec.Struct):
+    """What every request must say before anything else of it counts."""
+
+    boot: str
 
 
 def agent_routes(world: World) -> list[Route]:
@@ -44,6 +61,8 @@ def agent_routes(world: World) -> list[Route]:
 class _Agent:
     def __init__(self, world: World) -> None:
         self._world = world
+        self._log_end = asyncio.Lock()
+        """Held from looking where a log ends until it has grown: two senders of one chunk must not both be at the end."""
 
     async def claim(self, request: Request) -> Response:
         world, asked = self._world, await self._body(request, ClaimRequest)
@@ -52,16 +71,13 @@ class _Agent:
         work = step.work if isinstance(step, RunWork) else None
         then: Then = "wait" if isinstance(step, Diskless) else "reboot"
         answer = claim(world.observed, asked.boot, asked.system, now, work, run_id=world.new_id(), hold=world.hold(), then=then)
-        events = answer.events
-        if boot is not None and boot.closed is None and boot.phase != "agent":
-            events = (BootAdvanced(at=now, boot=boot.id, phase="agent", reason="the agent asks for work"), *events)
-        await world.ledger.commit(events)
+        await world.ledger.commit(answer.events)
         world.observed.touch(asked.boot, now)
         machine_name = boot.machine if boot else ""
         if isinstance(answer, Claimed):
             world.exchange("claim", machine=machine_name, boot=asked.boot, run=answer.run)
             return JSONResponse({"run": answer.answer})
-        world.exchange("claim", machine=machine_name, boot=asked.boot, reason=answer.reason)
+        world.exchange("claim", "nothing", machine=machine_name, boot=asked.boot, reason=answer.reason)
         return JSONResponse({"run": None, "then": answer.then, "reason": answer.reason, "retry": RETRY_SECONDS})
 
     def _step(self, boot: BootStatus | None) -> Step | None:
@@ -76,48 +92,64 @@ class _Agent:
         world, said = self._world, await self._body(request, ReportRequest)
         now = world.now()
         answer = report(world.observed, said.boot, said.run, said.sequence, said.event, now)
-        if isinstance(answer, Refused):
-            world.exchange("report", boot=said.boot, run=said.run, outcome=str(answer.status), reason=answer.error)
-            return JSONResponse({"error": answer.error, "sequence": answer.sequence}, answer.status)
         await world.ledger.commit(answer.events if isinstance(answer, Accepted) else ())
         world.observed.touch(said.boot, now)
-        world.exchange("report", boot=said.boot, run=said.run, outcome="accepted", sequence=said.sequence)
+        if isinstance(answer, Refused):
+            world.exchange("report", str(answer.status), boot=said.boot, run=said.run, reason=answer.error)
+            return JSONResponse({"error": answer.error, "sequence": answer.sequence}, answer.status)
+        world.exchange("report", "accepted", boot=said.boot, run=said.run, sequence=said.sequence)
         return JSONResponse({"accepted": said.sequence})
 
     async def log(self, request: Request) -> Response:
         """Raw bytes at an offset: a chunk that was already taken is refused with the size, so nothing is lost or doubled."""
         world, asked = self._world, request.query_params
-        self._authorise(request, asked.get("boot", ""))
-        run = world.observed.runs.get(asked.get("run", ""))
-        if run is None or run.boot != asked["boot"]:
-            raise HTTPException(410, "This boot carries no such run.")
+        boot = asked.get("boot", "")
+        self._authorise(request, boot)
+        attempt, offset = _number(asked.get("attempt")), _number(asked.get("offset"))
+        name = place(world.observed, boot, asked.get("run", ""), asked.get("task", ""), asked.get("action", ""), attempt)
+        if isinstance(name, Refused):
+            return JSONResponse({"error": name.error}, name.status)
         chunk = await _limited(request, LONGEST_CHUNK)
-        task = asked.get("task", "")
-        log = LogName(run.id, task, asked.get("action", ""), _number(asked.get("attempt")), run.restarts.get(task, 0))
-        try:
-            size = await asyncio.to_thread(world.directory.append_log, log, _number(asked.get("offset")), chunk)
-        except Misplaced as error:
-            return JSONResponse({"size": error.size}, 409)
-        world.observed.touch(run.boot, world.now())
+        async with self._log_end:
+            try:
+                size = await asyncio.to_thread(world.directory.append_log, name, offset, chunk)
+            except Misplaced as error:
+                return JSONResponse({"error": str(error), "size": error.size}, 409)
+        world.observed.touch(boot, world.now())
         return JSONResponse({"size": size})
 
     async def heartbeat(self, request: Request) -> Response:
         world, said = self._world, await self._body(request, HeartbeatRequest)
         world.observed.touch(said.boot, world.now())
-        return JSONResponse({"cancel": cancelled(world.observed, said.boot, said.run)})
+        cancel = cancelled(world.observed, said.boot, said.run)
+        if cancel:
+            await world.ledger.commit()
+        return JSONResponse({"cancel": cancel})
 
     async def _body(self, request: Request, kind: type[Body]) -> Body:
+        """The request, once its sender has shown the token of the boot it speaks for."""
+        if not from_header(request.headers.get("authorization", "")):
+            raise _unauthorised("This request has no token.")
         data = await _limited(request, LONGEST_REQUEST)
         try:
-            body = msgspec.json.decode(data, type=kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            boot = msgspec.json.decode(data, type=_Sender).boot
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise _unauthorised("The request names no boot, so no token can be right for it.") from None
+        self._authorise(request, boot)
+        try:
+            body = _DECODE[kind](data)
+        except Malformed as error:
             raise HTTPException(400, f"The request is not what docs/agent-protocol.md says: {error}.") from None
-        self._authorise(request, body.boot)
+        assert isinstance(body, kind)  # noqa: S101 - for the type checker: `_DECODE` says so
         return body
 
     def _authorise(self, request: Request, boot: str) -> None:
         if not verify(self._world.key, boot, from_header(request.headers.get("authorization", ""))):
-            raise HTTPException(401, "The token does not belong to this boot.", {"WWW-Authenticate": "Bearer"})
+            raise _unauthorised("The token does not belong to this boot.")
+
+
+def _unauthorised(why: str) -> HTTPException:
+    return HTTPException(401, why, {"WWW-Authenticate": "Bearer"})
 
 
 def _number(text: str | None) -> int:
@@ -127,10 +159,16 @@ def _number(text: str | None) -> int:
 
 
 async def _limited(request: Request, most: int) -> bytes:
-    """The body, or 413: what is too long is not even read."""
+    """The body, or 413: what is too long is not even read; or 408 when it does not come."""
     data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > most:
-            raise HTTPException(413, f"At most {most} bytes at once.")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > most:
+                    raise HTTPException(413, f"At most {most} bytes at once.", {"Connection": "close"})
+    except TimeoutError:
+        raise HTTPException(408, f"The body did not come within {BODY_SECONDS:.0f} seconds.", {"Connection": "close"}) from None
+    except ClientDisconnect:
+        raise HTTPException(400, "The connection ended before the body did.") from None
     return bytes(data)

@@ -31,7 +31,7 @@ class Binary:
 
 
 def find_binaries(extra: Path | None = None, folders: Iterable[Path] = FOLDERS) -> dict[str, Binary]:
-    """By name. `extra`: a folder of the operator's, every file of which is served and beats the host's."""
+    """By name. `extra`: a folder of the operator's, every file of which is served and beats the host's. Raises OSError."""
     found: dict[str, Binary] = {}
     for name in PACKAGES:
         for folder in folders:

@@ -56,13 +56,19 @@ class DhcpFront:
         """Send when the events are durable; when they cannot be, the client asks again."""
 
         def done(error: Unavailable | None) -> None:
-            if error is None and outgoing is not None:
+            if error is not None:
+                self._lost(decided, error)
+            elif outgoing is not None:
                 self.send(outgoing)
 
         try:
             self._world.ledger.submit(decided.events, done)
         except Unavailable as error:
-            self._world.log.error("not-journalled", reason=str(error))
+            self._lost(decided, error)
+
+    def _lost(self, decided: Answer, error: Unavailable) -> None:
+        """A routine line: on a full disk there is one for every client."""
+        self._world.exchange("dhcp", "not-journalled", machine=decided.machine, reason=str(error))
 
     def _note(self, packet: Packet, client: Client, decided: Answer, now: float) -> None:
         world, outcome, asked = self._world, decided.outcome, MESSAGES.get(packet.message, str(packet.message))

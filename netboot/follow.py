@@ -1,25 +1,24 @@
 """Follow the published plan: load what `plans/current` names, keep what open boots are pinned to.
 
-Shell. A plan that cannot be loaded changes nothing: the last good one keeps serving and the log says why.
+Shell. A plan that cannot be loaded changes nothing: the last good one keeps serving, the log and the health page say why, and
+the same plan is tried again when it is published anew. The link is looked at often rather than watched: one system call
+costs microseconds, and can neither be missed nor die.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
-import watchfiles
 
 from netboot.boot import Plans
 from netboot.plan import BootPlan
 from netboot.plans import PlanStore
 from netboot.world import World
 
-POLL_SECONDS = 1.0
-"""What is relied on; the watch only makes it quicker."""
+POLL_SECONDS = 0.05
+PINS_SECONDS = 1.0
 
 
 class Follower:
@@ -30,57 +29,74 @@ class Follower:
         self._world = world
         self._store = PlanStore(world.plan_folder)
         self._changed = changed
-        self._failed = ""
-        self._pinned: set[str] = set()
+        self._seen: tuple[int, int] | None = None
+        """Stamp of the link when it was last acted on."""
+        self._lost: set[str] = set()
+        """Pinned plans that could not be loaded: said once, and not tried again."""
+        self._written: set[str] | None = None
+        """The pins as the reconciler was told them."""
 
     async def run(self) -> None:
         """Until cancelled."""
-        self._world.plan_folder.mkdir(parents=True, exist_ok=True)
-        watch = watchfiles.awatch(
-            self._world.plan_folder,
-            recursive=False,
-            debounce=20,
-            step=10,
-            watch_filter=lambda _, path: Path(path).name == "current",
-            rust_timeout=int(POLL_SECONDS * 1000),
-            yield_on_timeout=True,
-        )
-        await self.look()
-        async with contextlib.aclosing(watch):
-            async for _ in watch:
+        ticks = 0
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            ticks += 1
+            if self._stamp() != self._seen or ticks >= PINS_SECONDS / POLL_SECONDS:
+                ticks = 0
                 await self.look()
 
     async def look(self) -> None:
         """Swap when there is a new plan; drop pinned plans that no boot needs any more."""
-        world, plans = self._world, self._world.plans
-        before = plans.current if plans else None
-        plan_id = await asyncio.to_thread(self._store.current_id)
-        current = before
-        if plan_id is not None and plan_id != self._failed and (before is None or before.id != plan_id):
-            current = await asyncio.to_thread(self._load, plan_id, before)
+        world, before = self._world, self._world.plans
+        current = await self._newest(before.current if before else None)
         if current is None:
             return
-        wanted = world.observed.pinned_plans()
-        known = {**plans.pinned, plans.current.id: plans.current} if plans else {}
-        for missing in wanted - known.keys() - {current.id}:
+        known = {**before.pinned, before.current.id: before.current} if before else {}
+        for missing in world.observed.pinned_plans() - known.keys() - self._lost - {current.id}:
             loaded = await asyncio.to_thread(self._load, missing, current)
-            if loaded is not None:
+            if loaded is None:
+                self._lost.add(missing)
+            else:
                 known[missing] = loaded
         # No await from here: a boot that opened meanwhile is pinned to what was current, which is still in `known`.
         wanted = world.observed.pinned_plans()
         world.plans = Plans(current, {plan: known[plan] for plan in wanted if plan in known and plan != current.id})
-        if wanted != self._pinned:
-            self._pinned = wanted
-            await asyncio.to_thread(self._write_pins, wanted)
-        if before is not current:
+        if before is None or before.current is not current:
             world.log.info("plan-served", plan=current.id, machines=len(current.machines))
             self._changed()
+        if wanted != self._written:
+            await asyncio.to_thread(self._write_pins, wanted)
+
+    async def _newest(self, current: BootPlan | None) -> BootPlan | None:
+        """What is published now; `current` while that is the same or cannot be loaded."""
+        stamp = self._stamp()
+        if stamp is None or stamp == self._seen:
+            return current
+        self._seen = stamp  # before loading: a plan published meanwhile differs from it, and is seen next time
+        try:
+            plan_id = self._store.current_id()
+        except OSError as error:
+            self._world.plan_failure = f"plans/current cannot be read: {error}"
+            self._world.log.error("plan-not-loaded", reason=self._world.plan_failure)
+            return current
+        if plan_id is None or (current is not None and current.id == plan_id):
+            self._world.plan_failure = ""
+            return current
+        loaded = await asyncio.to_thread(self._load, plan_id, current)
+        self._world.plan_failure = "" if loaded else f"plan {plan_id[:12]} cannot be loaded; the reconciler writes it again"
+        return loaded or current
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            return self._store.stamp()
+        except OSError:
+            return self._seen  # the folder cannot be looked at just now: nothing is known to have changed
 
     def _load(self, plan_id: str, previous: BootPlan | None) -> BootPlan | None:
         try:
             return self._store.load(plan_id, previous)
-        except (OSError, ValueError) as error:
-            self._failed = plan_id
+        except (OSError, ValueError, RecursionError) as error:
             self._world.log.error("plan-not-loaded", plan=plan_id, reason=str(error))
             return None
 
@@ -93,3 +109,5 @@ class Follower:
             partial.replace(target)
         except OSError as error:
             self._world.log.warning("pins-not-written", reason=str(error))
+        else:
+            self._written = pinned

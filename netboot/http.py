@@ -7,16 +7,21 @@ opens), and nothing is served that the plan or the state directory does not name
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import traceback
+from typing import BinaryIO
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from netboot.agent_api import agent_routes
-from netboot.artifacts import by_digest
+from netboot.artifacts import by_digest, stamp_of
 from netboot.ipxe import find_script
 from netboot.metrics import page
 from netboot.scripts import NoScript, script_for
@@ -25,12 +30,22 @@ from netboot.world import World
 
 _NO_CACHE = {"Cache-Control": "no-store"}
 _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+_ROOT = """\
+gitboot: bare metal that does what git says.
+This server tells machines how to boot, carries out the workflows that a git repository names, and shows what happens.
+
+/status/index.json      every status document there is
+/status/reconcile.json  which commit is served, and what is wrong with the newest one
+/auto.ipxe              what any iPXE may chain to
+/healthz /readyz /metrics
+"""
 
 
 def application(world: World) -> Starlette:
     """Every route of the server. Exceptions of ours end as one line of text and a status, never as a traceback."""
     server = _Server(world)
     routes = [
+        Route("/", server.root),
         Route("/auto.ipxe", server.auto),
         Route("/ipxe/{mac}/boot.ipxe", server.script),
         Route("/artifacts/sha256/{digest}", server.artifact),
@@ -43,7 +58,7 @@ def application(world: World) -> Starlette:
         Route("/metrics", server.metrics),
         *agent_routes(world),
     ]
-    app = Starlette(routes=routes)
+    app = Starlette(routes=routes, middleware=[Middleware(_Guard, world=world)])
     app.add_exception_handler(Unavailable, _unavailable)
     app.add_exception_handler(HTTPException, _refused)
     return app
@@ -53,13 +68,16 @@ class _Server:
     def __init__(self, world: World) -> None:
         self._world = world
 
+    async def root(self, request: Request) -> Response:
+        return PlainTextResponse(_ROOT)
+
     async def auto(self, request: Request) -> Response:
         """For any iPXE that chains here, whoever gave it an address: told apart by that address, else by its MACs."""
         world = self._world
         peer = request.client.host if request.client else ""
         binding = world.plans.current.by_address.get(peer) if world.plans else None
         if binding is not None:
-            return await self._script(binding.interface.mac, peer, known_only=False)
+            return await self._script(binding.interface.mac, peer, known_only=False, local=_local(request))
         return _ipxe(find_script(world.base(_local(request))))
 
     async def script(self, request: Request) -> Response:
@@ -67,10 +85,10 @@ class _Server:
         peer = request.client.host if request.client else ""
         return await self._script(mac, peer, known_only="known" in request.query_params, local=_local(request))
 
-    async def _script(self, mac: str, peer: str, known_only: bool, local: str = "") -> Response:
+    async def _script(self, mac: str, peer: str, known_only: bool, local: str) -> Response:
         world = self._world
         if world.plans is None:
-            raise HTTPException(503, "No plan is served yet: no commit has been accepted so far.")
+            raise HTTPException(503, f"No plan is served yet: {world.no_plan}.", {"Retry-After": "5"})
         now = world.now()
         answer = script_for(world.house(local), world.plans, world.observed, mac, world.hold(), now, world.new_id(), known_only)
         if isinstance(answer, NoScript):
@@ -93,12 +111,12 @@ class _Server:
         plans = [world.plans.current, *world.plans.pinned.values()] if world.plans else []
         artifact = by_digest(plan.artifacts for plan in plans).get(digest)
         if artifact is None:
-            raise HTTPException(404, f"No served plan has an artefact with the sha256 {digest}.")
-        path = await asyncio.to_thread(world.artifacts.locate, artifact)
-        if path is None:
+            raise HTTPException(404, "No served plan has an artefact with this sha256.")
+        content = await asyncio.to_thread(world.artifacts.open, artifact)
+        if content is None:
             raise HTTPException(404, f"The artefact {artifact.path} has changed or is gone since this plan was made.")
         world.artifact_fetched(request.client.host if request.client else "", artifact.path, request.method)
-        return FileResponse(path, media_type="application/octet-stream", headers=_FOREVER)
+        return _Content(content, digest)
 
     async def loader(self, request: Request) -> Response:
         """Network boot programs over HTTP, for firmware that boots from a URL."""
@@ -124,15 +142,67 @@ class _Server:
     async def healthz(self, request: Request) -> Response:
         """Whether the process lives and its journal can be written; a supervisor may restart it when not."""
         failure = self._world.ledger.failure
-        return PlainTextResponse(str(failure) if failure else "ok", 503 if failure else 200)
+        return PlainTextResponse(f"{failure or 'ok'}\n", 503 if failure else 200)
 
     async def readyz(self, request: Request) -> Response:
         """Whether machines can be answered: a plan is loaded."""
-        plans = self._world.plans
-        return PlainTextResponse(f"serving plan {plans.current.id}" if plans else "no plan yet", 200 if plans else 503)
+        world = self._world
+        if world.plans is None:
+            return PlainTextResponse(f"no plan is served yet: {world.no_plan}\n", 503)
+        behind = f"; {world.plan_failure}" if world.plan_failure else ""
+        return PlainTextResponse(f"serving plan {world.plans.current.id}{behind}\n")
 
     async def metrics(self, request: Request) -> Response:
         return PlainTextResponse(page(self._world), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+class _Content(FileResponse):
+    """An artefact from the very file that was found to have its digest; it breaks off when somebody writes to that file."""
+
+    chunk_size = 256 * 1024
+
+    def __init__(self, content: BinaryIO, digest: str) -> None:
+        self._content = content
+        self._stamp = stamp_of(content.fileno())
+        headers = _FOREVER | {"ETag": f'"{digest}"'}
+        # By descriptor, for the name may have come to mean another file.
+        path = f"/proc/self/fd/{content.fileno()}"
+        super().__init__(path, 200, headers, "application/octet-stream", stat_result=os.fstat(content.fileno()))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_if_sound(message: Message) -> None:
+            if message.get("body") and stamp_of(self._content.fileno()) != self._stamp:
+                raise RuntimeError("an artefact was written to while it was sent; replace files by renaming new ones over them")
+            await send(message)
+
+        with self._content:
+            await super().__call__(scope, receive, send_if_sound)
+
+
+class _Guard:
+    """An exception costs the request it happened in, with one line in the log, and nothing else."""
+
+    def __init__(self, app: ASGIApp, world: World) -> None:
+        self._app = app
+        self._world = world
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            self._world.counts["http", "failed"] += 1
+            where = "".join(traceback.format_exception(error))
+            self._world.log.error("request-failed", path=str(scope.get("path")), reason=repr(error), traceback=where)
+            if not begun:
+                refusal = await _refused(Request(scope), HTTPException(500, "This is a defect of gitboot; its log says more."))
+                await refusal(scope, receive, send)
 
 
 def _ipxe(text: str) -> Response:
@@ -163,4 +233,4 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     """Nothing was acknowledged: the peer asks again."""
-    return PlainTextResponse(f"{error}\n", 503, headers={"Retry-After": "5"})
+    return await _refused(request, HTTPException(503, str(error), {"Retry-After": "5"}))

@@ -51,13 +51,14 @@ def declare_new_site(state: Path) -> None:
     (state / NEW_SITE).touch()
 
 
-def take_new_site(state: Path) -> bool:
-    """Whether that was asked; the marker is gone afterwards."""
-    try:
-        (state / NEW_SITE).unlink()
-    except FileNotFoundError:
-        return False
-    return True
+def new_site_declared(state: Path) -> bool:
+    """Whether that was asked and not yet done."""
+    return (state / NEW_SITE).exists()
+
+
+def clear_new_site(state: Path) -> None:
+    """It is done: the site's opening is in the journal. Raises OSError."""
+    (state / NEW_SITE).unlink(missing_ok=True)
 
 
 def _who() -> str:

@@ -8,19 +8,21 @@ Shell. The layout is the contract between the two processes:
     plans/current -> <id>         the served plan, changed by one rename
 
 Everything a plan needs is on disk, fsynced, before `current` names it: killed anywhere, a reader sees the old plan or the
-new one.
+new one. Reading is safe beside a writer; of writers there is one (`reconciler.service` holds a lock).
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from netboot.plan import BootPlan, Dump, load, manifest_shards
+from netboot.plan import BootPlan, Dump, load, manifest_artifacts, manifest_shards
 
 KEEP = 5
 """Plans kept for a look back, besides the current and the pinned ones."""
@@ -37,45 +39,79 @@ class Revision(msgspec.Struct, frozen=True):
 
 
 class PlanStore:
-    """One `plans/` folder. Reading is safe beside a writer; there is one writer (the state directory's lock)."""
+    """One `plans/` folder."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def current_id(self) -> str | None:
-        """The id `current` names, or None before the first plan."""
+        """The id `current` names; None before the first plan, or when it is no link. Raises OSError: the disk's fault."""
         try:
             return os.readlink(self.directory / "current")
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.EINVAL):
+                return None
+            raise
+
+    def stamp(self) -> tuple[int, int] | None:
+        """Differs after every `publish`, also of the same plan. Cheap: one system call. Raises OSError."""
+        try:
+            status = os.lstat(self.directory / "current")
         except FileNotFoundError:
             return None
+        return status.st_ino, status.st_ctime_ns
 
     def load(self, plan_id: str, previous: BootPlan | None = None) -> BootPlan:
-        """Raises FileNotFoundError for an unknown id and ValueError for a damaged plan."""
+        """Raises FileNotFoundError when a part is missing, and ValueError for a damaged plan."""
         manifest = (self.directory / plan_id / "manifest.json").read_bytes()
         plan = load(manifest, self._read_shard, previous)
         if plan.id != plan_id:
             raise ValueError(f"plan {plan_id} is damaged: its manifest has the digest {plan.id}")
         return plan
 
-    def publish(self, dump: Dump) -> None:
-        """Make it the current plan. A crash before the last line changes nothing that is served."""
+    def damage(self, plan_id: str) -> str:
+        """What is missing or changed of a stored plan, as half a sentence; "" when all of it is what its id says. O(bytes)."""
+        try:
+            manifest = (self.directory / plan_id / "manifest.json").read_bytes()
+            if hashlib.sha256(manifest).hexdigest() != plan_id:
+                return "its manifest has another digest"
+            for digest in manifest_shards(manifest):
+                if hashlib.sha256(self._read_shard(digest)).hexdigest() != digest:
+                    return f"its shard {digest[:12]} has another digest"
+        except (OSError, ValueError) as error:
+            return str(error)
+        return ""
+
+    def lacking(self, digests: Iterable[str]) -> list[str]:
+        """Those shards that are not stored. Raises OSError."""
+        try:
+            present = set(os.listdir(self.directory / "shards"))
+        except FileNotFoundError:
+            present = set()
+        return [digest for digest in digests if digest not in present]
+
+    def publish(self, dump: Dump, anew: bool = False) -> None:
+        """Make it the current plan. A crash before the last line changes nothing that is served.
+
+        `anew` writes also the shards that are stored already: for a plan that was found damaged. Raises OSError.
+        """
         shards = self.directory / "shards"
         shards.mkdir(parents=True, exist_ok=True)
-        for digest, data in dump.shards.items():
-            _write_once(shards / digest, data)
+        for digest in dump.shards if anew else self.lacking(dump.shards):
+            _write(shards / digest, dump.shards[digest])
         target = self.directory / dump.plan.id
         target.mkdir(exist_ok=True)
         _write(target / "manifest.json", dump.manifest)
-        for folder in (shards, target, self.directory):
+        for folder in (shards, target, self.directory, self.directory.parent):
             _sync_folder(folder)
         self._point(dump.plan.id)
 
     def write_revision(self, revision: Revision, shards: Mapping[str, bytes]) -> None:
-        """Keep where one commit's values came from; `shards` are the parts not stored before, by digest."""
+        """Keep where one commit's values came from; `shards` are the parts not stored before, by digest. Raises OSError."""
         for folder in ("shards", "revisions"):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
         for digest, data in shards.items():
-            _write_once(self.directory / "shards" / digest, data)
+            _write(self.directory / "shards" / digest, data)
         _write(self.directory / "revisions" / f"{revision.revision}.json", msgspec.json.encode(revision))
 
     def revision(self, revision: str) -> Revision | None:
@@ -86,29 +122,41 @@ class PlanStore:
             return None
         return msgspec.json.decode(data, type=Revision)
 
-    def prune(self, pinned: Collection[str]) -> None:
-        """Remove what no one can ask for any more.
+    def artifacts(self) -> set[str]:
+        """Digests of every artefact that some stored plan names. Raises OSError, and ValueError for a damaged manifest."""
+        manifests = (path.read_bytes() for path in self.directory.glob("*/manifest.json"))
+        return {digest for manifest in manifests for digest in manifest_artifacts(manifest)}
 
-        Kept: the current plan, pinned ones, the newest few plans and revisions, and every shard those name.
+    def prune(self, pinned: Collection[str]) -> None:
+        """Remove what no one can ask for any more, and what a crash left half made. For the writer alone.
+
+        Kept: the current plan, pinned ones, the newest few plans and revisions, and every shard those name. A manifest that
+        cannot be read stops it (ValueError): nobody knows then which shards are in use.
         """
         plans = _newest([path.parent for path in self.directory.glob("*/manifest.json")])
         keep = {*pinned, self.current_id(), *(path.name for path in plans[:KEEP])}
         for path in plans:
             if path.name not in keep:
+                (path / "manifest.json").unlink()  # from here on it is no plan, however far the rest gets
                 shutil.rmtree(path)
         for path in _newest(list((self.directory / "revisions").glob("*.json")))[KEEP_REVISIONS:]:
             path.unlink()
-        self._sweep_shards()
+        self._sweep()
 
-    def _sweep_shards(self) -> None:
+    def _sweep(self) -> None:
         named: set[str] = set()
         for path in self.directory.glob("*/manifest.json"):
             named |= manifest_shards(path.read_bytes())
         for path in (self.directory / "revisions").glob("*.json"):
             named |= set(msgspec.json.decode(path.read_bytes(), type=Revision).provenance.values())
         for shard in (self.directory / "shards").iterdir():
-            if shard.name not in named and not shard.name.endswith(".new"):
+            if shard.name not in named:  # leftovers of a crash are named by nobody either
                 shard.unlink()
+        for left in (*self.directory.glob("*/manifest.json.new"), *self.directory.glob("revisions/*.new")):
+            left.unlink()
+        for folder in self.directory.glob("[0-9a-f]" * 64):
+            if not (folder / "manifest.json").exists():
+                shutil.rmtree(folder)
 
     def _read_shard(self, digest: str) -> bytes:
         return (self.directory / "shards" / digest).read_bytes()
@@ -123,12 +171,6 @@ class PlanStore:
 
 def _newest(paths: list[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
-
-
-def _write_once(path: Path, data: bytes) -> None:
-    """A file named by its digest has this content already when it exists."""
-    if not path.exists():
-        _write(path, data)
 
 
 def _write(path: Path, data: bytes) -> None:

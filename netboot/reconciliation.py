@@ -22,19 +22,26 @@ def write_reconciliation(state: Path, word: Reconciliation) -> None:
     partial.replace(state / NAME)
 
 
+def read_reconciliation(state: Path) -> Reconciliation | None:
+    """The last word, or None when there is none that can be read."""
+    reader = ReconciliationReader(state)
+    reader.look()
+    return reader.latest
+
+
 class ReconciliationReader:
     """`latest` is the word as of the last `look`."""
 
     def __init__(self, state: Path) -> None:
         self._path = state / NAME
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, int, int] | None = None
         self.latest: Reconciliation | None = None
 
     def look(self) -> bool:
         """Whether there was something new."""
         try:
             status = self._path.stat()
-            stamp = (status.st_ino, status.st_mtime_ns)
+            stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
             if stamp == self._stamp:
                 return False
             self.latest = msgspec.json.decode(self._path.read_bytes(), type=Reconciliation)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-
-import uvicorn
+import errno
+import traceback
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from typing import Any
 
 from netboot.binaries import find_binaries
 from netboot.boot import timed_out
@@ -20,8 +20,9 @@ from netboot.dhcp_server import DhcpServer, Peer, open_socket
 from netboot.events import Event, JournalOpened
 from netboot.follow import Follower
 from netboot.http import application
+from netboot.http_server import Bounds, serving, tcp_socket
 from netboot.log import Log
-from netboot.markers import take_new_site
+from netboot.markers import clear_new_site, new_site_declared
 from netboot.runs import overdue
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
@@ -37,10 +38,16 @@ TICK_SECONDS = 0.25
 OFF = -1
 BOOT_TIMEOUT = 1800
 """Seconds, before there is a plan to say it."""
+REFRESH_SLICE, REFRESH_SECONDS = 200, 0.25
+"""Status files written again at once, and the pause after them."""
 
 
 class CannotListen(Exception):
     """A port or interface cannot be had; the message is a sentence with a next step."""
+
+
+class Died(Exception):
+    """A part of the server ended, which none may; the message is a sentence."""
 
 
 class Netboot:
@@ -53,24 +60,39 @@ class Netboot:
         self.world = World(settings, StateDirectory(settings.state), find_binaries(settings.loaders), log)
         self.dhcp_port = self.tftp_port = self.http_port = 0
         """As bound."""
-        self._everything_changed: Callable[[], None] = lambda: None
-        """Marks every status file to be written again."""
+        self._bounds = Bounds()
+        self._status = StatusWriter(self.world.directory.status, self.world.status_document)
+        self._stale = asyncio.Event()
+        """Set when every status file is to be written again."""
+        self._death: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._around: tuple[str, bool] | None = None
+        """What `_look_around` saw last."""
+        self._trouble = ""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Netboot]:
-        """Raises CannotListen; listeners that were already open are closed again."""
+        """Raises CannotListen or Unavailable; listeners that were already open are closed again."""
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self.world.directory.close)
-            stack.callback(self.log.flush)
+            stack.callback(self.log.flush_soon)
+            stack.callback(self.world.artifacts.stop)
+            self.world.ledger.on_commit = self._committed
+            self.world.git.look()
             await self._open_site()
-            follower = Follower(self.world, lambda: self._everything_changed())
+            follower = Follower(self.world, self._stale.set)
             await follower.look()
-            await stack.enter_async_context(_task(follower.run()))
             stack.enter_context(self._dhcp())
             await stack.enter_async_context(self._tftp())
             await stack.enter_async_context(self._http())
-            await stack.enter_async_context(_task(self._write_status()))
-            await stack.enter_async_context(_task(self._tick()))
+            for name, work in (
+                ("follower", follower.run()),
+                ("status writer", self._status.run()),
+                ("status refresh", self._refresh()),
+                ("tick", self._tick()),
+            ):
+                await stack.enter_async_context(self._part(name, work))
+            for note in self.world.directory.journal.notes:
+                self.log.warning("journal", note=note)
             self.log.info("listening", dhcp=self.dhcp_port, tftp=self.tftp_port, http=self.http_port)
             yield self
 
@@ -81,7 +103,7 @@ class Netboot:
             yield
             return
         front = DhcpFront(self.world)
-        with _listening("UDP", settings.dhcp_port, "--dhcp-port"):
+        with self._listening("UDP", settings.dhcp_port, "--dhcp-port"):
             sock = open_socket(settings.listen, settings.dhcp_port, settings.interface or "")
         server = DhcpServer(sock, front.handle, self._dhcp_failed, reply_to_source=settings.reply_to_source)
         front.send = server.send
@@ -102,7 +124,7 @@ class Netboot:
         if settings.tftp_port == OFF:
             yield
             return
-        with _listening("UDP", settings.tftp_port, "--tftp-port"):
+        with self._listening("UDP", settings.tftp_port, "--tftp-port"):
             server: TftpServer = await serve_tftp(
                 settings.listen,
                 settings.tftp_port,
@@ -129,115 +151,124 @@ class Netboot:
 
     @contextlib.asynccontextmanager
     async def _http(self) -> AsyncIterator[None]:
-        with _listening("TCP", self.settings.http_port, "--http-port"):
-            sock = _tcp_socket(self.settings.listen, self.settings.http_port)
+        with self._listening("TCP", self.settings.http_port, "--http-port"):
+            sock = tcp_socket(self.settings.listen, self.settings.http_port)
         self.http_port = self.world.http_port = sock.getsockname()[1]
-        server = _Uvicorn(
-            uvicorn.Config(
-                application(self.world),
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                proxy_headers=False,  # X-Forwarded-For would let anyone be any machine
-                server_header=False,
-                timeout_graceful_shutdown=1,
-                limit_concurrency=4096,
-            )
-        )
-        serving = asyncio.create_task(server.serve(sockets=[sock]))
+        async with serving(application(self.world), sock, self._bounds) as task:
+            self._watch_over(task)
+            yield
+
+    @contextlib.asynccontextmanager
+    async def _part(self, name: str, work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+        """Runs beside the body and is cancelled after it. Should it end before, the server must not go on as half of one."""
+        task = asyncio.create_task(work, name=name)
+        self._watch_over(task)
         try:
             yield
         finally:
-            server.should_exit = True
-            await serving
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
-    async def _write_status(self) -> None:
-        """Keep the files under `STATE/status/` at what HTTP says, soon after each change."""
-        world = self.world
-        writer = StatusWriter(world.directory.status, world.status_document)
+    def _watch_over(self, task: asyncio.Task[Any]) -> None:
+        def ended(task: asyncio.Task[Any]) -> None:
+            if task.cancelled() or self._death.done():
+                return
+            error = task.exception()
+            if error is not None:
+                self.log.error("part-died", part=task.get_name(), traceback="".join(traceback.format_exception(error)))
+            self._death.set_result(f"the part `{task.get_name()}` of the server ended ({error!r})")
 
-        def committed(events: Sequence[Event]) -> None:
+        task.add_done_callback(ended)
+
+    async def died(self) -> None:
+        """Waits for the first part that ends by itself, and raises Died."""
+        raise Died(f"gitboot has a defect: {await self._death}; the log says where. Start it again, and report it.")
+
+    def _committed(self, events: Sequence[Event]) -> None:
+        """Status follows what is on disk; no one whose events those are may suffer from it."""
+        try:
             for event in events:
-                writer.mark(paths_of(event, world.observed))
+                self._status.mark(paths_of(event, self.world.observed))
+            self._status.mark([RECONCILE_PATH])
+        except Exception as error:
+            self.log.error("status-not-marked", reason=repr(error))
 
-        world.ledger.on_commit = committed
-        self._everything_changed = lambda: writer.mark(
-            all_paths(world.plans.current, world.observed) if world.plans else [RECONCILE_PATH]
-        )
-        self._everything_changed()
-        await writer.run()
+    async def _refresh(self) -> None:
+        """After a swap or a freeze every status file is written again, a few at a time: meanwhile machines are answered."""
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            plans = self.world.plans
+            paths = all_paths(plans.current, self.world.observed) if plans else [RECONCILE_PATH]
+            for start in range(0, len(paths), REFRESH_SLICE):
+                self._status.mark(paths[start : start + REFRESH_SLICE])
+                await asyncio.sleep(REFRESH_SECONDS)
 
     async def _open_site(self) -> None:
-        """Once per site: `--new-site` or `gitboot init` says that there is no history to be lost."""
-        asked = take_new_site(self.settings.state) or self.settings.new_site
-        if asked and not self.world.observed.journal:
+        """Once per site: `--new-site` or `gitboot init` says that there is no history to be lost. Raises Unavailable."""
+        declared = new_site_declared(self.settings.state)
+        if (declared or self.settings.new_site) and not self.world.observed.journal:
             await self.world.ledger.commit((JournalOpened(at=self.world.now(), journal=self.world.new_id()),))
             self.log.info("new-site", journal=self.world.observed.journal)
+            self._stale.set()
+        if declared:
+            clear_new_site(self.settings.state)
 
     async def _tick(self) -> None:
-        """What nobody asks for: boots and runs that time out, the site's opening, the log."""
+        """What nobody asks for: boots and runs that time out, the site's opening, news of git, the log."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            world, now = self.world, self.world.now()
             try:
                 await self._open_site()
-                if world.git.look():
-                    self._everything_changed()
-                timeout = world.plans.current.site.boot_timeout if world.plans else BOOT_TIMEOUT
-                events = (*timed_out(world.observed, timeout, now), *overdue(world.observed, now))
-                if events:
-                    await world.ledger.commit(events)
-            except Unavailable as error:
-                self.log.warning("not-journalled", reason=str(error))
-            except Exception as error:
-                self.log.error("tick-failed", reason=repr(error))
-            self.log.flush()
+                await self._time_out()
+            except (Unavailable, OSError) as error:
+                self.world.counts["tick", "failed"] += 1
+                self._say_once(str(error))
+            self._look_around()
+            self.log.flush_soon()
 
+    async def _time_out(self) -> None:
+        world, now = self.world, self.world.now()
+        timeout = world.plans.current.site.boot_timeout if world.plans else BOOT_TIMEOUT
+        events = (*timed_out(world.observed, timeout, now), *overdue(world.observed, now))
+        if events:
+            await world.ledger.commit(events)
 
-class _Uvicorn(uvicorn.Server):
-    """Signals are the command's business: it stops all servers together."""
+    def _look_around(self) -> None:
+        world = self.world
+        seen = (world.hold(), world.ledger.failure is None)
+        if seen != self._around:
+            self._around = seen
+            self._stale.set()
+        if world.git.look():
+            self._status.mark([RECONCILE_PATH])
+        world.counts["http", "turned-away"] = self._bounds.turned_away
+
+    def _say_once(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self.log.warning("not-journalled", reason=trouble)
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@contextlib.asynccontextmanager
-async def _task(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    """Runs beside the body and is cancelled after it; its failure is the body's."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-def _tcp_socket(host: str, port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-        sock.listen(1024)
-        sock.setblocking(False)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-@contextlib.contextmanager
-def _listening(protocol: str, port: int, flag: str) -> Iterator[None]:
-    try:
-        yield
-    except PermissionError:
-        raise CannotListen(
-            f"{protocol} port {port} needs root or the capability CAP_NET_BIND_SERVICE; "
-            f"run as root or choose a port above 1023 with {flag}."
-        ) from None
-    except OSError as error:
-        raise CannotListen(
-            f"{protocol} port {port} cannot be opened ({error.strerror}); stop the program that holds it "
-            f"(`ss -lnp` names it), correct --listen or --interface, or choose another port with {flag}."
-        ) from None
+    def _listening(self, protocol: str, port: int, flag: str) -> Iterator[None]:
+        """What the kernel objects to, as a sentence."""
+        settings = self.settings
+        try:
+            yield
+        except PermissionError:
+            raise CannotListen(
+                f"{protocol} port {port} needs root or the capability CAP_NET_BIND_SERVICE; "
+                f"run as root or choose a port above 1023 with {flag}."
+            ) from None
+        except OSError as error:
+            what = f"{protocol} port {port} cannot be opened ({error.strerror})"
+            match error.errno:
+                case errno.ENODEV:
+                    step = f"there is no interface {settings.interface!r}; `ip link` lists them, correct --interface"
+                case errno.EADDRNOTAVAIL:
+                    step = f"this host has no address {settings.listen}; `ip address` lists them, correct --listen"
+                case errno.EADDRINUSE:
+                    step = f"stop the program that holds it (`ss -lnp` names it), or choose another port with {flag}"
+                case _:
+                    step = f"correct --listen {settings.listen} or --interface"
+            raise CannotListen(f"{what}: {step}.") from None

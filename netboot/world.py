@@ -46,6 +46,8 @@ class World:
         self.artifacts = ArtifactStore(settings.artifacts, settings.state)
         self.strangers = Strangers()
         self.plans: Plans | None = None
+        self.plan_failure = ""
+        """Why the newest published plan is not the one that is served; "" when it is."""
         self.git = ReconciliationReader(settings.state)
         self._view = View()
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -76,6 +78,11 @@ class World:
     def hold(self) -> str:
         """Why no new run may start now, or ""."""
         return markers.frozen(self.settings.state) or ("" if self.observed.journal else NEW_STATE)
+
+    @property
+    def no_plan(self) -> str:
+        """Why nothing is served yet."""
+        return self.plan_failure or "no commit has been accepted so far"
 
     def base(self, local: str) -> str:
         """Where machines reach us by HTTP. `local`: the address of ours a request came to."""
@@ -117,14 +124,20 @@ class World:
 
     def status_document(self, path: str) -> bytes | None:
         """What is served under `/status/` and written to `STATE/status/`; None when there is no such document."""
-        word = replace(self.git.latest or Reconciliation(source=""), hold=self.hold())
+        plan = self.plans.current.id if self.plans else ""
+        word = replace(self.git.latest or Reconciliation(source=""), hold=self.hold(), plan=plan)
+        if self.plan_failure:
+            word = replace(word, unavailable=self.plan_failure)
         return self._view.render(path, self.plans, self.observed, word, self.strangers.list, self.now())
 
     def log_file(self, path: str) -> Path | None:
         """What `/logs/<path>` names: a file below the logs and nothing else."""
         root = (self.settings.state / "logs").resolve()
-        file = (root / path).resolve()
-        return file if file.is_relative_to(root) and file.suffix == ".log" and file.is_file() else None
+        try:
+            file = (root / path).resolve()
+            return file if file.is_relative_to(root) and file.suffix == ".log" and file.is_file() else None
+        except (OSError, ValueError, RuntimeError):  # a name too long, a NUL, links in a circle
+            return None
 
     @property
     def last_success(self) -> float | None:

@@ -7,6 +7,7 @@ gets frozen settings. What goes wrong is said in one sentence with a next step, 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -76,7 +77,9 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
 
 def _flags(path: Path, command: str, table: object) -> dict[str, object]:
     """Refuses what no flag would read: a misspelt setting must not be silently without effect."""
-    if command not in COMMANDS or not isinstance(table, dict):
+    if not isinstance(table, dict):
+        raise Sentence(f"{path}: {command!r} stands outside of a command's table; write it below [serve], for instance.", 2)
+    if command not in COMMANDS:
         raise Sentence(f"{path} has [{command}], but gitboot has no such command; `gitboot --help` lists them.", 2)
     module = importlib.import_module(f"reconciler.commands.{command}")
     known = {parameter.name for parameter in module.command.params}
@@ -122,5 +125,6 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
         sys.exit(141)  # as a program that SIGPIPE ended: `gitboot status | head`
     sys.exit(status if isinstance(status, int) else 0)

@@ -7,6 +7,8 @@ is served.
 
 from __future__ import annotations
 
+import traceback
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -45,6 +47,8 @@ class Delayed:
 
     revision: str
     reason: str
+    defect: str = ""
+    """A traceback, when it was nobody's fault but ours."""
 
 
 Outcome = Published | Refused | Delayed
@@ -60,9 +64,11 @@ class Reconciler:
         self._reader = Reader()
         self._compiler = Compiler()
         self._settled: tuple[str, Mapping[str, Artifact], Outcome] | None = None
+        self._places: dict[str, bytes] = {}
+        """Shards of provenance that the compiler handed out, of a commit that was rejected or could not be written."""
 
     def step(self) -> Outcome:
-        """One look at git. Never raises for the commit's or the world's faults."""
+        """One look at git. Never raises: a commit that we cannot digest must not end a server either."""
         revision = ""
         try:
             revision = self._repository.fetch()
@@ -70,8 +76,7 @@ class Reconciler:
                 return outcome
             inventory, problems = self._read(revision)
             artifacts = self._find(inventory)
-            compiled = self._compiler.compile(inventory, artifacts)
-            outcome = self._publish(revision, compiled, problems)
+            outcome = self._publish(revision, self._compiler.compile(inventory, artifacts), problems)
             self._settled = (revision, artifacts, outcome)
             return outcome
         except Rejected as rejected:
@@ -81,10 +86,14 @@ class Reconciler:
         except (Unavailable, MirrorError) as error:
             return Delayed(revision, str(error))
         except OSError as error:
-            return Delayed(revision, f"The state directory cannot be written ({error}); free space or mend its disk.")
+            return Delayed(revision, f"A file cannot be used ({error}); free space, or mend its disk or its permissions.")
+        except Exception as error:
+            self._reader, self._compiler = Reader(), Compiler()  # whatever they remember may be half of something
+            reason = f"gitboot failed on this commit ({error!r}): a defect; please report it with the log's traceback"
+            return Delayed(revision, reason, "".join(traceback.format_exception(error)))
 
     def _unchanged(self, revision: str) -> Outcome | None:
-        """The last outcome, when neither the commit nor a local artefact it names has changed since."""
+        """The last outcome, when neither the commit nor a local artefact it names has changed, and the plan is still whole."""
         if self._settled is None or self._settled[0] != revision:
             return None
         _, artifacts, outcome = self._settled
@@ -92,6 +101,8 @@ class Reconciler:
             return None
         local = [path for path in artifacts if not _is_url(path)]
         if self._artifacts.find(local) != {path: artifacts[path] for path in local}:
+            return None
+        if isinstance(outcome, Published) and self._plans.damage(outcome.plan):
             return None
         return Published(outcome.revision, outcome.plan, False, outcome.warnings) if isinstance(outcome, Published) else outcome
 
@@ -112,14 +123,18 @@ class Reconciler:
 
     def _publish(self, revision: str, compiled: Compiled, problems: tuple[Problem, ...]) -> Outcome:
         problems = tuple(sorted({*problems, *compiled.problems}))
+        buckets = dict(compiled.provenance.buckets)
+        known = ChainMap(dict(self._places), compiled.provenance.shards)  # type: ignore[arg-type] # is only read
+        self._places = {digest: known[digest] for digest in self._plans.lacking(buckets.values()) if digest in known}
         if compiled.dump is None:
             raise Rejected(problems)
-        plan = compiled.dump.plan.id
-        changed = self._plans.current_id() != plan
-        if changed:
-            self._plans.publish(compiled.dump)
-        self._plans.write_revision(Revision(revision, plan, dict(compiled.provenance.buckets)), compiled.provenance.shards)
-        return Published(revision, plan, changed, problems)
+        plan, current = compiled.dump.plan.id, self._plans.current_id()
+        damaged = current == plan and bool(self._plans.damage(plan))
+        if current != plan or damaged:
+            self._plans.publish(compiled.dump, anew=damaged)
+        self._plans.write_revision(Revision(revision, plan, buckets), self._places)
+        self._places = {}
+        return Published(revision, plan, current != plan or damaged, problems)
 
 
 def _is_url(path: str) -> bool:

@@ -1,29 +1,42 @@
 """The reconciler as a service: look at git whenever it may have changed, publish, and say where things stand.
 
-Shell. One thread owns the repository (git objects of one repository must not be shared between threads); the loop only waits.
+Shell. One look at a time, each in a thread (git objects of one repository must not be shared between threads); the loop only
+waits. One service at a time owns a state directory's plans, whoever serves them. It can be stopped in the middle of anything:
+what a look has not finished, the next one finds undone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
+import os
+import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from netboot.artifacts import ArtifactStore
 from netboot.log import Log
 from netboot.plans import PlanStore
-from netboot.reconciliation import write_reconciliation
+from netboot.reconciliation import read_reconciliation, write_reconciliation
 from netboot.status_documents import Reconciliation
 from reconciler.git import LocalRepository, open_repository
+from reconciler.mirror import Mirror
 from reconciler.problems import Problem
 from reconciler.reconcile import Delayed, Outcome, Published, Reconciler, Refused
 from reconciler.source import Source
 from reconciler.watch import Watcher
+
+TIDY_SECONDS = 3600.0
+STOP_SECONDS = 1.0
+"""What a look under way has to come to its end before it is left behind."""
+
+
+class Busy(Exception):
+    """Another reconciler owns this state directory; the message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,47 +51,75 @@ class ReconcileSettings:
 
 
 class Service:
-    """`run` follows the repository until it is cancelled."""
+    """`run` follows the repository until it is cancelled; `close` gives the state directory back."""
 
     def __init__(self, settings: ReconcileSettings, log: Log) -> None:
-        """Raises `Unavailable` when the mirror's place cannot be written."""
+        """Raises Busy, OSError, and `Unavailable` when the mirror's place cannot be written, or when there is neither a
+        repository at a local path nor a plan that could be served meanwhile."""
         self._settings = settings
         self._log = log
+        self._lock = _lock(settings.state)
         self._plans = PlanStore(settings.state / "plans")
         self._repository = open_repository(settings.source, settings.state / "git", settings.timeout)
-        artifacts = ArtifactStore(settings.artifacts, settings.state)
-        self._reconciler = Reconciler(self._repository, self._plans, artifacts)
-        self._word = Reconciliation(
-            source=str(settings.source),
-            branch=settings.source.ref,
-            path=settings.source.path,
-            plan=self._plans.current_id() or "",
-        )
+        if isinstance(self._repository, LocalRepository) and self._plans.current_id() is None:
+            _ = self._repository.directories
+        self._artifacts = ArtifactStore(settings.artifacts, settings.state)
+        self._reconciler = Reconciler(self._repository, self._plans, self._artifacts)
+        self._word = _last_word(settings, self._plans.current_id() or "")
+        self._tidied = time.monotonic()
+        self._thread: threading.Thread | None = None
 
     async def run(self) -> None:
         """Never ends by a fault of the commit or the world."""
         local = self._repository if isinstance(self._repository, LocalRepository) else None
         failures = 0
+        async with Watcher(lambda: local.directories if local else (), self._settings.poll) as watcher:
+            while True:
+                outcome = await self._in_thread(self._look)
+                failures = failures + 1 if isinstance(outcome, Delayed) else 0
+                await watcher.wait(failures)
+
+    def close(self) -> None:
+        """Returns soon, whatever a look is doing: a git is killed, a download left behind."""
+        self._repository.close()
+        self._artifacts.stop()
+        if self._thread:
+            self._thread.join(STOP_SECONDS)
+        if not self._thread or not self._thread.is_alive():
+            os.close(self._lock)  # else the end of the process gives it back
+
+    async def _in_thread(self, work: Callable[[], Outcome]) -> Outcome:
+        """In a daemon, for the end of the process must not wait for it."""
         loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, "git") as thread, contextlib.closing(self._repository):
-            async with Watcher(lambda: local.directories if local else (), self._settings.poll) as watcher:
-                while True:
-                    outcome = await loop.run_in_executor(thread, self._look)
-                    failures = failures + 1 if isinstance(outcome, Delayed) else 0
-                    await watcher.wait(failures)
+        future: asyncio.Future[Outcome] = loop.create_future()
+
+        def run() -> None:
+            try:
+                outcome, error = work(), None
+            except Exception as failed:
+                outcome, error = None, failed
+            with contextlib.suppress(RuntimeError):  # the loop is gone, and nobody waits any more
+                loop.call_soon_threadsafe(_settle, future, outcome, error)
+
+        self._thread = threading.Thread(target=run, name="git", daemon=True)
+        self._thread.start()
+        return await future
 
     def _look(self) -> Outcome:
         started = time.time()
         outcome = self._reconciler.step()
         word = _told(self._word, outcome, started)
-        if outcome_changed(self._word, word):
+        if outcome_changed(self._word, word) or (isinstance(outcome, Published) and outcome.changed):
             self._say(outcome)
         self._word = word
         with contextlib.suppress(OSError):  # the disk is full: the outcome is in the log, and is written again next time
             write_reconciliation(self._settings.state, word)
-        if isinstance(outcome, Published) and outcome.changed:
-            self._prune()
-        self._log.flush()
+        if isinstance(outcome, Published):
+            if outcome.changed:
+                self._prune()
+            else:
+                self._tidy()
+        self._log.flush_soon()
         return outcome
 
     def _say(self, outcome: Outcome) -> None:
@@ -89,23 +130,64 @@ class Service:
                 for problem in problems:
                     self._log.warning("problem", revision=revision, problem=str(problem))
                 self._log.warning("rejected", revision=revision, problems=len(problems))
-            case Delayed(revision, reason):
+            case Delayed(revision, reason, defect):
                 self._log.warning("unavailable", revision=revision, reason=reason)
+                if defect:
+                    self._log.error("defect", revision=revision, traceback=defect)
 
     def _prune(self) -> None:
+        """Pins that cannot be read keep everything: a plan too many is on disk, and none is missing."""
         try:
             pinned = json.loads((self._settings.state / "pinned.json").read_bytes())
-        except (OSError, ValueError):
+        except FileNotFoundError:
             pinned = []
+        except (OSError, ValueError) as error:
+            self._log.warning("not-pruned", reason=f"pinned.json: {error}")
+            return
         try:
             self._plans.prune(pinned)
+            self._artifacts.forget(self._plans.artifacts())
         except (OSError, ValueError) as error:
             self._log.warning("not-pruned", reason=str(error))
+
+    def _tidy(self) -> None:
+        """Now and then, when there was nothing else to do."""
+        if isinstance(self._repository, Mirror) and time.monotonic() - self._tidied > TIDY_SECONDS:
+            self._tidied = time.monotonic()
+            self._repository.tidy()
 
 
 def outcome_changed(before: Reconciliation, after: Reconciliation) -> bool:
     """Whether there is news: the same answer to the same commit is logged once."""
     return replace(before, last_attempt=None, last_success=None) != replace(after, last_attempt=None, last_success=None)
+
+
+def _lock(state: Path) -> int:
+    """An flock, which the kernel gives back however the process ends. Raises Busy or OSError."""
+    state.mkdir(parents=True, exist_ok=True)
+    file = os.open(state / "reconcile.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(file, 64).decode(errors="replace").strip() or "unknown"
+        os.close(file)
+        raise Busy(
+            f"{state} is already followed by another gitboot (process {owner}). "
+            "Stop that one, or give this one another directory with --state."
+        ) from None
+    os.ftruncate(file, 0)
+    os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+    return file
+
+
+def _last_word(settings: ReconcileSettings, plan: str) -> Reconciliation:
+    """Where things stood before we were started: a git server that is down must not make us forget what is served."""
+    source = settings.source
+    here = Reconciliation(source=str(source), branch=source.ref, path=source.path, plan=plan)
+    before = read_reconciliation(settings.state)
+    if before and (before.source, before.branch, before.path) == (here.source, here.branch, here.path):
+        return replace(before, plan=plan, unavailable="")
+    return here
 
 
 def _told(before: Reconciliation, outcome: Outcome, started: float) -> Reconciliation:
@@ -122,3 +204,12 @@ def _told(before: Reconciliation, outcome: Outcome, started: float) -> Reconcili
 
 def _plain(problems: Sequence[Problem]) -> list[dict[str, object]]:
     return [asdict(problem) for problem in problems]
+
+
+def _settle(future: asyncio.Future[Outcome], outcome: Outcome | None, error: Exception | None) -> None:
+    if future.done():
+        return  # cancelled meanwhile
+    if outcome is not None:
+        future.set_result(outcome)
+    else:
+        future.set_exception(error or RuntimeError("a look without an outcome"))

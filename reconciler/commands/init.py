@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from netboot.events import JournalOpened
+from netboot.journal_format import scan
 from netboot.markers import declare_new_site
 from reconciler.sentence import Sentence
 
@@ -13,10 +15,19 @@ from reconciler.sentence import Sentence
 @click.command("init", help="Declare a state directory to be a new site, so that runs may start.")
 @click.argument("state", type=click.Path(path_type=Path, file_okay=False))
 def command(state: Path) -> None:
-    if any((state / "journal").glob("*")) and (state / "site").exists():
-        raise Sentence(f"{state} is a site already; nothing to do.")
     try:
+        if _is_a_site(state):
+            click.echo(f"{state} is a site already; nothing to do.")
+            return
         declare_new_site(state)
     except OSError as error:
         raise Sentence(f"{state} cannot be written ({error.strerror}); check its owner and the disk.") from None
     click.echo(f"{state} is declared a new site: machines with work in git will start it at their next boot.")
+
+
+def _is_a_site(state: Path) -> bool:
+    """Whether its journal was opened, once and for ever. What is damaged there is for the server to say."""
+    for segment in sorted((state / "journal").glob("*.jsonl")):
+        if any(isinstance(event, JournalOpened) for event in scan(segment.read_bytes(), int(segment.stem)).events):
+            return True
+    return False

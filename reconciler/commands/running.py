@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import resource
 import signal
-from collections.abc import Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
-from netboot.log import Log
-from netboot.server import CannotListen, Netboot
+from netboot import store
+from netboot.log import Bridge, Log
+from netboot.server import CannotListen, Died, Netboot
 from netboot.settings import Settings
 from netboot.state_directory import Locked
 from netboot.store import Corrupt
 from reconciler.errors import BadSource, Unavailable
 from reconciler.sentence import Sentence
-from reconciler.service import ReconcileSettings, Service
+from reconciler.service import Busy, ReconcileSettings, Service
 from reconciler.source import Source
 
 
@@ -38,13 +41,14 @@ def reconcile_settings(given: Mapping[str, Any]) -> ReconcileSettings:
 def serve(netboot: Settings | None, reconcile: ReconcileSettings | None) -> None:
     """Either half, or both; until SIGINT or SIGTERM. Raises Sentence for everything a person can mend."""
     log = Log()
+    logging.basicConfig(handlers=[Bridge(log)], level=logging.WARNING)
+    _raise_file_limit()
     try:
         asyncio.run(_serve(netboot, reconcile, log))
-    except (Locked, Corrupt, CannotListen, Unavailable) as error:
-        raise Sentence(str(error)) from None
+    except (Locked, Busy, Corrupt, CannotListen, Died, Unavailable, store.Unavailable) as error:
+        raise Sentence(_ended(str(error))) from None
     except OSError as error:
-        state = (netboot or reconcile).state if (netboot or reconcile) else ""  # type: ignore[union-attr] # one of them is given
-        raise Sentence(f"The state directory {state} cannot be used: {error}; check its owner and the disk.") from None
+        raise Sentence(f"{_named(error)} cannot be used: {error.strerror or error}; check its owner and the disk.") from None
     finally:
         log.flush()
 
@@ -55,15 +59,40 @@ async def _serve(netboot: Settings | None, reconcile: ReconcileSettings | None, 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     async with contextlib.AsyncExitStack() as stack:
-        if netboot is not None:
-            await stack.enter_async_context(Netboot(netboot, log).running())
-        tasks: list[asyncio.Task[object]] = [asyncio.create_task(stopped.wait())]
-        if reconcile is not None:
-            reconcile.state.mkdir(parents=True, exist_ok=True)
-            tasks.append(asyncio.create_task(Service(reconcile, log).run()))
-        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
+        server = Netboot(netboot, log) if netboot else None
+        service = stack.enter_context(contextlib.closing(Service(reconcile, log))) if reconcile else None
+        waits: list[Coroutine[object, object, object]] = [stopped.wait()]
+        if server is not None:
+            await stack.enter_async_context(server.running())
+            waits.append(server.died())
+        if service is not None:
+            waits.append(service.run())
+        await _first(waits)
+
+
+async def _first(waits: Iterable[Coroutine[object, object, object]]) -> None:
+    """Until one of them returns or raises; then the others are cancelled."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
-        for task in done:
-            task.result()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+def _raise_file_limit() -> None:
+    """Every connection and every TFTP transfer is a descriptor or two; the usual soft limit is 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # a hard limit beyond what the kernel allows now
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _named(error: OSError) -> str:
+    return str(error.filename) if error.filename else "A file or socket"
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith(".") else f"{sentence}."

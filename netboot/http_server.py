@@ -1,0 +1,135 @@
+"""HTTP's sockets: uvicorn, with the bounds it lacks on who may hold a connection and for how long.
+
+Shell. Law: a connection is always on its way to something. Whoever does not finish a request's head in `HEAD_SECONDS`, or does
+not take what they asked for within `STALL_SECONDS`, is cut off; nobody has more than `MOST_PER_PEER` connections, and all
+together not more than `MOST`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_SECONDS = 10.0
+STALL_SECONDS = 60.0
+"""Seconds in which a client must take some 64 KiB: less than 1 KiB/s is nobody who boots."""
+MOST = 4096
+MOST_PER_PEER = 256
+STOP_SECONDS = 1
+"""What is under way when the server stops has as long."""
+
+
+@dataclass(slots=True)
+class Bounds:
+    """What connections may do, and how many each peer has."""
+
+    head: float = HEAD_SECONDS
+    stall: float = STALL_SECONDS
+    most: int = MOST
+    most_per_peer: int = MOST_PER_PEER
+    peers: Counter[str] = field(default_factory=Counter)
+    turned_away: int = 0
+
+
+class _Connection(H11Protocol):
+    bounds: Bounds
+    """Set by a subclass for each server, which is how uvicorn makes connections."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast(asyncio.Transport, transport))
+        self._timer: asyncio.TimerHandle | None = None
+        self._peer = self.client[0] if self.client else ""
+        self.bounds.peers[self._peer] += 1
+        if self.bounds.peers[self._peer] > self.bounds.most_per_peer or len(self.connections) > self.bounds.most:
+            self.bounds.turned_away += 1
+            self.transport.abort()
+        else:
+            self._arm(self.bounds.head)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        self.bounds.peers[self._peer] -= 1
+        if not self.bounds.peers[self._peer]:
+            del self.bounds.peers[self._peer]
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        under_way = self.cycle is not None and not self.cycle.response_complete
+        if under_way and not self.flow.write_paused:
+            self._disarm()  # its body has a bound of its own, where it is read
+        elif not under_way and self._timer is None:
+            self._arm(self.bounds.head)  # the beginning of another request, or a body that nobody reads
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._arm(self.bounds.stall)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._disarm()
+
+    def _arm(self, seconds: float) -> None:
+        self._disarm()
+        self._timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class _Uvicorn(uvicorn.Server):
+    """Signals are the command's business: it stops all servers together."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def tcp_socket(host: str, port: int) -> socket.socket:
+    """Bound and listening, non-blocking. Raises OSError."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(1024)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+@contextlib.asynccontextmanager
+async def serving(app: ASGIApp, sock: socket.socket, bounds: Bounds) -> AsyncIterator[asyncio.Task[Any]]:
+    """Serves `app` during the body. The task ends early only by a fault."""
+    protocol = type("_Bounded", (_Connection,), {"bounds": bounds})
+    server = _Uvicorn(
+        uvicorn.Config(
+            app,
+            http=protocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            proxy_headers=False,  # X-Forwarded-For would let anyone be any machine
+            server_header=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+    )
+    task = asyncio.create_task(server.serve(sockets=[sock]), name="http")
+    try:
+        yield task
+    finally:
+        server.should_exit = True
+        await asyncio.gather(task, return_exceptions=True)

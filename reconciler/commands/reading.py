@@ -1,0 +1,41 @@
+"""Reading an inventory without a server: what `check` and `render` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netboot.artifacts import ArtifactStore
+from netboot.plan import Artifact, BootPlan
+from reconciler.compile import Compiler
+from reconciler.errors import BadSource, Unavailable
+from reconciler.inventory import Inventory
+from reconciler.problems import Problem, Rejected
+from reconciler.reader import Reader
+from reconciler.sentence import Sentence
+from reconciler.target import snapshot_of_target
+
+
+def read(target: str, artifacts: Path | None) -> tuple[BootPlan | None, tuple[Problem, ...]]:
+    """The plan a target compiles to, None when there is an error, and all its problems.
+
+    Without `artifacts` the files of profiles are taken at their word. Raises Sentence when the target cannot be read at all.
+    """
+    try:
+        inventory, problems = Reader().read(snapshot_of_target(target))
+    except Rejected as rejected:
+        return None, rejected.problems
+    except (Unavailable, BadSource) as error:
+        raise Sentence(str(error), 2) from None
+    if inventory is None:
+        return None, problems
+    compiled = Compiler().compile(inventory, _found(inventory, artifacts))
+    return compiled.dump.plan if compiled.dump else None, (*problems, *compiled.problems)
+
+
+def _found(inventory: Inventory, folder: Path | None) -> dict[str, Artifact] | None:
+    """What is in the artefact folder; URLs are taken at their word here, the server fetches and verifies them."""
+    if folder is None:
+        return None
+    references = [each for profile in inventory.profiles.values() for each in profile.references]
+    found = ArtifactStore(folder, None).find(each.path for each in references if each.path)
+    return found | {each.url: Artifact(each.url, each.sha256) for each in references if each.url and each.sha256}
