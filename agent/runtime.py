@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -22,6 +23,9 @@ from agent import supervisor
 from agent.commands import Exited, Found, NotFound
 from agent.messages import Attempt
 from agent.workflow import Action
+
+PATIENCE = 60.0
+"""Seconds for which what a dead supervisor left may take to die."""
 
 
 class Runtime(Protocol):
@@ -81,7 +85,7 @@ class ProcessRuntime:
         if _lives(process):
             return Found(_seconds_since(process["start"]))
         if supervisor.process_start(process["pid"]) is None:  # otherwise the pid, and so the session, is another's by now
-            supervisor.signal_session(process["pid"], signal.SIGKILL)
+            supervisor.end_session(process["pid"], PATIENCE)
         exited = _read(place / "exit")  # it may have ended between the two looks
         return Found(exited["ran"], _exit(exited)) if exited else NotFound("the action's supervisor was killed")
 
@@ -147,8 +151,8 @@ class ProcessRuntime:
         if place.exists():
             process = self._identity(place)
             if process.get("pid") is not None and _lives(process):
-                supervisor.signal_session(process["pid"], signal.SIGKILL)
                 os.kill(process["pid"], signal.SIGKILL)
+                supervisor.end_session(process["pid"], PATIENCE)
             shutil.rmtree(place)
 
     def _could_not_start(self, place: Path, reason: str) -> None:
@@ -157,8 +161,9 @@ class ProcessRuntime:
 
 
 def _file_name(name: str) -> str:
-    """Any name as one that is safe in a path, different for different names."""
-    return quote(name, safe=" ").replace(".", "%2E")
+    """Any name as one that is safe in a path, different for different names; a long one ends in its digest."""
+    quoted = quote(name, safe=" ", errors="surrogatepass").replace(".", "%2E")
+    return quoted if len(quoted) <= 100 else quoted[:60] + "%" + sha256(quoted.encode()).hexdigest()[:32]
 
 
 def _read(path: Path) -> dict[str, Any]:

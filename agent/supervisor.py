@@ -12,6 +12,7 @@ DIRECTORY/exit     {"exit_code", "signal", "reason", "ran"}, renamed into place 
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -55,6 +56,17 @@ def signal_session(session: int, number: int) -> None:
             continue
 
 
+def end_session(session: int, patience: float = math.inf) -> None:
+    """Kill everybody in the session but its leader; return when they are dead, or after `patience` seconds.
+
+    A killed process lives on until the kernel is done with it, and may be writing to the disk that the next action reads.
+    """
+    deadline = time.monotonic() + patience
+    while session_members(session) and time.monotonic() < deadline:
+        signal_session(session, signal.SIGKILL)
+        time.sleep(0.01)
+
+
 def write_whole(path: Path, document: Mapping[str, object]) -> None:
     """`path` is there afterwards with all of its content, or not at all."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -84,7 +96,7 @@ def main(argv: list[str]) -> int:
         return 1
     began = time.monotonic()
     outcome = _carry_out(command)
-    signal_session(me, signal.SIGKILL)  # like a container: when the main process ends, so does what it left behind
+    end_session(me)  # like a container: when the main process ends, so does what it left behind
     write_whole(directory / "exit", {**outcome, "ran": time.monotonic() - began})
     return 0
 

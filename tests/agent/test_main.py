@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -55,6 +58,17 @@ def test_the_last_line_tells_init_what_to_do(tmp_path: Path, capsys: pytest.Capt
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "workflow w, run r1"
     assert said[-2:] == ["nothing to do: the work is done", f"then: {then}"]
+
+
+@pytest.mark.shell
+def test_a_name_that_the_console_cannot_show_does_not_stop_the_run(tmp_path: Path) -> None:
+    fake = FakeServer(Workflow("\ud800", (Task("tä", "m", (Action("a", "img", ("true",)),)),)))
+    with FaultyServer(fake) as server:
+        command = [sys.executable, "-m", "agent", *options(server, tmp_path)]
+        environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        ended = subprocess.run(command, capture_output=True, env=environment, timeout=60)
+    assert ended.returncode == 0
+    assert b"action 1 of 1: t\\xe4/a SUCCESS" in ended.stdout
 
 
 @pytest.mark.shell

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
+import schemas
 from agent.messages import (
     ActionEnded,
     ActionStarted,
@@ -119,3 +121,44 @@ def test_a_handler_is_named_after_its_action() -> None:
     assert main_action("disk:on-failure") == ("disk", "on-failure")
     assert main_action("disk:on-timeout") == ("disk", "on-timeout")
     assert main_action("disk:odd") == ("disk:odd", "")
+
+
+@given(st.integers(1), events)
+def test_every_report_is_one_by_the_schema(sequence: int, event: Event) -> None:
+    body = {"boot": "b7", "run": "r1", "sequence": sequence, "event": event_to_json(event)}
+    validator("agent-report").validate(json.loads(json.dumps(body)))
+
+
+LAST = event_to_json(ActionEnded(Attempt("os", "disk", 1), "FAILED", 1, "exit code 1"))
+RESUME = {"task": "os", "action": "disk", "attempt": 1}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        claim_document(),
+        claim_document(last=None, done=[["os", "disk"]], resume={**RESUME, "action": "boot"}),
+        claim_document(last=LAST),
+        {"run": None, "then": "wait", "reason": "frozen", "retry": 10},
+    ],
+)
+def test_an_answer_to_a_claim_by_the_schema_is_understood(document: dict[str, Any]) -> None:
+    wire = json.loads(json.dumps(document))
+    validator("agent-claim").validate(wire)
+    claim_from_json(wire)
+
+
+@pytest.mark.parametrize("name", ["agent-claim", "agent-report"])
+def test_every_field_of_the_schemas_is_described(name: str) -> None:
+    def nameless(schema: dict[str, Any], where: str) -> list[str]:
+        inner = list(schema.get("properties", {}).items()) + list(enumerate(schema.get("oneOf", [])))
+        inner += [("[]", schema["items"])] if "items" in schema else []
+        found = [line for key, one in inner if one != {"type": "null"} for line in nameless(one, f"{where}.{key}")]
+        return found + ([] if schema.get("description", "").endswith(".") else [where])
+
+    Draft202012Validator.check_schema(schemas.load(name))
+    assert [] == nameless(schemas.load(name), name)
+
+
+def validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(schemas.load(name))

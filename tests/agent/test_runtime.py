@@ -210,7 +210,7 @@ def test_what_is_left_of_the_time_before_a_reset_is_cleared_away(state: Path, ga
     assert supervisor.session_members(session) == []
 
 
-@pytest.mark.parametrize("name", ["..", ".", "../../etc", "a/b", "a.1", "ä ö", "%2E"])
+@pytest.mark.parametrize("name", ["..", ".", "../../etc", "a/b", "a.1", "ä ö", "%2E", "\udc80", "ä" * 300])
 def test_any_name_stays_inside_the_state_directory(state: Path, name: str) -> None:
     log = ProcessRuntime(state, name).log(Attempt(name, name, 1))
     assert len(log.resolve().relative_to(state.resolve()).parts) == 4
@@ -219,6 +219,7 @@ def test_any_name_stays_inside_the_state_directory(state: Path, name: str) -> No
 def test_different_names_never_share_a_place(state: Path) -> None:
     runtime = ProcessRuntime(state, "r1")
     attempts = [Attempt("t", "a", 11), Attempt("t", "a.1", 1), Attempt("t/a", "1", 1), Attempt("t", "a%2E1", 1)]
+    attempts += [Attempt("t", "x" * 300, 1), Attempt("t", "x" * 299 + "y", 1)]
     assert len(attempts) == len({runtime.log(attempt) for attempt in attempts})
 
 
