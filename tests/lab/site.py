@@ -51,7 +51,10 @@ tasks:
   - name: write-disk
     image: none:v1
     timeout: 60
-    command: [sh, -c, "busybox wget -q -O /dev/vda http://{server}:8000/disk.img && sync && echo the disk is written"]
+    command:                        # fsync: the disk's own cache is flushed too, as it must be before a power cut
+    - sh
+    - -c
+    - busybox wget -q -O - http://{server}:8000/disk.img | busybox dd of=/dev/vda conv=fsync && echo the disk is written
   - name: look
     image: none:v1
     timeout: 60
