@@ -112,6 +112,15 @@ def _check_document_names(document: Mapping[str, Any], complaints: Complaints, p
     for index, task in enumerate(tasks):
         names = [action["name"] for action in task["actions"]]
         check_names(names, (*path, "tasks", index, "actions"), "action", complaints)
+        _check_reserved(names, (*path, "tasks", index, "actions"), complaints)
+
+
+def _check_reserved(names: Sequence[object], path: Path, complaints: Complaints) -> None:
+    """Handlers are reported under the name of their action and these endings."""
+    for index, name in enumerate(names):
+        if str(name).endswith((":on-failure", ":on-timeout")):
+            message = f"The name {name!r} is kept for the handler of another action: choose a name without this ending."
+            complaints.at((*path, index, "name"), "reserved-name", message)
 
 
 # After rendering -------------------------------------------------------------------------------------------------------

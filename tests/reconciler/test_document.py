@@ -81,6 +81,7 @@ CASES = {
     "an empty image": ('"look:v1"', '""', ["6:25 bad-value tasks[0].actions[0].image"]),
     "no actions": (f"\n{ACTION}", " []\n", ["5:12 bad-value tasks[0].actions"]),
     "a task twice": ("tasks:\n", f"tasks:\n{TASK}", ["5:9 duplicate-name tasks[1].name"]),
+    "a handler's name": ("{name: look,", "{name: 'look:on-failure',", ["6:12 reserved-name tasks[0].actions[0].name"]),
     "a negative limit": ("timeout: 60", "timeout: -1", ["6:45 bad-value tasks[0].actions[0].timeout"]),
     "too many retries": ("timeout: 60", "timeout: 60, retries: 1001", ["6:58 bad-value tasks[0].actions[0].retries"]),
     "half a volume": ("timeout: 60", "timeout: 60, volumes: [/dev]", ["6:59 bad-value tasks[0].actions[0].volumes[0]"]),
