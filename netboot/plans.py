@@ -27,6 +27,8 @@ from netboot.plan import BootPlan, Dump, load, manifest_artifacts, manifest_shar
 KEEP = 5
 """Plans kept for a look back, besides the current and the pinned ones."""
 KEEP_REVISIONS = 20
+_PLAN = "[0-9a-f]" * 64
+"""Glob of the plans' folders: `current` is a link to one of them and not another one."""
 
 
 class Revision(msgspec.Struct, frozen=True):
@@ -124,7 +126,7 @@ class PlanStore:
 
     def artifacts(self) -> set[str]:
         """Digests of every artefact that some stored plan names. Raises OSError, and ValueError for a damaged manifest."""
-        manifests = (path.read_bytes() for path in self.directory.glob("*/manifest.json"))
+        manifests = (path.read_bytes() for path in self.directory.glob(f"{_PLAN}/manifest.json"))
         return {digest for manifest in manifests for digest in manifest_artifacts(manifest)}
 
     def prune(self, pinned: Collection[str]) -> None:
@@ -133,7 +135,7 @@ class PlanStore:
         Kept: the current plan, pinned ones, the newest few plans and revisions, and every shard those name. A manifest that
         cannot be read stops it (ValueError): nobody knows then which shards are in use.
         """
-        plans = _newest([path.parent for path in self.directory.glob("*/manifest.json")])
+        plans = _newest([path.parent for path in self.directory.glob(f"{_PLAN}/manifest.json")])
         keep = {*pinned, self.current_id(), *(path.name for path in plans[:KEEP])}
         for path in plans:
             if path.name not in keep:
@@ -145,16 +147,16 @@ class PlanStore:
 
     def _sweep(self) -> None:
         named: set[str] = set()
-        for path in self.directory.glob("*/manifest.json"):
+        for path in self.directory.glob(f"{_PLAN}/manifest.json"):
             named |= manifest_shards(path.read_bytes())
         for path in (self.directory / "revisions").glob("*.json"):
             named |= set(msgspec.json.decode(path.read_bytes(), type=Revision).provenance.values())
         for shard in (self.directory / "shards").iterdir():
             if shard.name not in named:  # leftovers of a crash are named by nobody either
                 shard.unlink()
-        for left in (*self.directory.glob("*/manifest.json.new"), *self.directory.glob("revisions/*.new")):
+        for left in (*self.directory.glob(f"{_PLAN}/manifest.json.new"), *self.directory.glob("revisions/*.new")):
             left.unlink()
-        for folder in self.directory.glob("[0-9a-f]" * 64):
+        for folder in self.directory.glob(_PLAN):
             if not (folder / "manifest.json").exists():
                 shutil.rmtree(folder)
 
