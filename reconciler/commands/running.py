@@ -61,9 +61,10 @@ async def _serve(netboot: Settings | None, reconcile: ReconcileSettings | None, 
     async with contextlib.AsyncExitStack() as stack:
         server = Netboot(netboot, log) if netboot else None
         service = stack.enter_context(contextlib.closing(Service(reconcile, log))) if reconcile else None
-        waits: list[Coroutine[object, object, object]] = [stopped.wait()]
         if server is not None:
             await stack.enter_async_context(server.running())
+        waits: list[Coroutine[object, object, object]] = [stopped.wait()]  # not before: Python complains of one never awaited
+        if server is not None:
             waits.append(server.died())
         if service is not None:
             waits.append(service.run())
