@@ -3,8 +3,9 @@
 Core. The law: work runs when the plan names it, no run with its identity has ended, and nothing holds new runs back; in every
 other case the machine does its idle thing. So after success a machine boots its disk for ever, whatever its boot order says.
 
-A boot is pinned to the plan it opened with. It opens when firmware asks for an address or a script is fetched, is superseded
-when the machine is seen to begin again, and is closed at hand-over to disk, at the end of its work or by timeout.
+A boot is pinned to the plan it opened with. It opens when firmware asks for an address or a script is fetched, always by the
+current plan; it is superseded when the machine is seen to begin again, and is closed at hand-over to disk, at the end of its
+work or by timeout. All answers of one boot come from one plan, its machine and interface included.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from netboot.events import PHASES, BootAdvanced, BootClosed, BootOpened, Event, Phase, Via
 from netboot.observed import BootStatus, Observed, RunStatus
-from netboot.plan import BootPlan, Handover, Machine, Profile
-from netboot.runs import Work
+from netboot.plan import Binding, BootPlan, Handover, Machine, Profile
+from netboot.runs import END_OF_WORK, Work, superseded
 
 SILENT = 30
 """Seconds without a heartbeat after which an agent counts as gone when its machine asks for a script again."""
@@ -65,28 +68,37 @@ class Plans:
         return self.pinned.get(boot.plan, self.current)
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True):
     """One question of a booting machine, placed: the plan that answers it and what must be journalled before the answer."""
 
     plan: BootPlan
-    boot: str
-    phase: Phase
+    binding: Binding | None
+    """The machine and interface in that plan; None: git knows nothing of this MAC."""
+    boot: str = ""
+    """Id of the open boot, or ""."""
+    phase: Phase = "firmware"
     """Where the boot is once `events` are applied."""
     reason: str = ""
     events: tuple[Event, ...] = ()
+    alive: bool = False
+    """An agent is at work in this boot: what is asked beside it changes nothing."""
 
 
 def next_step(plan: BootPlan, machine: Machine, observed: Observed, hold: str, boot: str) -> Step:
-    """`hold`: why no new run may start, or "". `boot`: id of the open boot, which is part of an everyBoot run's identity."""
+    """`hold`: why no new run may start, or "". `boot`: id of the open boot, which is part of an everyBoot run's identity.
+
+    What was begun is finished first, whatever was put before it since; then work runs in order, up to the first that failed.
+    """
+    wanted = [(work, run_of(observed, machine, work, boot)) for work in machine.work]
+    for work, run in wanted:
+        if run is not None and run.active:
+            return RunWork(work, plan.profiles[work.profile], f"goes on with {_title(work)} in profile {work.profile}")
     why = "git names no work for it"
-    for work in machine.work:
-        run = run_of(observed, machine, work, boot)
+    for work, run in wanted:
         if run is None and hold:
             return _idle(plan, machine, f"{_title(work)} is due but held: {hold}")
-        if run is None or run.active:
-            verb = "goes on with" if run else "runs"
-            return RunWork(work, plan.profiles[work.profile], f"{verb} {_title(work)} in profile {work.profile}")
+        if run is None:
+            return RunWork(work, plan.profiles[work.profile], f"runs {_title(work)} in profile {work.profile}")
         why = f"{_title(work)} ended {run.state}" + (f" ({run.reason})" if run.state != "SUCCESS" else "")
         if run.state != "SUCCESS":
             break  # what comes after may rest on it
@@ -94,9 +106,10 @@ def next_step(plan: BootPlan, machine: Machine, observed: Observed, hold: str, b
 
 
 def run_of(observed: Observed, machine: Machine, work: Work, boot: str) -> RunStatus | None:
-    """The run this work already had, by the machine's name or any of its MACs."""
-    every = boot if work.repeat == "everyBoot" else None
-    return observed.run_of(work.workflow, machine.name, machine.macs, work.run, every)
+    """The run this work already had, by the machine's name or any of its MACs; None for everyBoot work outside a boot."""
+    if work.repeat != "everyBoot":
+        return observed.run_of(work.workflow, machine.name, machine.macs, work.run)
+    return observed.run_of(work.workflow, machine.name, machine.macs, work.run, boot) if boot else None
 
 
 def _title(work: Work) -> str:
@@ -112,52 +125,93 @@ def _idle(plan: BootPlan, machine: Machine, why: str) -> Step:
     return Diskless(plan.profiles[name], f"{why}; its idle state is profile {name}")
 
 
+def in_progress(plans: Plans, observed: Observed, mac: str) -> Turn:
+    """A question that opens nothing: it is answered from the plan of the open boot, or else from the current one."""
+    boot = observed.open_boot(mac)
+    if boot is None:
+        return Turn(plans.current, plans.current.by_mac.get(mac))
+    return _joined(plans, boot, mac)
+
+
 def firmware_asks(
-    plans: Plans, observed: Observed, machine: Machine, mac: str, phase: Phase, client: dict[str, str], now: float, fresh: str
+    plans: Plans, observed: Observed, mac: str, phase: Phase, client: dict[str, str], now: float, fresh: str
 ) -> Turn:
     """A DHCPDISCOVER of firmware (`phase` firmware) or iPXE (`ipxe`). `fresh`: the id a new boot gets.
 
-    One boot asks several times: retries, then iPXE after the PXE ROM. But a DISCOVER after the script was served means that
-    the machine was reset, for our scripts never configure an interface again.
+    One boot asks several times: retries, every interface, then iPXE after the PXE ROM. But firmware that asks after iPXE, or
+    anybody after the script was served, means that the machine was reset: our scripts never configure an interface again.
     """
     boot = observed.open_boot(mac)
-    if boot is None or _began_anew(boot, plans, now):
-        return _open(plans, boot, machine, mac, "dhcp", phase, client, now, fresh)
-    if PHASES.index(phase) > PHASES.index(boot.phase):
-        advanced = BootAdvanced(at=now, boot=boot.id, phase=phase, client=client)
-        return Turn(plans.of(boot), boot.id, phase, events=(advanced,))
-    return Turn(plans.of(boot), boot.id, boot.phase, boot.reason)
+    opening = _Opening(mac, "dhcp", phase, client, now, fresh)
+    if boot is None:
+        return _open(plans, observed, opening)
+    if why := _anew(boot, phase, now - boot.last_seen, plans.of(boot).site.boot_timeout):
+        return _open(plans, observed, opening, boot, why)
+    turn = _joined(plans, boot, mac)
+    if boot.phase == phase:
+        return turn
+    advanced = BootAdvanced(at=now, boot=boot.id, phase=phase, client=client)
+    return msgspec.structs.replace(turn, phase=phase, events=(advanced,))
 
 
-def script_asked(plans: Plans, observed: Observed, machine: Machine, mac: str, hold: str, now: float, fresh: str) -> Turn:
+def _anew(boot: BootStatus, phase: Phase, silent: float, timeout: float) -> str:
+    """Why a DISCOVER cannot belong to this open boot, or "". `silent`: seconds since the boot was last heard of."""
+    if silent > timeout:
+        return f"not heard of for {silent:.0f} seconds in phase {boot.phase}, then the machine began to boot anew"
+    if PHASES.index(boot.phase) >= PHASES.index("script") or PHASES.index(phase) < PHASES.index(boot.phase):
+        return f"the machine began to boot anew in phase {boot.phase}"
+    return ""
+
+
+def script_asked(plans: Plans, observed: Observed, mac: str, hold: str, now: float, fresh: str) -> Turn:
     """A fetch of the boot script: joins the open boot or opens one.
 
-    A machine that waits is pinned to nothing it could miss: when the plan changed meanwhile, a new boot begins with it. A
-    script fetched while the agent is alive changes nothing, for anybody on the wire can fetch it.
+    Anybody on the wire can fetch it, so while the agent is alive it changes nothing. A machine without work is pinned to
+    nothing it could miss: one that waits goes over to a new plan, in the same boot; one that was seen to load its kernel and
+    asks again was reset.
     """
     boot = observed.open_boot(mac)
-    if boot is None or _gone(boot, plans, now):
-        return _open(plans, boot, machine, mac, "script", "script", {}, now, fresh)
-    if boot.phase == "script" and boot.plan != plans.current.id:
-        pinned = plans.of(boot)
-        known = pinned.machines.get(machine.name)
-        if known is None or isinstance(next_step(pinned, known, observed, hold, boot.id), Stay):
-            return _open(plans, boot, machine, mac, "script", "script", boot.client, now, fresh)
-    return Turn(plans.of(boot), boot.id, boot.phase, boot.reason)
+    opening = _Opening(mac, "script", "script", {}, now, fresh)
+    if boot is None:
+        return _open(plans, observed, opening)
+    turn = _joined(plans, boot, mac)
+    silent = now - boot.last_seen
+    if silent > (SILENT if boot.phase == "agent" else turn.plan.site.boot_timeout):
+        why = f"not heard of for {silent:.0f} seconds in phase {boot.phase}, then its script was fetched"
+        return _open(plans, observed, opening, boot, why)
+    if boot.phase == "agent":
+        return msgspec.structs.replace(turn, alive=True)
+    if boot.phase in ("firmware", "ipxe") or _works(turn, observed, hold):
+        return turn
+    if boot.phase == "kernel":
+        return _open(plans, observed, opening, boot, "the machine began to boot anew in phase kernel")
+    if boot.plan == plans.current.id:
+        return turn
+    return _open(plans, observed, opening, boot, f"it waits, and goes over to plan {plans.current.id}")
 
 
-def step_served(turn: Turn, step: Step, now: float) -> tuple[Event, ...]:
-    """What is true once a machine was handed the script for `step`."""
+def step_served(turn: Turn, step: Step, observed: Observed, now: float) -> tuple[Event, ...]:
+    """What is true once a machine was handed the script for `step` (or, on its way to the disk, no boot file).
+
+    A run in progress that the boot's plan does not ask for ends here: nobody else would ever say that it did.
+    """
+    if turn.alive or turn.binding is None:
+        return ()
+    work = step.work if isinstance(step, RunWork) else None
+    left = tuple(event.boot for event in turn.events if isinstance(event, BootClosed))
+    machine = turn.binding.machine
+    ended = superseded(observed, machine.name, machine.macs, turn.boot, turn.plan.id, work, now, left=left)
     if isinstance(step, ToDisk):
         reason = f"handed over to the disk: {step.why}"
         return (
+            *ended,
             BootAdvanced(at=now, boot=turn.boot, phase="disk", reason=step.why),
             BootClosed(at=now, boot=turn.boot, reason=reason),
         )
     phase = max(turn.phase, "script", key=PHASES.index)
     if (phase, step.why) == (turn.phase, turn.reason):
-        return ()
-    return (BootAdvanced(at=now, boot=turn.boot, phase=phase, reason=step.why),)
+        return ended
+    return (*ended, BootAdvanced(at=now, boot=turn.boot, phase=phase, reason=step.why))
 
 
 def timed_out(observed: Observed, timeout: float, now: float) -> tuple[Event, ...]:
@@ -168,34 +222,54 @@ def timed_out(observed: Observed, timeout: float, now: float) -> tuple[Event, ..
     )
 
 
-def _began_anew(boot: BootStatus, plans: Plans, now: float) -> bool:
-    return PHASES.index(boot.phase) >= PHASES.index("script") or now - boot.last_seen > plans.of(boot).site.boot_timeout
+def _joined(plans: Plans, boot: BootStatus, mac: str) -> Turn:
+    plan = plans.of(boot)
+    return Turn(plan, plan.by_mac.get(mac), boot.id, boot.phase, boot.reason)
 
 
-def _gone(boot: BootStatus, plans: Plans, now: float) -> bool:
-    limit = SILENT if boot.phase == "agent" else plans.of(boot).site.boot_timeout
-    return now - boot.last_seen > limit
-
-
-def _open(
-    plans: Plans,
-    before: BootStatus | None,
-    machine: Machine,
-    mac: str,
-    via: Via,
-    phase: Phase,
-    client: dict[str, str],
-    now: float,
-    fresh: str,
-) -> Turn:
-    plan = plans.current
-    events: list[Event] = []
-    if before is not None:
-        events.append(BootClosed(at=now, boot=before.id, reason=f"the machine began to boot anew in phase {before.phase}"))
-    opened = BootOpened(
-        at=now, boot=fresh, machine=machine.name, macs=machine.macs, mac=mac, plan=plan.id, via=via, client=client
+def _works(turn: Turn, observed: Observed, hold: str) -> bool:
+    """Whether the boot's own plan has work for the machine that asks."""
+    return turn.binding is not None and isinstance(
+        next_step(turn.plan, turn.binding.machine, observed, hold, turn.boot), RunWork
     )
-    events.append(opened)
-    if via == "dhcp" and phase != "firmware":
-        events.append(BootAdvanced(at=now, boot=fresh, phase=phase))
-    return Turn(plan, fresh, phase, events=tuple(events))
+
+
+class _Opening(msgspec.Struct, frozen=True):
+    """Who asked what, if a boot opens for it."""
+
+    mac: str
+    via: Via
+    phase: Phase
+    client: dict[str, str]
+    now: float
+    fresh: str
+
+
+def _open(plans: Plans, observed: Observed, asked: _Opening, before: BootStatus | None = None, why: str = "") -> Turn:
+    """A new boot, by the current plan alone; none for an interface that it does not know or that does not boot from us."""
+    plan, now = plans.current, asked.now
+    closed = () if before is None else (BootClosed(at=now, boot=before.id, reason=why),)
+    binding = plan.by_mac.get(asked.mac)
+    if binding is None or not binding.interface.netboot:
+        return Turn(plan, binding, phase=asked.phase, events=closed)
+    machine = binding.machine
+    boot = _continued(observed, machine, asked, before) or asked.fresh
+    client = before.client if before is not None and before.id == boot else asked.client
+    opened = BootOpened(
+        at=now, boot=boot, machine=machine.name, macs=machine.macs, mac=asked.mac, plan=plan.id, via=asked.via, client=client
+    )
+    advanced = () if asked.phase != "ipxe" else (BootAdvanced(at=now, boot=boot, phase="ipxe"),)
+    return Turn(plan, binding, boot, asked.phase, events=(*closed, opened, *advanced))
+
+
+def _continued(observed: Observed, machine: Machine, asked: _Opening, before: BootStatus | None) -> str:
+    """The id of the boot that this one continues, or "". A boot's id is part of an everyBoot run's identity, so what goes on
+    as the same boot must bear the same id, or the work of every boot would begin again for ever: a machine that waits and
+    goes over to a new plan, and one that restarts because its work is done.
+    """
+    last = observed.last_boot_of(machine.name)
+    if last is None:
+        return ""
+    if before is not None:
+        return last.id if last.id == before.id and (before.phase, asked.via) == ("script", "script") else ""
+    return last.id if last.phase == "agent" and last.reason.startswith(END_OF_WORK) else ""

@@ -11,15 +11,15 @@ from ipaddress import IPv4Address, IPv4Network
 
 import msgspec
 
-from netboot.boot import Plans, ToDisk, Turn, firmware_asks, next_step, step_served
-from netboot.dhcp import Client, Ignore, Lease, Note, Packet, Reply, Server, link_of, respond
+from netboot.boot import Plans, ToDisk, Turn, firmware_asks, in_progress, next_step, step_served
+from netboot.dhcp import BootFile, Client, Ignore, Lease, Note, Packet, Reply, Server, link_of, respond
 from netboot.dhcp_options import unpack
-from netboot.dhcp_packet import DISCOVER, dotted
+from netboot.dhcp_packet import DISCOVER, ZERO, dotted
 from netboot.events import AddressDeclined, Event, LeaseBound, LeaseReleased, Phase
 from netboot.loader import Urls, boot_file
 from netboot.observed import Observed
 from netboot.plan import Binding, BootPlan, Interface, Subnet
-from netboot.pool import sticky_address
+from netboot.pool import RENEWAL, Pool, sticky_address
 
 DEFAULT_LEASE = 86400
 
@@ -31,7 +31,7 @@ class Answer(msgspec.Struct, frozen=True):
     machine: str = ""
     boot: str = ""
     address: str = ""
-    """The sticky address a stranger was given."""
+    """The sticky address a machine without a reservation has or was offered."""
     events: tuple[Event, ...] = ()
 
 
@@ -45,101 +45,163 @@ class Counter(msgspec.Struct, frozen=True):
     """The id a new boot gets."""
 
 
+class _Question(msgspec.Struct, frozen=True):
+    """One packet and all there is to answer it from."""
+
+    packet: Packet
+    client: Client
+    plans: Plans
+    observed: Observed
+    at: Counter
+    now: float
+
+    @property
+    def mac(self) -> str:
+        return self.packet.mac
+
+    @property
+    def urls(self) -> Urls:
+        return Urls(server=self.at.server.address, base=self.at.base, mac=self.mac)
+
+    @property
+    def discovers(self) -> bool:
+        return self.packet.message == DISCOVER
+
+    def respond(self, lease: Lease | None, boot: BootFile | None) -> Reply | Note | Ignore:
+        return respond(self.packet, self.client, lease, boot, self.at.server)
+
+
 def answer(packet: Packet, client: Client, plans: Plans, observed: Observed, at: Counter, now: float) -> Answer:
     """One client message. Requests meant for other servers and machines without a reservation are ignored with a reason."""
-    mac = packet.mac
-    boot = observed.open_boot(mac)
-    binding = plans.of(boot).by_mac.get(mac) or plans.current.by_mac.get(mac)
+    mode = plans.current.site.mode
+    if mode != "reservation":
+        return Answer(Ignore(f"the site's DHCP mode is {mode}: addresses are another server's to give"))
+    question = _Question(packet, client, plans, observed, at, now)
+    turn = _turn(question)
+    answered = _answered(question, turn)
+    if not turn.events or not (turn.binding is None or isinstance(answered.outcome, Reply)):
+        return answered  # a DISCOVER heard on a link where the machine has no address is no boot
+    return msgspec.structs.replace(answered, events=(*turn.events, *answered.events))
+
+
+def _answered(question: _Question, turn: Turn) -> Answer:
+    binding = turn.binding
     if binding is None:
-        return _stranger(packet, client, plans.current, observed, at, now)
+        return _stranger(question)
     if not binding.interface.dhcp:
-        return Answer(Ignore(f"git says that DHCP for {mac} is not ours to answer"), binding.machine.name)
-    if client.kind == "other" or not binding.interface.netboot:
-        lease = _lease(plans.of(boot), binding.interface, observed, now)
-        return _settled(
-            packet, respond(packet, client, lease, None, at.server), binding, boot.id if boot else "", observed, now
-        )
-    return _firmware(packet, client, binding, plans, observed, at, now)
+        return Answer(Ignore(f"git says that DHCP for {question.mac} is not ours to answer"), binding.machine.name)
+    if question.plans.pinned and (reason := _taken(question, turn.plan, binding.interface)):
+        return Answer(Ignore(reason), binding.machine.name)
+    if question.client.kind == "other" or not binding.interface.netboot:
+        return _settled(question, turn, binding, None)
+    return _firmware(question, turn, binding)
 
 
-def _firmware(
-    packet: Packet, client: Client, binding: Binding, plans: Plans, observed: Observed, at: Counter, now: float
-) -> Answer:
+def _turn(question: _Question) -> Turn:
+    """Only firmware's DISCOVER opens a boot or takes one further."""
+    client, plans, observed = question.client, question.plans, question.observed
+    if not question.discovers or client.kind == "other":
+        return in_progress(plans, observed, question.mac)
+    phase: Phase = "ipxe" if client.kind == "ipxe" else "firmware"
+    return firmware_asks(plans, observed, question.mac, phase, facts(client), question.now, question.at.fresh)
+
+
+def _firmware(question: _Question, turn: Turn, binding: Binding) -> Answer:
     """A machine's PXE ROM, HTTP Boot or iPXE: its DISCOVER opens or joins the boot whose plan answers."""
-    boot = observed.open_boot(packet.mac)
-    turn = Turn(plans.of(boot), boot.id if boot else "", boot.phase if boot else "firmware")
-    if packet.message == DISCOVER:
-        phase: Phase = "ipxe" if client.kind == "ipxe" else "firmware"
-        turn = firmware_asks(plans, observed, binding.machine, packet.mac, phase, facts(client), now, at.fresh)
-    binding = turn.plan.by_mac.get(packet.mac, binding)
-    step = next_step(turn.plan, binding.machine, observed, at.hold, turn.boot)
+    observed, now = question.observed, question.now
+    step = next_step(turn.plan, binding.machine, observed, question.at.hold, turn.boot)
     to_disk = isinstance(step, ToDisk) and step.handover == "no-boot-file"
-    file = None if to_disk else boot_file(client, _urls(at, packet.mac))
-    lease = _lease(turn.plan, binding.interface, observed, now)
-    settled = _settled(packet, respond(packet, client, lease, file, at.server), binding, turn.boot, observed, now)
-    if packet.message != DISCOVER or not isinstance(settled.outcome, Reply):
-        return settled  # a DISCOVER heard on a link where the machine has no address is no boot
-    handed_over = step_served(turn, step, now) if to_disk else ()
-    return msgspec.structs.replace(settled, events=(*turn.events, *settled.events, *handed_over))
+    settled = _settled(question, turn, binding, None if to_disk else boot_file(question.client, question.urls))
+    if not (to_disk and question.discovers and isinstance(settled.outcome, Reply)):
+        return settled
+    return msgspec.structs.replace(settled, events=(*settled.events, *step_served(turn, step, observed, now)))
 
 
-def _stranger(packet: Packet, client: Client, plan: BootPlan, observed: Observed, at: Counter, now: float) -> Answer:
-    """A machine that is not in git: silence, or with `unknown: wait` a sticky address and a script that waits."""
-    mac = packet.mac
-    if plan.site.unknown != "wait":
-        return Answer(respond(packet, client, None, None, at.server))
-    subnet = _subnet_of(plan, link_of(packet) or at.server.address)
-    if subnet is None or subnet.range is None:
-        return Answer(Ignore(f"unknown machine {mac}, and no subnet with a range for the link it is on"))
-    lease = _dynamic(plan, subnet, subnet.options, mac, observed, now)
-    if lease is None:
-        return Answer(Ignore(f"unknown machine {mac}, and the range of subnet {subnet.name} is full"))
-    outcome = respond(packet, client, lease, boot_file(client, _urls(at, mac)), at.server)
-    return Answer(outcome, address=dotted(lease.address), events=_lease_events(packet, outcome, lease, observed, now))
-
-
-def _settled(
-    packet: Packet, outcome: Reply | Note | Ignore, binding: Binding, boot: str, observed: Observed, now: float
-) -> Answer:
-    address = observed.address_of.get(packet.mac, "") if not binding.interface.address else ""
-    events: tuple[Event, ...] = ()
-    if isinstance(outcome, Note) or not binding.interface.address:
-        events = _lease_events(packet, outcome, None, observed, now)
-    return Answer(outcome, binding.machine.name, boot, address, events)
-
-
-def _lease_events(
-    packet: Packet, outcome: Reply | Note | Ignore, lease: Lease | None, observed: Observed, now: float
-) -> tuple[Event, ...]:
-    """A sticky address is bound when it is acknowledged, not when it is offered; a renewal is journalled once a half-life."""
-    mac = packet.mac
-    if isinstance(outcome, Note):
-        kind = AddressDeclined if outcome.kind == "DECLINE" else LeaseReleased
-        return (kind(at=now, mac=mac, address=dotted(outcome.address)),)
-    if not isinstance(outcome, Reply) or outcome.message != "ACK" or not any(outcome.address):
-        return ()
-    address = dotted(outcome.address)
-    renewal = _lifetime(lease.options if lease else b"") / 2
-    if observed.address_of.get(mac) == address and now - observed.bound_at.get(mac, 0.0) < renewal:
-        return ()
-    return (LeaseBound(at=now, mac=mac, address=address),)
-
-
-def _lease(plan: BootPlan, interface: Interface, observed: Observed, now: float) -> Lease | None:
-    """The reservation, or for a machine of git without an address a sticky one from its subnet's range."""
-    subnet = plan.subnets.get(interface.subnet)
+def _settled(question: _Question, turn: Turn, binding: Binding, boot: BootFile | None) -> Answer:
+    """The answer to a machine of git: with its reservation, or with a sticky address where git gives it none."""
+    interface, name = binding.interface, binding.machine.name
+    subnet = turn.plan.subnets.get(interface.subnet)
     if subnet is None:
-        return None
+        return Answer(Ignore(f"git puts {question.mac} in no subnet"), name, turn.boot)
     if interface.address:
-        return _reservation(interface.address, interface.options, subnet.cidr)
-    return _dynamic(plan, subnet, interface.options, interface.mac, observed, now)
+        outcome = question.respond(_reservation(interface.address, interface.options, subnet.cidr), boot)
+        return Answer(outcome, name, turn.boot, "", _note_events(question, outcome))
+    lease = _sticky(question, subnet, interface.options)
+    if lease is None:
+        reason = f"git gives {question.mac} no address, and the range of subnet {subnet.name} is full"
+        return Answer(Ignore(reason), name, turn.boot)
+    outcome = question.respond(lease, boot)
+    return Answer(outcome, name, turn.boot, dotted(lease.address), _lease_events(question, outcome, lease))
 
 
-def _dynamic(plan: BootPlan, subnet: Subnet, options: bytes, mac: str, observed: Observed, now: float) -> Lease | None:
-    address = sticky_address(plan, subnet, mac, observed, now, _lifetime(options))
+def _stranger(question: _Question) -> Answer:
+    """A machine that is not in git: silence, or with `unknown: wait` a sticky address and a script that waits."""
+    plan, packet = question.plans.current, question.packet
+    if plan.site.unknown != "wait":
+        return Answer(question.respond(None, None))
+    here = packet.ciaddr if packet.ciaddr != ZERO else question.at.server.address  # a renewal comes past its relay
+    link = link_of(packet) or here
+    subnet = _subnet_of(plan, link)
+    if subnet is None or subnet.range is None:
+        return Answer(Ignore(f"unknown machine {packet.mac}, and no subnet with a range for the link of {dotted(link)}"))
+    lease = _sticky(question, subnet, subnet.options)
+    if lease is None:
+        return Answer(Ignore(f"unknown machine {packet.mac}, and the range of subnet {subnet.name} is full"))
+    outcome = question.respond(lease, boot_file(question.client, question.urls))
+    return Answer(outcome, address=dotted(lease.address), events=_lease_events(question, outcome, lease))
+
+
+def _taken(question: _Question, plan: BootPlan, interface: Interface) -> str:
+    """Why a reservation cannot be given yet, or "": a boot that began under an earlier plan keeps what that plan gave it."""
+    for earlier in question.plans.pinned.values():
+        holder = earlier.by_address.get(interface.address)
+        if holder is None or holder.interface.mac == interface.mac or earlier == plan:
+            continue
+        boot = question.observed.open_boot(holder.interface.mac)
+        if boot is not None and boot.plan == earlier.id:
+            return (
+                f"{interface.address} is {holder.machine.name}'s until its boot ends, which began with plan {earlier.id[:12]}"
+            )
+    return ""
+
+
+def _note_events(question: _Question, outcome: Reply | Note | Ignore) -> tuple[Event, ...]:
+    """An address found in use by somebody else is journalled, and one that is given back."""
+    if not isinstance(outcome, Note):
+        return ()
+    kind = AddressDeclined if outcome.kind == "DECLINE" else LeaseReleased
+    return (kind(at=question.now, mac=question.mac, address=dotted(outcome.address)),)
+
+
+def _lease_events(question: _Question, outcome: Reply | Note | Ignore, lease: Lease) -> tuple[Event, ...]:
+    """A sticky address is bound when it is acknowledged, not when it is offered; a renewal is journalled once a half-life."""
+    if not isinstance(outcome, Reply) or outcome.message != "ACK" or outcome.address == ZERO:
+        return _note_events(question, outcome)
+    mac, address, observed = question.mac, dotted(outcome.address), question.observed
+    if observed.address_of.get(mac) == address and question.now - observed.bound_at[mac] < _lifetime(lease.options) * RENEWAL:
+        return ()
+    return (LeaseBound(at=question.now, mac=mac, address=address),)
+
+
+def _sticky(question: _Question, subnet: Subnet, options: bytes) -> Lease | None:
+    """A lease from the subnet's range; None when there is none to be had."""
+    if subnet.range is None:
+        return None
+    plans = (question.plans.current, *question.plans.pinned.values())
+    reserved = (*(plan.by_address for plan in plans), (dotted(question.at.server.address),))
+    pool = Pool(*subnet.range, reserved, _lifetime(options))
+    address = sticky_address(pool, question.mac, question.observed, question.now)
     if address is None:
         return None
-    return msgspec.structs.replace(_reservation(address, options, subnet.cidr), reserved=False)
+    lease = _reservation(address, options, subnet.cidr)
+    return lease if _gave(question) else msgspec.structs.replace(lease, reserved=False)
+
+
+def _gave(question: _Question) -> bool:
+    """Whether the address asked for is one that we gave this client: then no other server knows better about it."""
+    packet = question.packet
+    wanted = packet.ciaddr if packet.ciaddr != ZERO else packet.options.get(50, ZERO)
+    return question.observed.address_of.get(packet.mac) == dotted(wanted)
 
 
 @lru_cache(maxsize=65536)
@@ -162,10 +224,6 @@ def _lifetime(options: bytes) -> int:
 def _subnet_of(plan: BootPlan, link: bytes) -> Subnet | None:
     address = IPv4Address(link)
     return next((subnet for subnet in plan.subnets.values() if address in _network(subnet.cidr)), None)
-
-
-def _urls(at: Counter, mac: str) -> Urls:
-    return Urls(server=at.server.address, base=at.base, mac=mac)
 
 
 def facts(client: Client) -> dict[str, str]:

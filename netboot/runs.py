@@ -8,7 +8,7 @@ semantics in prose.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -32,6 +32,9 @@ from netboot.records import ActionStatus, BootStatus, RunStatus
 from netboot.reports import Report, from_event, handler_due, objection, to_event, unfinished_task, verdict
 
 Then = Literal["reboot", "wait"]
+
+END_OF_WORK = "end of work"
+"""How the reason begins with which a boot closes whose agent was told to restart its machine."""
 
 
 class Work(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -120,7 +123,7 @@ def _claim(
         return _reclaim(observed, run, boot, system, now, then)
     if boot.closed is not None:
         return Nothing(f"boot {boot.id} is closed: {boot.reason}", "reboot")
-    stale = _superseded(observed, boot, work, now)
+    stale = superseded(observed, boot.machine, boot.macs, boot.id, boot.plan, work, now)
     if work is None:
         return _end_of_work("the plan asks nothing more of this machine", boot, now, then, stale)
     if run is not None:
@@ -245,22 +248,35 @@ def _failed(run: RunStatus, reason: str, boot: BootStatus, now: float, then: The
 def _end_of_work(reason: str, boot: BootStatus, now: float, then: Then, before: tuple[Event, ...]) -> Nothing:
     """A boot that is told to reboot is over; one that waits stays open, so that it is seen."""
     if then == "reboot" and boot.closed is None:
-        before = (*before, BootClosed(at=now, boot=boot.id, reason=f"end of work: {reason}"))
+        before = (*before, BootClosed(at=now, boot=boot.id, reason=f"{END_OF_WORK}: {reason}"))
     return Nothing(reason, then, before)
 
 
-def _superseded(observed: Observed, boot: BootStatus, work: Work | None, now: float) -> tuple[Event, ...]:
-    """Ends this machine's runs in progress that its plan does not ask for any more: nobody will ever finish them."""
+def superseded(
+    observed: Observed,
+    machine: str,
+    macs: tuple[str, ...],
+    boot: str,
+    plan: str,
+    work: Work | None,
+    now: float,
+    *,
+    left: Container[str] = (),
+) -> tuple[Event, ...]:
+    """Ends a machine's runs in progress other than `work`, which is all that the plan of `boot` asks for now: nobody will
+    ever finish them. What another open boot is at is spared, unless that boot is among those `left` just now.
+    """
+    going_on = _find(observed, machine, macs, boot, work) if work else None
     ended: list[Event] = []
-    for run in observed.runs_of(boot.machine, boot.macs):
+    for run in observed.runs_of(machine, macs):
         owner = observed.boots.get(run.boot)
-        elsewhere = owner is not None and owner.closed is None and owner.id != boot.id
-        if not run.active or elsewhere:
+        elsewhere = owner is not None and owner.closed is None and owner.id != boot and owner.id not in left
+        if not run.active or run is going_on or elsewhere:
             continue
         if work and run.repeat == "everyBoot" and run.workflow == work.workflow:
             end: tuple[Literal["FAILED", "CANCELLED"], str] = ("FAILED", "the machine was reset during this run")
         else:
-            end = ("CANCELLED", f"the machine booted again and plan {boot.plan} does not ask for this run any more")
+            end = ("CANCELLED", f"the machine booted again and plan {plan} does not ask for this run any more")
         ended.append(RunEnded(at=now, run=run.id, state=end[0], reason=end[1]))
     return tuple(ended)
 

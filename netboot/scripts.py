@@ -45,17 +45,16 @@ def script_for(
     house: House, plans: Plans, observed: Observed, mac: str, hold: str, now: float, fresh: str, known_only: bool = False
 ) -> Script | NoScript:
     """The answer to a script fetch in the name of `mac`. `fresh`: the id a new boot gets. `known_only`: 404 for a stranger."""
-    binding = plans.of(observed.open_boot(mac)).by_mac.get(mac) or plans.current.by_mac.get(mac)
-    if binding is None:
-        return _stranger(house, plans.current, mac, known_only)
-    if not binding.interface.netboot:
-        return NoScript(f"git says that {mac} of {binding.machine.name} does not boot from the network")
-    turn = script_asked(plans, observed, binding.machine, mac, hold, now, fresh)
-    machine = turn.plan.machines.get(binding.machine.name, binding.machine)
+    turn = script_asked(plans, observed, mac, hold, now, fresh)
+    if turn.binding is None:
+        return _stranger(house, plans.current, mac, known_only, turn.events)
+    machine = turn.binding.machine
+    if not turn.binding.interface.netboot:
+        return NoScript(f"git says that {mac} of {machine.name} does not boot from the network")
     step = next_step(turn.plan, machine, observed, hold, turn.boot)
     console = Console(house.base, machine.name, mac, turn.plan.id)
     text = script_text(house, turn.plan, console, step, turn.boot)
-    return Script(text, machine.name, turn.boot, step.why, (*turn.events, *step_served(turn, step, now)))
+    return Script(text, machine.name, turn.boot, step.why, (*turn.events, *step_served(turn, step, observed, now)))
 
 
 def script_text(house: House, plan: BootPlan, console: Console, step: Step, boot: str) -> str:
@@ -72,8 +71,9 @@ def script_text(house: House, plan: BootPlan, console: Console, step: Step, boot
             return wait_script(console, why)
 
 
-def _stranger(house: House, plan: BootPlan, mac: str, known_only: bool) -> Script | NoScript:
+def _stranger(house: House, plan: BootPlan, mac: str, known_only: bool, events: tuple[Event, ...]) -> Script | NoScript:
+    """`events`: those of a machine that git named when its boot began."""
     if plan.site.unknown != "wait" or known_only:
         return NoScript(f"no machine in git has the MAC {mac}")
     why = f"no machine in git has the MAC {mac}; add it to the inventory and push"
-    return Script(wait_script(Console(house.base, "", mac, plan.id), why), "", "", why)
+    return Script(wait_script(Console(house.base, "", mac, plan.id), why), "", "", why, events)
