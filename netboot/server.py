@@ -17,6 +17,8 @@ from netboot.binaries import find_binaries
 from netboot.boot import timed_out
 from netboot.dhcp_front import DhcpFront
 from netboot.dhcp_server import DhcpServer, Peer, open_socket
+from netboot.dns_front import DnsFront
+from netboot.dns_server import serve_dns
 from netboot.events import Event, JournalOpened
 from netboot.follow import Follower
 from netboot.http import application
@@ -58,7 +60,7 @@ class Netboot:
         self.settings = settings
         self.log = log
         self.world = World(settings, StateDirectory(settings.state), find_binaries(settings.loaders), log)
-        self.dhcp_port = self.tftp_port = self.http_port = 0
+        self.dhcp_port = self.tftp_port = self.dns_port = self.http_port = 0
         """As bound."""
         self._bounds = Bounds()
         self._status = StatusWriter(self.world.directory.status, self.world.status_document)
@@ -83,6 +85,7 @@ class Netboot:
             await follower.look()
             stack.enter_context(self._dhcp())
             await stack.enter_async_context(self._tftp())
+            await stack.enter_async_context(self._dns())
             await stack.enter_async_context(self._http())
             for name, work in (
                 ("follower", follower.run()),
@@ -93,7 +96,7 @@ class Netboot:
                 await stack.enter_async_context(self._part(name, work))
             for note in self.world.directory.journal.notes:
                 self.log.warning("journal", note=note)
-            self.log.info("listening", dhcp=self.dhcp_port, tftp=self.tftp_port, http=self.http_port)
+            self.log.info("listening", dhcp=self.dhcp_port, tftp=self.tftp_port, dns=self.dns_port, http=self.http_port)
             yield self
 
     @contextlib.contextmanager
@@ -148,6 +151,23 @@ class Netboot:
 
     def _transferred(self, exchange: Exchange) -> None:
         self.world.exchange("tftp", type(exchange.outcome).__name__.lower(), peer=exchange.peer[0], path=exchange.path)
+
+    @contextlib.asynccontextmanager
+    async def _dns(self) -> AsyncIterator[None]:
+        settings = self.settings
+        if settings.dns_port == OFF:
+            yield
+            return
+        front = DnsFront(self.world)
+        with self._listening("UDP or TCP", settings.dns_port, "--dns-port"):
+            server = await serve_dns(
+                settings.listen, settings.dns_port, front.answer, front.failed, interface=settings.interface
+            )
+        self.dns_port = server.port
+        try:
+            yield
+        finally:
+            await server.close()
 
     @contextlib.asynccontextmanager
     async def _http(self) -> AsyncIterator[None]:
