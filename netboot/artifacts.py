@@ -92,6 +92,7 @@ class ArtifactStore:
                 if file is not None:
                     content = stack.enter_context(file.open("rb"))
                     if self._digest_of(content, file) == artifact.sha256:
+                        content.seek(0)
                         stack.pop_all()
                         return content
         return None

@@ -44,6 +44,9 @@ class _Work:
     def run(self) -> None:
         try:
             self.digest = self._copy()
+        except urllib.error.HTTPError as error:
+            error.close()
+            self.error = error
         except Exception as error:
             self.error = error
         if self.error or self.given_up.is_set():
