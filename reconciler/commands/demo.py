@@ -60,6 +60,7 @@ async def _play(settings: Settings) -> int:
         loop.add_signal_handler(number, end, number)
     try:
         with screen(sys.stdout) as shown:
+            loop.add_signal_handler(signal.SIGWINCH, shown.redraw)
             await play(settings, shown)
     except asyncio.CancelledError:
         return 0 if ended[0] is signal.SIGINT and not settings.once else 128 + ended[0]

@@ -76,21 +76,24 @@ class Fleet:
             if name not in self.machines:
                 self._build(name, document)
                 self.switch_on(name, delay=self._place.pace * len(self.machines))
-            elif self.rests(name) and has_new_work(document):
+            elif self.rests(name) and self._tasks[name].done() and has_new_work(document):
                 self.switch_on(name)
 
     def rests(self, name: str) -> bool:
-        """It runs from its disk, or without work. Raises what the simulation itself failed with."""
+        """It runs from its disk, or has nothing to do and waits. Raises what the simulation itself failed with."""
         task = self._tasks[name]
         if task.done():
             task.result()
-        return task.done()
+        return task.done() or self.machines[name].phase == "waits"
 
     @property
     def at_rest(self) -> bool:
         return bool(self.machines) and all(self.rests(name) for name in self.machines)
 
     def switch_on(self, name: str, delay: float = 0) -> None:
+        """Or press its reset button."""
+        if name in self._tasks:
+            self._tasks[name].cancel()
         self._tasks[name] = asyncio.create_task(self.machines[name].run(delay))
 
     def rows(self, hardware: Mapping[str, Document]) -> tuple[Row, ...]:

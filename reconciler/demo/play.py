@@ -43,6 +43,7 @@ class Settings:
 
 async def play(settings: Settings, screen: Screen) -> None:
     """Ends after the story with `once`, else when it is cancelled. Raises Failed, or Sentence for what a person can mend."""
+    began = time.monotonic()
     with site(settings.inventory, settings.artifacts, settings.environment) as made:
         screen.step(f"commit {made.head()} made from {settings.inventory.name}; gitboot serve starts")
         async with serving(made, settings.http_port) as server:
@@ -50,7 +51,7 @@ async def play(settings: Settings, screen: Screen) -> None:
             async with Fleet(place, screen.note) as fleet:
                 story = Story(made, server, fleet, screen)
                 if settings.once:
-                    await story.tell_within(DEADLINE)
+                    await story.tell_within(DEADLINE - (time.monotonic() - began))
                 else:
                     await story.tell()
                     await story.go_on()
@@ -72,7 +73,7 @@ class Story:
             async with asyncio.timeout(seconds):
                 await self.tell()
         except TimeoutError:
-            raise self._server.failure(f"the demo was not done after {seconds:.0f} seconds: {self._states()}") from None
+            raise self._server.failure(f"time was up after {DEADLINE:.0f} seconds: {self._states()}") from None
         if any(row.state not in ("SUCCESS", "") for row in self._rows()):
             raise self._server.failure(f"not every run succeeded: {self._states()}")
 
@@ -84,7 +85,8 @@ class Story:
         self._screen.step(f"the commit is served; {len(self._seen.hardware)} machines are switched on")
         self._screen.step(f"status files: {network.url}/status/index.json")
         await self._until(lambda: self._fleet.at_rest)
-        self._screen.step("every machine has done its work and runs from its disk")
+        on_disk = all(machine.phase == "disk" for machine in self._fleet.machines.values())
+        self._screen.step(f"every machine has done its work{' and runs from its disk' if on_disk else ''}")
         await self._change()
 
     async def _change(self) -> None:

@@ -18,11 +18,15 @@ from rich.text import Text
 
 from reconciler.demo.rows import Note, Row
 
+STEPS = 100
+"""Steps that are shown again when the terminal changes its size."""
 RECENT = 6
 """Lines of what just happened below the table."""
 STATES = {"SUCCESS": "green", "RUNNING": "yellow", "FAILED": "bold red", "TIMEOUT": "bold red", "CANCELLED": "red"}
 COLUMNS = (("  MACHINE", 10), ("PHASE", 7), ("WORKFLOW", 22), ("ACTION", 12), ("STATE", 7))
 """Title and least width: the table must not jump while it fills."""
+ROOMY = 76
+"""Columns a terminal needs for that; in a smaller one the texts are cut."""
 PHASES = {"disk": "green", "stuck": "bold red", "off": "dim", "waits": "yellow"}
 
 
@@ -38,6 +42,9 @@ class Screen(Protocol):
 
     def explain(self, lines: Sequence[tuple[str, str]]) -> None:
         """What to do next: (word, text), shown from now on."""
+
+    def redraw(self) -> None:
+        """The terminal has another size."""
 
 
 @contextmanager
@@ -71,6 +78,9 @@ class Plain:
         for word, text in lines:
             self._say(f"{word}: {text}" if word else text)
 
+    def redraw(self) -> None:
+        """Lines that are written stay written."""
+
     def _say(self, text: str) -> None:
         self._stream.write(f"{time.monotonic() - self._started:6.2f} s  {_printable(text)}\n")
         self._stream.flush()
@@ -82,6 +92,7 @@ class Terminal:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._started = time.monotonic()
+        self._steps: deque[RenderableType] = deque(maxlen=STEPS)
         self._rows: Sequence[Row] = ()
         self._recent: deque[tuple[float, Note]] = deque(maxlen=RECENT)
         self._explained: Sequence[tuple[str, str]] = ()
@@ -92,6 +103,7 @@ class Terminal:
         line.add_column(style="dim", justify="right", width=9, no_wrap=True)
         line.add_column(overflow="fold")
         line.add_row(f"{self._elapsed():.2f} s", Text(_printable(text)))
+        self._steps.append(line)
         self._console.print(line)
 
     def note(self, note: Note) -> None:
@@ -102,6 +114,11 @@ class Terminal:
 
     def explain(self, lines: Sequence[tuple[str, str]]) -> None:
         self._explained = tuple(lines)
+
+    def redraw(self) -> None:
+        """The terminal has broken the lines anew, and rich does not know where they are now: begin with an empty screen."""
+        self._console.clear()
+        self._console.print(Group(*self._steps))
 
     def render(self) -> RenderableType:
         """The live part. Called from rich's own thread: it only reads what is replaced as a whole."""
@@ -116,8 +133,9 @@ class Terminal:
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+        roomy = self._console.width >= ROOMY
         for title, width in COLUMNS:
-            table.add_column(title, no_wrap=True, overflow="ellipsis", min_width=width)
+            table.add_column(title, no_wrap=True, overflow="ellipsis", min_width=width if roomy else None)
         room = max(3, self._console.height - RECENT - len(self._explained) - 6)
         for row in self._rows[:room]:
             state = Text(row.state or "-", STATES.get(row.state, "dim"))
