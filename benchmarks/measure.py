@@ -33,6 +33,10 @@ PRECISION = 1.05
 """The search ends when the rate that was too much is at most this many times the rate that was not."""
 
 
+CALM_SECONDS, CALM_SHARE = 1.0, 0.1
+"""A server that used less than this share of a processor in these seconds has finished its start."""
+
+
 @dataclass(frozen=True)
 class Figures:
     """What one server needed and reached."""
@@ -59,6 +63,8 @@ def measure(peer: Peer, scratch: Path, fleet: Fleet | None = None, seconds: int 
     with Network(scratch, str(fleet.server)) as network:
         client = network.host(str(fleet.relay))
         process = peer.start(network, fleet)
+        await_answer(client, fleet, process.running)
+        await_calm(process.pid)
 
         def served(rate: int) -> bool:
             await_answer(client, fleet, process.running)
@@ -87,6 +93,19 @@ def await_answer(client: Namespace, fleet: Fleet, running: Callable[[], bool], w
     while not perfdhcp.answers(client, fleet):
         if not running() or time.monotonic() > deadline:
             raise TimeoutError(f"the server did not answer within {within:g} s; its log is in {client.scratch}")
+
+
+def await_calm(pid: int, within: float = 60) -> None:
+    """Until a server has done what it does once, after its start: what is measured is serving."""
+    deadline = time.monotonic() + within
+    before = cpu_seconds(pid)
+    while time.monotonic() < deadline:
+        time.sleep(CALM_SECONDS)
+        now = cpu_seconds(pid)
+        if now - before < CALM_SHARE * CALM_SECONDS:
+            return
+        before = now
+    raise TimeoutError(f"the server was still busy with itself after {within:g} s")
 
 
 def keeps_up(asked: float, report: Report) -> bool:
