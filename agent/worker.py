@@ -17,7 +17,7 @@ from agent import messages
 from agent.client import Refused, Server, Unavailable
 from agent.commands import Command, Commands, Event, Exited, Find, Finish, Found, Kill, Report, Start, Tick
 from agent.logs import LogUpload
-from agent.messages import ActionEnded, Attempt, Claim
+from agent.messages import Attempt, Claim
 from agent.run import Run
 from agent.runtime import Runtime
 
@@ -139,8 +139,6 @@ class Worker:
         self._say(messages.describe(report.event, self._claim.workflow))
         self._events.put(self._server.report(self._claim.run, report.sequence, report.event))
         self._flush_log()  # a server that was away is back now
-        if isinstance(report.event, ActionEnded):
-            self._log = None
 
     def _beat(self) -> None:
         try:

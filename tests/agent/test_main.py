@@ -79,16 +79,19 @@ def test_a_wrong_token_ends_with_a_sentence_and_status_1(tmp_path: Path, capsys:
 
 
 @pytest.mark.shell
-def test_a_run_that_was_taken_away_is_claimed_anew(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("refused", [1, 2, 3])
+def test_a_run_that_was_taken_away_is_claimed_anew_and_nothing_is_done_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, refused: int
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    answers = iter(["409"])
-    fake = FakeServer(Workflow("w", (Task("t", "m", (Action("a", "img", ("true",)),)),)))
+    answers = iter(["409" if number == refused else "" for number in range(1, 4)])
+    append = Action("a", "img", ("sh", "-c", f"echo x >> {tmp_path}/ran"))
+    fake = FakeServer(Workflow("w", (Task("t", "m", (append,)),)))
     with FaultyServer(fake, lambda path, n: next(answers, "") if path == "/agent/report" else "") as server:
-        assert main(options(server, tmp_path)) == 0
+        assert main(options(server, tmp_path / "state")) == 0
     assert "the run is no longer ours: told to" in capsys.readouterr().out
     assert fake.ends() == [("a", 1, "SUCCESS")]
+    assert (tmp_path / "ran").read_text() == "x\n"
 
 
 @pytest.mark.shell

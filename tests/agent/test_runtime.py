@@ -214,6 +214,7 @@ def test_what_is_left_of_the_time_before_a_reset_is_cleared_away(state: Path, ga
 def test_any_name_stays_inside_the_state_directory(state: Path, name: str) -> None:
     log = ProcessRuntime(state, name).log(Attempt(name, name, 1))
     assert len(log.resolve().relative_to(state.resolve()).parts) == 4
+    assert max(len(part) for part in log.parts) < 255
 
 
 def test_different_names_never_share_a_place(state: Path) -> None:

@@ -62,3 +62,11 @@ def test_a_process_is_known_by_its_pid_and_the_time_it_began() -> None:
     assert mine < other
     child.communicate(timeout=10)
     assert supervisor.process_start(child.pid) is None
+
+
+def test_a_process_that_is_dead_and_not_yet_reaped_is_no_member() -> None:
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert child.pid not in supervisor.session_members(os.getsid(0))
+    assert supervisor.process_start(child.pid) is None
+    child.wait(timeout=10)
