@@ -158,7 +158,7 @@ def _anew(boot: BootStatus, phase: Phase, silent: float, timeout: float) -> str:
     """Why a DISCOVER cannot belong to this open boot, or "". `silent`: seconds since the boot was last heard of."""
     if silent > timeout:
         return f"not heard of for {silent:.0f} seconds in phase {boot.phase}, then the machine began to boot anew"
-    if PHASES.index(boot.phase) >= PHASES.index("script") or PHASES.index(phase) < PHASES.index(boot.phase):
+    if PHASES.index(phase) < PHASES.index(boot.phase):
         return f"the machine began to boot anew in phase {boot.phase}"
     return ""
 

@@ -1,8 +1,9 @@
 """iPXE scripts: what a machine's firmware is told, as text a person at the console can follow.
 
-Core. Every script says what happens and why before it does it, retries what may fail, and needs nothing an iPXE of 2012 or
-one started by a provider's own script lacks: no `params`, no HTTPS, no `vlan`. A script holds one secret at most, the boot's
-token, on the kernel command line or in the setting `gitboot-token`; `mask` hides it wherever a script is shown.
+Core. Every script says what happens and why before it does it, retries what may fail and sleeps before it does, and needs
+nothing that Debian 12's iPXE (of 2019) or one started by a provider's own script lacks: no `params`, no HTTPS, no `vlan`.
+Names and reasons are only ever said, never obeyed, whoever wrote them. A script holds one secret at most, the boot's token, on
+the kernel command line or in the setting `gitboot-token`; `mask` hides it wherever a script is shown.
 """
 
 from __future__ import annotations
@@ -10,12 +11,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from netboot.plan import Artifact, Handover, Profile
 
 MASK = "*" * 64
 RETRY_SECONDS = 5
 POLL_SECONDS = 30
+"""The same for all: machines poll by when each of them began to wait, and a poll is a look-up. A thousand that wait are 33 a
+second.
+"""
+_SEPARATORS = ("||", "&&", ";")
+"""Words between commands. With `#`, which begins a comment, all that iPXE sees in a line beside words and `${}`: it has no
+quoting, and hands quotes on to the kernel as they are.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +62,22 @@ def boot_script(
 ) -> str:
     """Boot the profile. `artifacts` holds every path the profile names; without a capability no agent can claim."""
     if profile.chain:
-        body = [f"chain --autofree {profile.chain} || goto again"]
+        body = [*_settings(console, capability), f"chain --replace --autofree {profile.chain} || goto gitboot-again"]
     elif profile.script:
         body = [*_settings(console, capability), *_inline(profile.script)]
     else:
         body = _kernel(console, profile, artifacts, capability)
-    return _script(console, why, [":start", *body, *_again(profile.name)])
+    return _script(console, why, [":gitboot-start", *body, *_again(profile.name)])
+
+
+def objection(cmdline: str) -> str:
+    """Why iPXE cannot hand a kernel this command line, as half a sentence; "" when it can."""
+    for word in cmdline.split():
+        if word in _SEPARATORS:
+            return f"iPXE takes {word!r} for the end of the command"
+        if word.startswith("#"):
+            return f"iPXE takes {word!r} for the beginning of a comment"
+    return ""
 
 
 def disk_script(console: Console, handover: Handover, why: str) -> str:
@@ -88,12 +107,12 @@ def wait_script(console: Console, why: str, seconds: int = POLL_SECONDS) -> str:
         console,
         why,
         [
+            ":gitboot-poll",
             f"echo gitboot: asking again in {seconds} seconds; press Ctrl-C for the firmware's next boot device",
             f"sleep {seconds} || exit 1",
             f"chain --replace --autofree {console.self_url} ||",
-            "echo gitboot: the server does not answer, asking again",
-            f"sleep {RETRY_SECONDS} || exit 1",
-            f"chain --replace --autofree {console.self_url} || exit 1",
+            "echo gitboot: the server does not answer",
+            "goto gitboot-poll",
         ],
     )
 
@@ -154,9 +173,7 @@ def _script(console: Console, why: str, body: list[str]) -> str:
     return "\n".join([*head, *body, ""])
 
 
-def _kernel(
-    console: Console, profile: Profile, artifacts: Mapping[str, Artifact], capability: Capability | None
-) -> list[str]:
+def _kernel(console: Console, profile: Profile, artifacts: Mapping[str, Artifact], capability: Capability | None) -> list[str]:
     names = [f"initrd{number}" for number in range(len(profile.initrd))]
     words = [profile.cmdline, *(f"initrd={name}" for name in names), f"BOOTIF=01-{console.mac.replace(':', '-')}"]
     words.append(f"gitboot.server={console.base}")
@@ -165,18 +182,18 @@ def _kernel(
     kernel = artifact_url(console.base, artifacts[profile.kernel])
     lines = [
         f"echo gitboot: fetching {_plain(profile.kernel)}",
-        f"kernel --name vmlinuz {kernel} {' '.join(filter(None, words))} || goto again",
+        f"kernel --name vmlinuz {kernel} {' '.join(filter(None, words))} || goto gitboot-again",
     ]
     for name, path in zip(names, profile.initrd, strict=True):
         lines += [
             f"echo gitboot: fetching {_plain(path)}",
-            f"initrd --name {name} {artifact_url(console.base, artifacts[path])} || goto again",
+            f"initrd --name {name} {artifact_url(console.base, artifacts[path])} || goto gitboot-again",
         ]
-    return [*lines, "boot || goto again"]
+    return [*lines, "boot || goto gitboot-again"]
 
 
 def _settings(console: Console, capability: Capability | None) -> list[str]:
-    """For inline scripts, which build their own command line."""
+    """For scripts of others, which build their own command line."""
     lines = [f"set gitboot-server {console.base}"]
     if capability:
         lines += [f"set gitboot-boot {capability.boot}", f"set gitboot-token {capability.token}"]
@@ -184,27 +201,31 @@ def _settings(console: Console, capability: Capability | None) -> list[str]:
 
 
 def _inline(script: str) -> list[str]:
-    return [line for line in script.splitlines() if not line.startswith("#!ipxe")]
+    """A user's script as it stands, between ours: a command of it that fails without `||` ends it, as in any iPXE script, and
+    the firmware goes on. The empty line keeps a backslash at its end (iPXE's continuation) to itself.
+    """
+    return [*(line.rstrip("\r") for line in script.split("\n")[1:]), ""]
 
 
 def _again(what: str) -> list[str]:
     return [
-        "goto again",
-        ":again",
+        ":gitboot-again",
         f"echo gitboot: could not boot {_plain(what)}, trying again in {RETRY_SECONDS} seconds",
         f"sleep {RETRY_SECONDS} || exit 1",
         "imgfree",
-        "goto start",
+        "goto gitboot-start",
     ]
 
 
 def artifact_url(base: str, artifact: Artifact) -> str:
     """Where a machine fetches it: by digest from us, or straight from its origin when the inventory gave no digest."""
-    if not artifact.sha256:
+    if artifact.url:
         return artifact.url
-    return f"{base}/artifacts/sha256/{artifact.sha256}/{artifact.path.rsplit('/', 1)[-1]}"
+    digest = artifact.sha256 or "DIGEST"  # without an artefact folder at hand, as in `gitboot render`
+    return f"{base}/artifacts/sha256/{digest}/{quote(artifact.path.rsplit('/', 1)[-1], safe='')}"
 
 
 def _plain(text: str) -> str:
-    """Text for `echo`: one line, printable, and nothing iPXE would expand (`${…}`) or read as a command."""
-    return re.sub(r"[^ -~]", "?", text.replace("${", "$ {").replace("||", "| |").replace("&&", "& &"))
+    """Text for `echo`: one line of printable ASCII with nothing that iPXE would expand, obey or continue on the next line."""
+    printable = re.sub(r"[^ -~]|\\", "?", text).replace("${", "$ {")
+    return " ".join(f"'{word}'" if word in _SEPARATORS or word.startswith("#") else word for word in printable.split())

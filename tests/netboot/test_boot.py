@@ -158,6 +158,13 @@ def test_work_of_every_boot_is_due_for_a_machine_that_is_not_booting() -> None:
     assert "ToDisk" == kind(step(room, room.boot.id))
 
 
+def test_a_run_of_long_ago_is_no_run_of_this_boot() -> None:
+    room = Room.of(machine(work=(work("check"),)))
+    ended(room, "SUCCESS", work("check"))
+    room.publish(plan(machine(work=(EVERY,))))
+    assert "RunWork" == kind(step(room))
+
+
 def test_a_push_elsewhere_does_not_repeat_the_work_of_every_boot_on_a_machine_that_waits() -> None:
     room = Room.of(machine(work=(EVERY,), idle="wait"))
     ended(room, "SUCCESS", EVERY)
@@ -365,10 +372,11 @@ def test_a_machine_that_waits_and_is_renamed_waits_under_its_new_name() -> None:
     assert first != script.boot  # a name given to another machine may not lead to this boot
 
 
-def test_a_diskless_machine_that_asks_for_its_script_again_was_reset_and_gets_the_current_plan() -> None:
+@pytest.mark.parametrize("cmdline", ["", "quiet"], ids=["same", "changed"])
+def test_a_diskless_machine_that_asks_for_its_script_again_was_reset_and_gets_the_current_plan(cmdline: str) -> None:
     room = Room.of(DISKLESS)
     boot = reach(room, "kernel")
-    room.publish(plan(DISKLESS, cmdline="quiet"))
+    room.publish(plan(DISKLESS, cmdline=cmdline))
     assert boot != room.script().boot
     assert room.plans.current.id == room.boot.plan
 
