@@ -52,6 +52,7 @@ class Machine:
         """What DHCP called it at its last boot."""
         self._place = place
         self._tell = tell
+        self._said: set[Note] = set()
 
     async def run(self, delay: float = 0) -> None:
         """From power-on until it runs from its disk; what gets stuck begins again, as firmware does."""
@@ -69,6 +70,7 @@ class Machine:
 
     async def _boot(self) -> bool:
         """One power cycle. Whether it ends in another one."""
+        self._said.clear()
         await asyncio.to_thread(shutil.rmtree, self._place.folder, ignore_errors=True)
         lease = await self._lease("pxe", "DHCP")
         if not lease.file:
@@ -154,6 +156,7 @@ class Machine:
                 raise Stuck(f"the agent ended with status {status}: {last or 'it said nothing'}")
             if last != "then: wait":
                 return True
+            self.phase = "waits"
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _step(self, phase: str) -> None:
@@ -161,8 +164,12 @@ class Machine:
         await asyncio.sleep(self._place.pace)
 
     def _note(self, phase: str, text: str) -> None:
+        """Once in a boot: a machine that waits says the same every other second."""
         self.phase = phase
-        self._tell(Note(self.name, phase, text))
+        note = Note(self.name, phase, text)
+        if note not in self._said:
+            self._said.add(note)
+            self._tell(note)
 
 
 def _address(lease: Lease) -> str:

@@ -74,7 +74,7 @@ class Story:
                 await self.tell()
         except TimeoutError:
             raise self._server.failure(f"time was up after {DEADLINE:.0f} seconds: {self._states()}") from None
-        if any(row.state not in ("SUCCESS", "") for row in self._rows()):
+        if any(status["run"] and status["run"]["state"] != "SUCCESS" for status in self._seen.hardware.values()):
             raise self._server.failure(f"not every run succeeded: {self._states()}")
 
     async def tell(self) -> None:
