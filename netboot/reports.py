@@ -1,7 +1,7 @@
 """What an agent may say about its run, and whether it makes sense now.
 
 Core. Law: a report is accepted only if the run's own document and what was accepted before allow it; every objection is a
-sentence that the agent's log can show. The wire shape is the `event` of `POST /agent/report` (docs/design.md, agent protocol).
+sentence that the agent's log can show. The wire shape is the `event` of `POST /agent/report` (docs/agent-protocol.md).
 """
 
 from __future__ import annotations

@@ -244,8 +244,8 @@ def _sum(states: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no machine is to run it"
 
 
-def _latest(runs: Sequence[RunStatus]) -> float:
-    return max((run.ended or run.started for run in runs), default=0.0)
+def _latest(runs: Sequence[RunStatus]) -> float | None:
+    return max((run.ended or run.started for run in runs), default=None)
 
 
 def _hardware_conditions(boot: BootStatus | None, run: RunStatus | None) -> list[Document]:
@@ -253,17 +253,17 @@ def _hardware_conditions(boot: BootStatus | None, run: RunStatus | None) -> list
     message = f"workflow {run.workflow} run {run.number}: {run.state}" if run else "no workflow has run on this machine"
     if run and run.reason:
         message += f" ({run.reason})"
-    changed = (run.ended or run.started) if run else boot.opened if boot else 0.0
+    changed = (run.ended or run.started) if run else boot.opened if boot else None
     booting: Truth = "True" if boot and boot.closed is None else "False"
     why = f"phase {boot.phase}" + (f": {boot.reason}" if boot.reason else "") if boot else "it has never been seen"
-    since = (boot.opened if boot.closed is None else boot.closed) if boot else 0.0
+    since = (boot.opened if boot.closed is None else boot.closed) if boot else None
     return [
         *_outcome_conditions(state, message, changed),
         _condition("Booting", booting, "BootOpen" if booting == "True" else "NoOpenBoot", why, since),
     ]
 
 
-def _outcome_conditions(state: str, message: str, at: float) -> list[Document]:
+def _outcome_conditions(state: str, message: str, at: float | None) -> list[Document]:
     """Flux's three: Ready, Reconciling (work in progress), Stalled (it will not get better by itself)."""
     working, failed = state in ("RUNNING", "PENDING"), state in ("FAILED", "TIMEOUT", "CANCELLED")
     reason = {"SUCCESS": "Succeeded", "TIMEOUT": "TimedOut"}.get(state, state.capitalize())
@@ -295,8 +295,8 @@ def _reconcile_conditions(site: Reconciliation, observed: Observed, now: float) 
     ]
 
 
-def _condition(kind: str, status: Truth, reason: str, message: str, at: float) -> Document:
-    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": rfc3339(at)}
+def _condition(kind: str, status: Truth, reason: str, message: str, at: float | None) -> Document:
+    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": _time(at)}
 
 
 def _carried(condition: Document, before: Mapping[str, Any] | None) -> Document:

@@ -67,6 +67,11 @@ def test_a_machine_never_seen_says_what_it_would_do() -> None:
     assert condition(document, "Booting")["message"] == "it has never been seen"
 
 
+def test_what_never_happened_has_no_time() -> None:
+    for document in (hardware_document(NODE, Observed()), workflow_document("install", Observed(), INSTALLS)):
+        assert [None] * len(document["conditions"]) == [each["lastTransitionTime"] for each in document["conditions"]]
+
+
 def test_an_open_boot_says_what_it_waits_for_and_until_when() -> None:
     story = Story()
     boot = story.boot(client={"arch": "7"})
