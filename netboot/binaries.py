@@ -13,12 +13,36 @@ from pathlib import Path
 
 FOLDERS = tuple(Path(name) for name in ("/usr/lib/ipxe", "/usr/share/ipxe", "/usr/local/share/ipxe"))
 
-PACKAGES: Mapping[str, str] = {
-    "undionly.kpxe": "BIOS machines",
-    "ipxe.efi": "UEFI machines whose firmware has no network driver of its own to lend",
-    "snponly.efi": "UEFI machines",
-}
-"""The programs the loader table may name → who needs them. Debian has all of them in the package `ipxe`."""
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """`machines`: who needs it; "" for what only hardware that is named so is sent. `files`: where packages put it."""
+
+    machines: str
+    files: tuple[str, ...]
+    step: str
+    """How to get it."""
+
+
+_DEBIAN = "install the package `ipxe` (Fedora: `ipxe-bootimgs-x86`)"
+_BUILD = "build it from iPXE's source (`make bin-{0}/snponly.efi`) and put it into the folder of --loaders as {1}"
+
+PROGRAMS: Mapping[str, Program] = {
+    "undionly.kpxe": Program("BIOS", ("undionly.kpxe",), _DEBIAN),
+    "snponly.efi": Program("UEFI x86_64", ("snponly.efi", "ipxe-snponly-x86_64.efi"), _DEBIAN),
+    "ipxe-arm64.efi": Program(
+        "UEFI aarch64",
+        ("ipxe-arm64.efi", "arm64-efi/snponly.efi", "arm64-efi/ipxe.efi"),
+        _BUILD.format("arm64-efi", "ipxe-arm64.efi"),
+    ),
+    "ipxe-i386.efi": Program(
+        "32-bit UEFI", ("ipxe-i386.efi", "i386-efi/snponly.efi"), _BUILD.format("i386-efi", "ipxe-i386.efi")
+    ),
+    "ipxe-arm32.efi": Program("32-bit UEFI on ARM", ("ipxe-arm32.efi",), _BUILD.format("arm32-efi", "ipxe-arm32.efi")),
+    "ipxe.efi": Program("", ("ipxe.efi", "ipxe-x86_64.efi"), _DEBIAN),
+    "ipxe.pxe": Program("", ("ipxe.pxe",), _DEBIAN),
+}  # fmt: skip
+"""By the name it is served under: all that the table of loaders may name, and two that carry every driver themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +56,18 @@ class Binary:
 
 def find_binaries(extra: Path | None = None, folders: Iterable[Path] = FOLDERS) -> dict[str, Binary]:
     """By name. `extra`: a folder of the operator's, every file of which is served and beats the host's. Raises OSError."""
+    places = tuple(folders)
     found: dict[str, Binary] = {}
-    for name in PACKAGES:
-        for folder in folders:
-            if (folder / name).is_file():
-                found.setdefault(name, _read(folder / name))
+    for name, program in PROGRAMS.items():
+        there = [place / file for place in places for file in program.files if (place / file).is_file()]
+        if there:
+            found[name] = _read(name, there[0])
     for path in sorted(extra.iterdir()) if extra else ():
         if path.is_file():
-            found[path.name] = _read(path)
+            found[path.name] = _read(path.name, path)
     return found
 
 
-def _read(path: Path) -> Binary:
+def _read(name: str, path: Path) -> Binary:
     content = path.read_bytes()
-    return Binary(path.name, content, hashlib.sha256(content).hexdigest(), str(path))
+    return Binary(name, content, hashlib.sha256(content).hexdigest(), str(path))

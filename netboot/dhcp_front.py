@@ -5,6 +5,8 @@ Shell. An answer that opens a boot or binds a lease is sent once its events are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from netboot.desk import Answer, Counter, answer, facts
 from netboot.dhcp import Client, Ignore, Note, Packet, Reply, classify, decode
 from netboot.dhcp_packet import BOOTREQUEST, dotted
@@ -21,7 +23,7 @@ class DhcpFront:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.send = _unbound
+        self.send: Callable[[Outgoing], None] = _unbound
         """`DhcpServer.send`, set once that exists."""
 
     def handle(self, datagram: bytes, peer: Peer) -> Outgoing | None:
@@ -41,8 +43,7 @@ class DhcpFront:
             world.counts["dhcp", "server-message"] += 1
             return None
         client, now, local = classify(packet), world.now(), dotted(peer.local)
-        at = Counter(world.identity(local), world.base(local), world.hold(), world.new_id())
-        decided = answer(packet, client, plans, world.observed, at, now)
+        decided = answer(packet, client, plans, world.observed, self._counter(client, local), now)
         self._note(packet, client, decided, now)
         outgoing = None
         if isinstance(decided.outcome, Reply):
@@ -51,6 +52,13 @@ class DhcpFront:
             return outgoing
         self._send_after_commit(decided, outgoing)
         return None
+
+    def _counter(self, client: Client, local: str) -> Counter:
+        """An operating system's own client needs our address and nothing else, and asks far more often than firmware."""
+        world = self._world
+        if client.kind == "other":
+            return Counter(world.identity(local), base="", hold="", fresh="")
+        return Counter(world.identity(local), world.base(local), world.hold(), world.new_id())
 
     def _send_after_commit(self, decided: Answer, outgoing: Outgoing | None) -> None:
         """Send when the events are durable; when they cannot be, the client asks again."""

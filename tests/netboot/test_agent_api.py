@@ -1,0 +1,348 @@
+"""The agent's side of HTTP: tokens, bodies, and answers that leave only when they are true."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+
+import schemas
+from netboot import agent_api
+from netboot.events import BootAdvanced, RunStarted
+from netboot.markers import freeze
+from netboot.plan import Dump
+from netboot.tokens import token
+from netboot.world import World
+from tests.netboot.site import browser, mac, machine, plan, world
+
+PATHS = ("/agent/claim", "/agent/report", "/agent/log", "/agent/heartbeat")
+STARTED = {"type": "action-started", "task": "look", "action": "first", "attempt": 1}
+ENDED = {**STARTED, "type": "action-ended", "state": "SUCCESS", "exit_code": 0, "reason": ""}
+
+
+@dataclass
+class Agent:
+    """What runs on node-01: its world, its boot, its way to the server."""
+
+    here: World
+    client: httpx.AsyncClient
+    boot: str
+    run: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token(self.here.key, self.boot)}"}
+
+    async def post(self, path: str, document: Any, **headers: str) -> httpx.Response:
+        return await self.client.post(path, json=document, headers={**self.headers, **headers})
+
+    async def claim(self, system: str = "os-1") -> dict[str, Any]:
+        answer: dict[str, Any] = (await self.post("/agent/claim", {"boot": self.boot, "system": system})).json()
+        Draft202012Validator(schemas.load("agent-claim")).validate(answer)
+        self.run = answer["run"]["id"] if answer["run"] else ""
+        return answer
+
+    async def report(self, sequence: int, event: dict[str, Any]) -> httpx.Response:
+        body = {"boot": self.boot, "run": self.run, "sequence": sequence, "event": event}
+        Draft202012Validator(schemas.load("agent-report")).validate(body)
+        return await self.post("/agent/report", body)
+
+    async def log(self, offset: Any, data: bytes | AsyncIterator[bytes], **more: Any) -> httpx.Response:
+        asked = {"boot": self.boot, "run": self.run, "task": "look", "action": "first", "attempt": 1, "offset": offset, **more}
+        return await self.client.post("/agent/log", params=asked, content=data, headers=self.headers)
+
+    @property
+    def events(self) -> list[Any]:
+        return [event for _, event in self.here.directory.read()]
+
+
+Story = Callable[[Agent], Awaitable[None]]
+
+
+def with_agent(tmp_path: Path, story: Story, served: Dump | None = None) -> None:
+    async def run() -> None:
+        async with world(tmp_path / "state", served or plan()) as here, browser(here, "10.1.0.1") as client:
+            await client.get(f"/ipxe/{mac(1)}/boot.ipxe")
+            boot = here.observed.open_boot(mac(1))
+            assert boot is not None
+            await story(Agent(here, client, boot.id))
+
+    asyncio.run(run())
+
+
+def test_a_run_is_claimed_reported_logged_and_ended(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        claimed = (await agent.claim())["run"]
+        assert (0, None, []) == (claimed["sequence"], claimed["resume"], claimed["done"])
+        assert {"accepted": 1} == (await agent.report(1, STARTED)).json()
+        assert {"size": 6} == (await agent.log(0, b"hello\n")).json()
+        assert {"cancel": False} == (await agent.post("/agent/heartbeat", {"boot": agent.boot, "run": agent.run})).json()
+        await agent.report(2, ENDED)
+        await agent.report(3, {**STARTED, "action": "second"})
+        await agent.report(4, {**ENDED, "action": "second"})
+        assert {"accepted": 5} == (await agent.report(5, {"type": "run-ended", "state": "SUCCESS", "reason": ""})).json()
+        assert "SUCCESS" == agent.here.observed.runs[agent.run].state
+        assert b"hello\n" == (await agent.client.get(f"/logs/{agent.run}/look/first.1.log")).content
+        done = await agent.claim()
+        assert (None, "reboot", 10) == (done["run"], done["then"], done["retry"])
+
+    with_agent(tmp_path, story)
+
+
+def test_the_boot_is_seen_to_reach_its_agent_once(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        await agent.claim()
+        reached = [event for event in agent.events if isinstance(event, BootAdvanced) and event.phase == "agent"]
+        assert 1 == len(reached)
+        assert 1 == sum(isinstance(event, RunStarted) for event in agent.events)
+
+    with_agent(tmp_path, story)
+
+
+def test_a_repeated_report_counts_once_and_one_out_of_order_is_told_what_is_due(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        for _ in range(3):
+            assert (200, {"accepted": 1}) == await told(agent.report(1, STARTED))
+        refused = await agent.report(3, ENDED)
+        assert (409, 1) == (refused.status_code, refused.json()["sequence"])
+        agent.run = "another"
+        assert 404 == (await agent.report(2, ENDED)).status_code
+
+    with_agent(tmp_path, story)
+
+
+async def told(answer: Awaitable[httpx.Response]) -> tuple[int, Any]:
+    response = await answer
+    return response.status_code, response.json()
+
+
+# Tokens
+
+
+BODIES = [
+    b"",
+    b"{",
+    b"[]",
+    b"\xff",
+    b'"boot"',
+    b'{"boot": 3}',
+    b'{"system": "x"}',
+    b"[" * 10000,
+    b'{"boot": "BOOT"}',
+    b'{"boot": "BOOT", "system": "os-1"}',
+    b'{"boot": "BOOT", "run": "RUN"}',
+    b'{"boot": "BOOT", "run": "RUN", "sequence": 1, "event": {"type": "run-ended", "state": "FAILED", "reason": "x"}}',
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("shown", ["nothing", "basic", "empty", "wrong", "another boot's", "almost", "umlaut"])
+def test_without_the_boots_own_token_every_post_is_401_and_changes_nothing(tmp_path: Path, path: str, shown: str) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        right = token(agent.here.key, agent.boot)
+        header = {
+            "nothing": None,
+            "basic": f"Basic {right}",
+            "empty": "Bearer ",
+            "wrong": "Bearer " + "0" * 64,
+            "another boot's": f"Bearer {token(agent.here.key, 'another')}",
+            "almost": f"Bearer {right[:-1]}",
+            "umlaut": "Bearer ä".encode("latin-1"),
+        }[shown]
+        before = agent.events
+        where = f"{path}?boot={agent.boot}&run={agent.run}&task=look&action=first&attempt=1&offset=0"
+        for body in BODIES:
+            body = body.replace(b"BOOT", agent.boot.encode()).replace(b"RUN", agent.run.encode())
+            headers = {b"Authorization": header} if header else {}
+            answer = await agent.client.post(where, content=body, headers=headers)  # type: ignore[arg-type] # bytes are fine
+            assert (401, "Bearer") == (answer.status_code, answer.headers["www-authenticate"])
+            assert ["error"] == list(answer.json())
+        assert before == agent.events
+        assert not (agent.here.settings.state / "logs").exists()
+
+    with_agent(tmp_path, story)
+
+
+def test_a_token_opens_no_run_of_another_boot(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        await agent.report(1, STARTED)
+        await agent.client.get(f"/ipxe/{mac(2)}/boot.ipxe")
+        other = agent.here.observed.open_boot(mac(2))
+        assert other is not None
+        intruder = Agent(agent.here, agent.client, other.id, agent.run)
+        assert 410 == (await intruder.report(2, ENDED)).status_code
+        assert 410 == (await intruder.log(0, b"lies")).status_code
+        assert {"cancel": True} == (await intruder.post("/agent/heartbeat", {"boot": other.id, "run": agent.run})).json()
+        assert "RUNNING" == agent.here.observed.runs[agent.run].state
+
+    with_agent(tmp_path, story, plan(machine(1, "look"), machine(2, "look")))
+
+
+# Bodies
+
+
+@pytest.mark.parametrize("path", ["/agent/claim", "/agent/report", "/agent/heartbeat"])
+def test_a_body_that_is_not_what_the_protocol_says_is_400_with_the_reason(tmp_path: Path, path: str) -> None:
+    async def story(agent: Agent) -> None:
+        for body in ({"boot": agent.boot}, {"boot": agent.boot, "system": 1, "run": 2, "sequence": "x"}):
+            answer = await agent.post(path, body)
+            assert 400 == answer.status_code
+            assert "docs/agent-protocol.md" in answer.json()["error"]
+
+    with_agent(tmp_path, story)
+
+
+def test_a_body_is_bounded_in_size(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        await agent.report(1, STARTED)
+        long = await agent.post("/agent/claim", {"boot": agent.boot, "system": "x" * agent_api.LONGEST_REQUEST})
+        assert 413 == long.status_code
+        assert 413 == (await agent.log(0, bytes(agent_api.LONGEST_CHUNK + 1))).status_code
+        assert {"size": agent_api.LONGEST_CHUNK} == (await agent.log(0, bytes(agent_api.LONGEST_CHUNK))).json()
+
+    with_agent(tmp_path, story)
+
+
+def test_a_body_is_bounded_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_api, "BODY_SECONDS", 0.02)
+
+    async def trickle() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.005)
+
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        await agent.report(1, STARTED)
+        answer = await agent.log(0, trickle())
+        assert (408, "close") == (answer.status_code, answer.headers["connection"])
+
+    with_agent(tmp_path, story)
+
+
+# Logs
+
+
+def test_a_chunk_that_is_not_at_the_end_is_told_where_the_end_is(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        await agent.report(1, STARTED)
+        assert (200, 5) == size_of(await agent.log(0, b"hello"))
+        assert (409, 5) == size_of(await agent.log(0, b"hello"))
+        assert (409, 5) == size_of(await agent.log(10**17, b"x"))
+        assert (200, 6) == size_of(await agent.log(5, b"!"))
+
+    with_agent(tmp_path, story)
+
+
+def size_of(answer: httpx.Response) -> tuple[int, int]:
+    return answer.status_code, answer.json()["size"]
+
+
+def test_two_senders_of_one_chunk_write_it_once(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        await agent.report(1, STARTED)
+        answers = await asyncio.gather(*(agent.log(0, b"once") for _ in range(20)))
+        assert [(200, 4)] + [(409, 4)] * 19 == sorted(map(size_of, answers))
+        assert b"once" == (await agent.client.get(f"/logs/{agent.run}/look/first.1.log")).content
+
+    with_agent(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ({"run": "another"}, 404), ({"task": "other"}, 404), ({"action": "../../../key"}, 404), ({"attempt": 2}, 404),
+        ({"attempt": -1}, 400), ({"attempt": "٣"}, 400), ({"offset": "x"}, 400), ({"offset": 10**18}, 400),
+    ],
+)  # fmt: skip
+def test_a_log_is_taken_only_for_an_attempt_that_was_started(tmp_path: Path, asked: dict[str, Any], status: int) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        await agent.report(1, STARTED)
+        assert status == (await agent.log(**{"offset": 0, "data": b"x", **asked})).status_code
+        assert not (agent.here.settings.state / "logs").exists()
+
+    with_agent(tmp_path, story)
+
+
+# Holds, other plans, sick disks
+
+
+def test_work_that_is_held_is_waited_for(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        why = freeze(agent.here.settings.state, "")
+        assert {"run": None, "then": "wait", "reason": why, "retry": 10} == await agent.claim()
+
+    with_agent(tmp_path, story)
+
+
+def test_a_boot_that_nobody_knows_is_told_to_reboot(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        agent.boot = "forgotten"
+        answer = await agent.claim()
+        assert (None, "reboot") == (answer["run"], answer["then"])
+
+    with_agent(tmp_path, story)
+
+
+def test_while_the_disk_is_sick_nothing_is_acknowledged_and_afterwards_all_goes_on(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        journal = agent.here.directory.journal
+        healthy, journal._retry = journal._sync, 0.01
+
+        def full(file: int, data: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+        await agent.claim()
+        journal._sync = full
+        before = agent.events
+        for path, body in (
+            ("/agent/report", {"boot": agent.boot, "run": agent.run, "sequence": 1, "event": STARTED}),
+            ("/agent/claim", {"boot": agent.boot, "system": "os-2"}),
+        ):
+            answer = await agent.post(path, body)
+            assert (503, "5") == (answer.status_code, answer.headers["retry-after"])
+            assert "No space left" in answer.json()["error"]
+        assert before == agent.events
+        journal._sync = healthy
+        await until(lambda: journal.failure is None)
+        assert 200 == (await agent.report(1, STARTED)).status_code
+
+    with_agent(tmp_path, story)
+
+
+def test_a_refusal_too_rests_on_what_is_on_disk(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        asked: list[tuple[object, ...]] = []
+        commit = agent.here.ledger.commit
+
+        async def watched(events: tuple[Any, ...] = ()) -> None:
+            asked.append(tuple(events))
+            await commit(events)
+
+        agent.here.ledger.commit = watched  # type: ignore[method-assign, assignment] # a spy
+        assert 409 == (await agent.report(7, ENDED)).status_code
+        await agent.post("/agent/heartbeat", {"boot": agent.boot, "run": "another"})
+        assert [(), ()] == asked
+
+    with_agent(tmp_path, story)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)

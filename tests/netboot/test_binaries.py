@@ -1,0 +1,53 @@
+"""Network boot programs: what the host has, and what the operator put before it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from netboot.binaries import PROGRAMS, find_binaries
+from netboot.loader import LOADERS
+
+
+def put(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_text(f"{folder.name}/{name}")
+    return folder
+
+
+def test_known_programs_are_found_in_the_first_folder_that_has_them(tmp_path: Path) -> None:
+    first = put(tmp_path / "first", "ipxe.efi", "README")
+    second = put(tmp_path / "second", "ipxe.efi", "undionly.kpxe")
+    found = find_binaries(folders=(tmp_path / "nowhere", first, second))
+    assert {"ipxe.efi": str(first / "ipxe.efi"), "undionly.kpxe": str(second / "undionly.kpxe")} == {
+        name: binary.origin for name, binary in found.items()
+    }
+    assert hashlib.sha256(b"first/ipxe.efi").hexdigest() == found["ipxe.efi"].sha256
+
+
+def test_the_operators_files_are_all_served_and_beat_the_hosts(tmp_path: Path) -> None:
+    host = put(tmp_path / "host", *PROGRAMS)
+    mine = put(tmp_path / "mine", "undionly.kpxe", "custom.efi")
+    (mine / "folder").mkdir()
+    found = find_binaries(mine, (host,))
+    assert {*PROGRAMS, "custom.efi"} == set(found)
+    assert b"mine/undionly.kpxe" == found["undionly.kpxe"].content
+
+
+def test_a_folder_that_is_not_there_is_the_operators_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        find_binaries(tmp_path / "nowhere", ())
+
+
+def test_a_program_is_served_by_one_name_however_a_distribution_calls_it(tmp_path: Path) -> None:
+    put(tmp_path / "arm64-efi", "snponly.efi")
+    (binary,) = find_binaries(folders=(tmp_path,)).values()
+    assert ("ipxe-arm64.efi", b"arm64-efi/snponly.efi") == (binary.name, binary.content)
+
+
+def test_every_program_that_a_machine_may_be_sent_is_looked_for_and_has_a_next_step() -> None:
+    assert set(LOADERS.values()) == {name for name, program in PROGRAMS.items() if program.machines}
+    assert all(program.step and program.files for program in PROGRAMS.values())

@@ -1,0 +1,69 @@
+"""Metrics: they move with what happens, parse, and bear no label that grows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from netboot.metrics import page
+from netboot.reconciliation import write_reconciliation
+from netboot.status_documents import Reconciliation
+from netboot.world import World
+from tests.netboot.site import browser, mac, plan, world
+
+
+def samples(here: World) -> dict[tuple[str, ...], float]:
+    """(name, label values…) → value."""
+    families = text_string_to_metric_families(page(here))
+    return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
+
+
+def metrics(tmp_path: Path, story: Callable[[World], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with world(tmp_path, plan()) as here:
+            await story(here)
+
+    asyncio.run(run())
+
+
+def test_the_figures_of_an_idle_server(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        assert {
+            ("gitboot_machines",): 2,
+            ("gitboot_strangers",): 0,
+            ("gitboot_frozen",): 0,
+            ("gitboot_journal_writable",): 1,
+            ("gitboot_start_time_seconds",): here.started,
+        } == samples(here)
+
+    metrics(tmp_path, story)
+
+
+def test_counters_move_with_what_machines_ask(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        async with browser(here, "10.1.0.1") as client:
+            for _ in range(3):
+                await client.get(f"/ipxe/{mac(1)}/boot.ipxe")
+            await client.get(f"/ipxe/{mac(9)}/boot.ipxe")
+        write_reconciliation(tmp_path, Reconciliation("/srv/site", last_success=1234.5))
+        here.git.look()
+        found = samples(here)
+        assert (3, 1) == (found["gitboot_exchanges_total", "script", "ok"], found["gitboot_exchanges_total", "script", "404"])
+        assert (1, 1) == (found["gitboot_open_boots", "script"], found["gitboot_strangers",])
+        assert 1234.5 == found["gitboot_reconcile_last_success_seconds",]
+
+    metrics(tmp_path, story)
+
+
+def test_no_label_names_a_machine(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        async with browser(here, "10.1.0.1") as client:
+            for number in range(40):
+                await client.get(f"/ipxe/{mac(number)}/boot.ipxe")
+        assert 3 == sum(name.startswith(("gitboot_exchanges", "gitboot_open")) for name, *_ in samples(here))
+        assert "52:54" not in page(here)
+
+    metrics(tmp_path, story)
