@@ -130,25 +130,32 @@ class DnsServer:
             except Exception as error:
                 self._on_error(query, asker, error)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Not a coroutine: asyncio would log each connection that `close` cancels (Python 3.11)."""
         address, port = writer.get_extra_info("peername") or ("", 0)
         crowded = len(self._connections) >= self._limits.connections
-        if task is None or crowded or self._per_peer[address] >= self._limits.connections_per_peer:
+        if crowded or self._per_peer[address] >= self._limits.connections_per_peer:
             writer.close()
             return
-        self._connections.add(task)
+        asker = Asker(address, port, writer.get_extra_info("sockname")[0], tcp=True)
+        connection = self._loop.create_task(self._attend(reader, writer, asker))
+        self._connections.add(connection)
         self._per_peer[address] += 1
+        connection.add_done_callback(lambda connection: self._disconnected(connection, address))
+
+    def _disconnected(self, connection: asyncio.Task[None], address: str) -> None:
+        self._connections.discard(connection)
+        self._per_peer -= Counter((address,))  # keeps what is positive, and so forgets who has left
+
+    async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asker: Asker) -> None:
         writer.transport.set_write_buffer_limits(0)  # `drain` waits until all is sent: nothing is left to send after the end
         try:
             with suppress(EOFError, ConnectionError):
-                await self._converse(reader, writer, Asker(address, port, writer.get_extra_info("sockname")[0], tcp=True))
+                await self._converse(reader, writer, asker)
         except TimeoutError:
             writer.transport.abort()
         finally:
             writer.close()
-            self._connections.discard(task)
-            self._per_peer -= Counter((address,))  # keeps what is positive, and so forgets who has left
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asker: Asker) -> None:
         """Queries may come before the last was answered; answers keep their order (RFC 7766 section 6.2.1.1)."""
