@@ -1,0 +1,345 @@
+"""The documentation is executed: its commands work, its links lead somewhere, and it names every flag, field and metric.
+
+`python -m tests.test_docs` writes the generated part of docs/configuration.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import json
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from agent import main as agent
+from netboot.status_documents import EXPECTED
+from reconciler.check import passes
+from reconciler.cli import COMMANDS, gitboot
+from reconciler.commands.reading import read
+from tests.documents import PAGES, ROOT, Block, Session, anchors, blocks, links, name_of, same
+from tests.test_architecture import is_core
+
+DOCS = ROOT / "docs"
+CONFIGURATION = DOCS / "configuration.md"
+GENERATED = "<!-- from here on written by `python -m tests.test_docs` -->\n"
+SCHEMAS = sorted((ROOT / "schemas").glob("*.json"))
+DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
+
+
+# Links and paths -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        if ":" in path:
+            continue  # another site
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link} leads nowhere"
+        assert not anchor or anchor in anchors(target), f"{link}: {name_of(target)} has no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_file_of_ours_that_is_named_is_there(page: Path) -> None:
+    named = re.findall(r"`((?:agent|netboot|reconciler|schemas|tests|benchmarks|docs)/[\w./-]*)(?:::(\w+))?`", page.read_text())
+    for path, test in named:
+        assert (ROOT / path).exists(), f"there is no {path}"
+        assert not test or f"def {test}(" in (ROOT / path).read_text(), f"{path} has no {test}"
+
+
+def test_every_page_can_be_found_from_the_index() -> None:
+    linked = {(DOCS / link.partition("#")[0]).resolve() for link in links(DOCS / "index.md")}
+    assert set() == {*DOCS.glob("*.md"), *DECISIONS} - linked - {DOCS / "index.md"}
+
+
+# Commands ------------------------------------------------------------------------------------------------------------------
+
+
+def command_of(name: str) -> click.Command:
+    command: click.Command = importlib.import_module(f"reconciler.commands.{name}").command
+    return command
+
+
+def shell_lines() -> Iterator[tuple[str, str]]:
+    """(page, command) of every `sh` and `console` block, continued lines joined."""
+    for page in PAGES:
+        for block in blocks(page):
+            text = block.text.replace("\\\n", " ")
+            if block.language == "console":
+                text = "\n".join(re.findall(r"^\$ (.*)$", text, re.MULTILINE))
+            if block.language in ("sh", "console"):
+                yield from ((name_of(page), line) for line in text.splitlines() if line.strip())
+
+
+def words_after(line: str, name: str) -> Iterator[list[str]]:
+    """The arguments of each `name …` in a line of shell, up to the next operator."""
+    lexer = shlex.shlex(line.replace(f'"$(command -v {name})"', name), posix=True, punctuation_chars=True)
+    lexer.commenters = "#"
+    lexer.whitespace_split = True
+    words = [*lexer, ";"]
+    for at, word in enumerate(words):
+        before = words[at - 1] if at else ";"
+        if word == name and (before in (";", "|", "||", "&&", "sudo", "do") or "=" in before):
+            end = next(i for i in range(at, len(words)) if set(words[i]) <= set(";|&<>()"))
+            stop = end - 1 if words[end].startswith(">") and words[end - 1].isdigit() else end
+            yield words[at + 1 : stop]
+
+
+LINES = [(page, line, words) for page, line in shell_lines() for words in words_after(line, "gitboot")]
+
+
+@pytest.mark.parametrize(("page", "line", "words"), LINES, ids=[f"{page}: {line}" for page, line, _ in LINES])
+def test_every_gitboot_command_line_is_one(page: str, line: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parsed as the command itself would, but for files, which are on the reader's machine."""
+    monkeypatch.setattr(click.Path, "convert", lambda _, value, *__: Path(value))
+    configured = words[:1] == ["--config"]
+    name, *arguments = words[2:] if configured else words
+    if name == "agent":
+        parser_of_agent().parse_args(arguments)
+    elif not configured:  # with a file, what is required may be in it
+        command_of(name).make_context(name, arguments)
+
+
+def test_there_are_command_lines_to_hold() -> None:
+    assert {"serve", "check", "render", "init", "detect", "doctor", "freeze"} <= {words[0] for _, _, words in LINES}
+
+
+def test_every_make_target_that_is_named_is_one() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    named = {words[0] for _, line in shell_lines() for words in words_after(line, "make") if words}
+    named |= {target for page in PAGES for target in re.findall(r"`make ([a-z]+)", page.read_text())}
+    assert {"demo", "test", "check"} <= named <= targets
+
+
+# Sessions ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.shell
+@pytest.mark.parametrize("page", [page for page in PAGES if any(block.mark == "run" for block in blocks(page))], ids=name_of)
+def test_what_a_page_does_is_what_happens(page: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "example-inventory", tmp_path / "example-inventory")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=reader", "-c", "user.email=reader@lab.example"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "As it came"]):
+        subprocess.run([*git, *words], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert [] == Session(page, tmp_path, port).run()
+    assert set() == {path.name for path in (tmp_path / "state").glob("*")} - documented_state()
+
+
+def documented_state() -> set[str]:
+    (tree,) = (block.text for block in blocks(DOCS / "design.md") if block.mark == "state")
+    return set(re.findall(r"^  ([\w.-]+)", tree, re.MULTILINE))
+
+
+@pytest.mark.shell
+def test_the_readme_shows_what_the_demo_shows() -> None:
+    """Its steps, whatever the times, ports and ids; not the table, which needs a terminal."""
+    demo = subprocess.run([sys.executable, "-m", "reconciler", "demo", "--once"], capture_output=True, text=True, timeout=90)
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    (picture,) = (block.text for block in blocks(ROOT / "README.md") if block.mark == "demo")
+    printed = {unnumbered(line) for line in demo.stdout.splitlines()}
+    assert {unnumbered(line) for line in picture.splitlines() if " s " in line} <= printed
+
+
+def unnumbered(line: str) -> str:
+    """Without what differs from one time to the next: an id is seven hex digits."""
+    return " ".join(re.sub(r"\b[0-9a-f]{7}\b|\d+", "0", line).split())
+
+
+def test_an_output_with_gaps_is_compared_all_the_same() -> None:
+    assert same("a … c\n…\nz\n", "a b c\nmany\nlines\nz\n")
+    assert same("a\n…\n", "a\n")
+    assert not same("a … c\n", "a b d\n")
+    assert not same("a\nz\n", "a\nb\nz\n")
+
+
+# Inventories ---------------------------------------------------------------------------------------------------------------
+
+
+def is_inventory(block: Block) -> bool:
+    return block.language == "yaml" and re.match(r"apiVersion: gitboot/|version: ", block.text) is not None
+
+
+WITH_YAML = [page for page in PAGES if any(map(is_inventory, blocks(page))) and page.name != "inventory.md"]
+"""tests/reconciler/test_schemas.py holds docs/inventory.md."""
+
+
+@pytest.mark.parametrize("page", WITH_YAML, ids=name_of)
+def test_the_documents_of_a_page_are_a_sound_inventory(page: Path, tmp_path: Path) -> None:
+    """By themselves when there is a Site among them, else added to the example's."""
+    found = [block.text for block in blocks(page) if is_inventory(block)]
+    if not any("kind: Site" in text for text in found):
+        shutil.copytree(ROOT / "example-inventory", tmp_path, dirs_exist_ok=True)
+    for index, text in enumerate(found):
+        (tmp_path / f"block-{index}.yaml").write_text(text)
+    _, problems = read(str(tmp_path), None)
+    assert () == problems
+
+
+def test_the_example_inventory_can_be_served_without_a_warning() -> None:
+    plan, problems = read(str(ROOT / "example-inventory"), None)
+    assert plan is not None
+    assert passes(problems)
+    assert () == problems
+
+
+# What must be documented ---------------------------------------------------------------------------------------------------
+
+
+def parser_of_agent() -> argparse.ArgumentParser:
+    return agent._parser()
+
+
+def flags_of(command: click.Command) -> Iterator[tuple[str, str, str]]:
+    """Flag, default, meaning."""
+    for option in command.params:
+        if isinstance(option, click.Option) and not option.hidden:
+            metavar = option.metavar or ("|".join(option.type.choices) if isinstance(option.type, click.Choice) else "N")
+            flag = option.opts[-1] + ("" if option.is_flag else f" {metavar}")
+            shown = option.show_default and not option.is_flag
+            default = "required" if option.required else f"`{option.default}`" if shown else ""
+            yield flag, default, option.help or ""
+
+
+def flags_of_agent() -> Iterator[tuple[str, str, str]]:
+    """The same of the agent, which knows nothing of click."""
+    for action in parser_of_agent()._actions:
+        if action.dest != "help":
+            flag = f"{action.option_strings[-1]} {action.metavar or '|'.join(map(str, action.choices or ()))}"
+            default = f"`{action.default}`" if action.default is not None else ""
+            yield flag, default, (action.help or "").replace("default: %(default)s", "")
+
+
+def configuration() -> str:
+    """Every command with its arguments and flags, as the commands themselves say it."""
+    parts = [_table("gitboot", gitboot.help or "", [], flags_of(gitboot))]
+    for name in COMMANDS:
+        if name == "agent":
+            parts.append(_table("gitboot agent", COMMANDS[name], [], flags_of_agent()))
+        else:
+            command = command_of(name)
+            named = [each for each in command.params if isinstance(each, click.Argument)]
+            arguments = [each.make_metavar(click.Context(command)) for each in named]
+            parts.append(_table(f"gitboot {name}", command.help or "", arguments, flags_of(command)))
+    return "\n".join(parts)
+
+
+def _table(title: str, about: str, arguments: list[str], flags: Iterable[tuple[str, str, str]]) -> str:
+    lines = [f"## {title}", "", about, ""]
+    if arguments:
+        lines += [f"Arguments: {' '.join(f'`{argument}`' for argument in arguments)}", ""]
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in flags]
+    if rows:
+        lines += ["| flag | default | meaning |", "|---|---|---|"]
+        lines += [*(f"| `{flag}` | {default} | {meaning} |" for flag, default, meaning in rows), ""]
+    return "\n".join(lines)
+
+
+def test_every_flag_is_documented_as_the_command_says_it() -> None:
+    written = CONFIGURATION.read_text().partition(GENERATED)[2]
+    assert f"\n{configuration()}" == written, "run `python -m tests.test_docs`"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_flag_says_what_it_is_for(name: str) -> None:
+    assert [] == [flag for flag, _, meaning in flags_of(command_of(name)) if not meaning]
+
+
+def metrics() -> Iterator[tuple[str, str]]:
+    """Name and meaning, as the source says them."""
+    for node in ast.walk(ast.parse((ROOT / "netboot/metrics.py").read_text())):
+        match node:
+            case ast.Call(ast.Name(kind), [ast.Constant(str(name)), ast.Constant(str(about)), *_]):
+                yield name + ("_total" if kind == "CounterMetricFamily" else ""), about
+
+
+def test_every_metric_is_documented_with_its_own_words() -> None:
+    found = dict(metrics())
+    rows = dict(re.findall(r"^\| `(gitboot_\w+)` \| (.+?) \|$", (DOCS / "stuck.md").read_text(), re.MULTILINE))
+    assert found.keys() == rows.keys()
+    assert {} == {name: about for name, about in found.items() if about not in rows[name]}
+
+
+def test_every_phase_of_a_boot_is_explained_with_the_words_of_the_status() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \|$", (DOCS / "stuck.md").read_text(), re.MULTILINE)
+    assert dict(EXPECTED) == {phase: expected for phase, expected in rows if phase in EXPECTED}
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda path: path.stem)
+def test_every_field_of_what_we_write_has_a_description(schema: Path) -> None:
+    assert [] == sorted(undescribed(json.loads(schema.read_text()), schema.stem))
+
+
+def undescribed(schema: Any, at: str) -> Iterator[str]:
+    """Paths of the properties without a description, at any depth."""
+    if isinstance(schema, list):
+        for index, each in enumerate(schema):
+            yield from undescribed(each, f"{at}[{index}]")
+    if not isinstance(schema, dict):
+        return
+    for name, field in schema.get("properties", {}).items():
+        if not field.get("description") and "$ref" not in field and "const" not in field:
+            yield f"{at}.{name}"
+    for name, each in schema.items():
+        yield from undescribed(each, f"{at}.{name}")
+
+
+def test_every_condition_is_named_where_one_looks_for_it() -> None:
+    conditions = set(re.findall(r'_condition\("(\w+)"', (ROOT / "netboot/status_documents.py").read_text()))
+    assert conditions <= set(re.findall(r"`(\w+)`", (DOCS / "stuck.md").read_text()))
+    assert conditions
+
+
+# The form of things --------------------------------------------------------------------------------------------------------
+
+
+def test_the_map_of_modules_is_true() -> None:
+    rows = re.findall(r"^\| `([\w/]+\.py)` \| (core|shell) \|", (DOCS / "design.md").read_text(), re.MULTILINE)
+    assert len(rows) > 20
+    actual = [(path, "core" if is_core(ast.parse((ROOT / path).read_text())) else "shell") for path, _ in rows]
+    assert actual == rows
+
+
+def test_decisions_are_numbered_without_gaps_and_have_a_title() -> None:
+    assert [f"{number:04}" for number in range(1, len(DECISIONS) + 1)] == [page.name[:4] for page in DECISIONS]
+    for number, page in enumerate(DECISIONS, start=1):
+        assert re.match(rf"# {number}\. \S.*\n", page.read_text()), f"{page.name} does not begin with '# {number}. '"
+
+
+def test_the_changelog_keeps_its_form() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    titles = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert text.startswith("# Changelog\n")
+    assert titles[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", title) for title in titles[1:])
+    assert len(titles) == 1 or titles[1].startswith(f"[{version}]")
+    assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= {
+        "Added",
+        "Changed",
+        "Deprecated",
+        "Removed",
+        "Fixed",
+        "Security",
+    }
+
+
+if __name__ == "__main__":
+    kept = CONFIGURATION.read_text().partition(GENERATED)[0]
+    CONFIGURATION.write_text(f"{kept}{GENERATED}\n{configuration()}")
