@@ -58,8 +58,9 @@ def test_names_are_found_in_lower_case_and_shown_as_the_inventory_spells_them() 
         ("a.LAB.example", "lab.example", SITE, "a.LAB.example"),
         ("alab.example", "lab.example", SITE, "alab.example.lab.example"),
         ("a", "lab.example.", SITE, "a.lab.example"),
+        ("a.lab.example", "lab.example.", SITE, "a.lab.example"),
     ],
-    ids=["domain of its own", "the site's", "none", "dots", "already whole", "ends alike", "dot at the end"],
+    ids=["domain of its own", "the site's", "none", "dots", "already whole", "ends alike", "dot at the end", "whole, and dot"],
 )
 def test_the_name_is_the_host_name_in_the_domain_that_dhcp_tells(hostname: str, domain: str, site: Site, full: str) -> None:
     zone = alone(port("10.1.0.5", hostname, domain), site=site)
@@ -205,6 +206,11 @@ def test_a_site_whose_name_is_a_domain_of_machines_keeps_both() -> None:
     zone = alone(port("10.1.0.5", "node.home"))
     assert ["10.1.0.1"] == addresses(zone, "home.lab.example")
     assert ["10.1.0.5"] == addresses(zone, "node.home.lab.example")
+
+
+def test_a_site_whose_name_is_a_zone_of_ours_does_not_undo_it() -> None:
+    zone = zone_of(plan(site=Site("1.10.in-addr.arpa", "", "10.1.0.1")))
+    assert {A, NS, SOA} == (zone.find(name("1.10.in-addr.arpa")) or {}).keys()
 
 
 # --- the next plan ----------------------------------------------------------------------------------------------------------
