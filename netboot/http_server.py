@@ -133,3 +133,6 @@ async def serving(app: ASGIApp, sock: socket.socket, bounds: Bounds) -> AsyncIte
     finally:
         server.should_exit = True
         await asyncio.gather(task, return_exceptions=True)
+        if left := server.server_state.tasks:  # cancelled, and now closing their files
+            await asyncio.wait(left, timeout=STOP_SECONDS / 4)
+        sock.close()
