@@ -146,6 +146,12 @@ def test_a_machine_of_another_domain_is_a_zone_by_itself() -> None:
     assert ZONE.apex(name("example")) is None
 
 
+def test_a_machine_beside_the_sites_domain_leaves_it_as_it_is() -> None:
+    zone = alone(port("10.1.0.5", "beside", "example"))
+    assert [1, 1] == [len(data) for data in (zone.find(name("lab.example")) or {}).values()]
+    assert name("beside.example") == zone.apex(name("beside.example"))
+
+
 def test_an_address_outside_every_subnet_is_a_zone_by_itself() -> None:
     zone = zone_of(plan(machine("m", port("192.0.2.7", "m"))))
     assert back("192.0.2.7") == zone.apex(back("192.0.2.7"))
