@@ -7,22 +7,18 @@ a repository of ten thousand machines costs one machine.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import msgspec
-
 from netboot import plan as boot
+from netboot.ipxe import objection
 from netboot.runs import Work
 from reconciler.inventory import ArtifactRef, Hardware, Interface, Inventory, Place, Profile, Site, WorkflowDoc
 from reconciler.options import interface_options, range_options
 from reconciler.problems import Problem
-from reconciler.render import Rendered, render
-
-Places = Mapping[str, tuple[str, int]]
-"""Value, as `interfaces[0].address` → file and line it was written on."""
+from reconciler.provenance import Places, places_of, subnet_places
+from reconciler.render import Rendered, networks, render
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,7 @@ class Provenance:
     buckets: Mapping[str, str]
     """Bucket → digest of its shard."""
     shards: Mapping[str, bytes]
-    """By digest; only those not handed out before."""
+    """Every shard by digest, encoded when it is asked for, as those of a plan."""
     machines: Mapping[str, Places]
 
 
@@ -51,6 +47,10 @@ class _Made(NamedTuple):
     machine: boot.Machine
     places: Places
     problems: tuple[Problem, ...]
+    rendered: Mapping[str, tuple[tuple[object, ...], Rendered]]
+    """Workflow → what it was rendered from, its networks last, and the rendering: the dear part, which most changes of the site
+    leave alone.
+    """
 
 
 class Compiler:
@@ -58,22 +58,25 @@ class Compiler:
 
     def __init__(self) -> None:
         self._made: dict[str, _Made] = {}
-        self._rendered: dict[tuple[str, str], tuple[tuple[object, ...], Rendered]] = {}
         self._plan: boot.BootPlan | None = None
-        self._places: dict[str, tuple[tuple[Places, ...], str]] = {}
+        self._parts: dict[str, tuple[tuple[Places, ...], str]] = {}
 
     def compile(self, inventory: Inventory, artifacts: Mapping[str, boot.Artifact] | None = None) -> Compiled:
         """`artifacts`: what is in the artefact folder, by path; None when it is not known here (`gitboot check`)."""
         found, problems = _artifacts(inventory, artifacts)
+        problems += _unspeakable(inventory)
+        site, subnets = inventory.site, subnet_places(inventory.site)
         wanted = _assignments(inventory)
-        made = {name: self._machine(inventory, hardware, wanted.get(name, ())) for name, hardware in inventory.hardware.items()}
+        made = {
+            name: self._machine(inventory, hardware, wanted.get(name, ()), subnets)
+            for name, hardware in inventory.hardware.items()
+        }
         self._made = made
         for each in made.values():
             problems.extend(each.problems)
         provenance = self._provenance(made)
         if any(problem.severity == "error" for problem in problems):
-            return Compiled(None, provenance, tuple(sorted(problems)))
-        site = inventory.site
+            return Compiled(None, provenance, tuple(sorted(set(problems))))
         dump = boot.dump(
             _site(site),
             [_subnet(site, index) for index in range(len(site.subnets))],
@@ -83,63 +86,68 @@ class Compiler:
             self._plan,
         )
         self._plan = dump.plan
-        return Compiled(dump, provenance, tuple(sorted(problems)))
+        return Compiled(dump, provenance, tuple(sorted(set(problems))))
 
-    def _machine(self, inventory: Inventory, hardware: Hardware, workflows: tuple[WorkflowDoc, ...]) -> _Made:
+    def _machine(
+        self, inventory: Inventory, hardware: Hardware, workflows: tuple[WorkflowDoc, ...], subnets: Mapping[str, Places]
+    ) -> _Made:
         profile = inventory.profiles.get(hardware.profile or "")
         templates = tuple(inventory.templates[workflow.template] for workflow in workflows)
         sources = (inventory.site, hardware, profile, *workflows, *templates)
         before = self._made.get(hardware.name)
         if before is not None and _identical(before.sources, sources):
             return before
-        rendered = [self._render(inventory, hardware, workflow) for workflow in workflows]
+        rendered = {workflow.name: _render(inventory, hardware, workflow, before) for workflow in workflows}
         work = tuple(
-            Work(
-                workflow=workflow.name,
-                run=workflow.run,
-                repeat=workflow.repeat,
-                resets=workflow.resets,
-                profile=workflow.profile or hardware.profile or "",
-                document=each.document,
-            )
-            for workflow, each in zip(workflows, rendered, strict=True)
-            if each.document is not None
+            _work(workflow, hardware, document)
+            for workflow in workflows
+            if (document := rendered[workflow.name][1].document) is not None
         )
-        problems = [problem for each in rendered for problem in each.problems]
-        problems += [_no_profile(workflow, hardware) for workflow in workflows if not (workflow.profile or hardware.profile)]
+        problems = tuple(problem for _, each in rendered.values() for problem in each.problems)
         machine = _hardware(inventory.site, hardware, profile, work)
-        return _Made(sources, machine, _places(inventory, hardware, workflows), tuple(problems))
-
-    def _render(self, inventory: Inventory, hardware: Hardware, workflow: WorkflowDoc) -> Rendered:
-        """The dear part of a machine, so remembered apart: a change of the site renders nothing anew."""
-        template = inventory.templates[workflow.template]
-        sources = (template, hardware, workflow)
-        key = (workflow.name, hardware.name)
-        before = self._rendered.get(key)
-        if before is not None and _identical(before[0], sources):
-            return before[1]
-        rendered = render(template, hardware, workflow)
-        self._rendered[key] = (sources, rendered)
-        return rendered
+        places = places_of(inventory, hardware, profile, workflows, subnets)
+        return _Made(sources, machine, places, problems, rendered)
 
     def _provenance(self, made: Mapping[str, _Made]) -> Provenance:
+        """A part is encoded again when a machine in it was made again, for its digest."""
         buckets: dict[str, list[str]] = {}
         for name in sorted(made):
             buckets.setdefault(boot.bucket(name), []).append(name)
-        shards: dict[str, bytes] = {}
-        known: dict[str, tuple[tuple[Places, ...], str]] = {}
-        for key, names in buckets.items():
-            parts = tuple(made[name].places for name in names)
-            before = self._places.get(key)
-            if before is not None and _identical(before[0], parts):
-                known[key] = before
-                continue
-            data = msgspec.json.encode(dict(zip(names, parts, strict=True)))
-            known[key] = (parts, hashlib.sha256(data).hexdigest())
-            shards[known[key][1]] = data
-        self._places = known
-        digests = {key: digest for key, (_, digest) in known.items()}
-        return Provenance(digests, shards, {name: each.places for name, each in made.items()})
+        parts: dict[str, tuple[tuple[Places, ...], str]] = {}
+        values: dict[str, object] = {}
+        for key, names in sorted(buckets.items()):
+            places = tuple(made[name].places for name in names)
+            before = self._parts.get(key)
+            value = dict(zip(names, places, strict=True))
+            known = before is not None and _identical(before[0], places)
+            parts[key] = before if before is not None and known else (places, boot.digest_of(boot.encode(value)))
+            values[parts[key][1]] = value
+        self._parts = parts
+        digests = {key: digest for key, (_, digest) in parts.items()}
+        return Provenance(digests, boot.Encoded(values), {name: each.places for name, each in made.items()})
+
+
+def _render(
+    inventory: Inventory, hardware: Hardware, workflow: WorkflowDoc, before: _Made | None
+) -> tuple[tuple[object, ...], Rendered]:
+    template = inventory.templates[workflow.template]
+    ports = networks(inventory.site, hardware)
+    sources = (template, hardware, workflow)
+    known = before.rendered.get(workflow.name) if before is not None else None
+    if known is not None and known[0][-1] == ports and _identical(known[0][:-1], sources):
+        return known
+    return (*sources, ports), render(template, hardware, workflow, ports)
+
+
+def _work(workflow: WorkflowDoc, hardware: Hardware, document: dict[str, object]) -> Work:
+    return Work(
+        workflow=workflow.name,
+        run=workflow.run,
+        repeat=workflow.repeat,
+        resets=workflow.resets,
+        profile=workflow.profile or hardware.profile or "",
+        document=document,
+    )
 
 
 def _identical(before: tuple[object, ...], now: tuple[object, ...]) -> bool:
@@ -228,53 +236,57 @@ def _interface(site: Site, hardware: Hardware, index: int) -> boot.Interface:
 
 
 def _artifacts(inventory: Inventory, found: Mapping[str, boot.Artifact] | None) -> tuple[list[boot.Artifact], list[Problem]]:
-    """Every file some profile names, once; a file that is not in the folder is an error of the line that names it."""
+    """Every file some profile names, once; a file that is not in the folder is an error of the line that names it.
+
+    A URL that one profile gives a digest is verified for all.
+    """
     artifacts: dict[str, boot.Artifact] = {}
+    digests: dict[str, tuple[str, Place]] = {}
     problems: list[Problem] = []
-    for profile in inventory.profiles.values():
-        named = [(f"spec.initrd[{index}]", initrd) for index, initrd in enumerate(profile.initrd)]
-        if profile.kernel is not None:
-            named.insert(0, ("spec.kernel", profile.kernel))
-        for path, reference in named:
-            key = _key(reference)
-            if reference.url is not None and reference.sha256 is None:
-                artifacts[key] = boot.Artifact(key, url=reference.url)
-            elif found is None:
-                artifacts[key] = boot.Artifact(key, sha256=reference.sha256 or "")
-            elif key in found:
-                artifacts[key] = found[key]
-            else:
-                problems.append(_missing(profile.where(path), path, key))
+    for place, path, reference in _references(inventory):
+        key = _key(reference)
+        if reference.sha256 is not None:
+            digest, first = digests.setdefault(key, (reference.sha256, place))
+            if digest != reference.sha256:
+                problems.append(_conflict(place, path, key, first))
+        if reference.url is not None and reference.sha256 is None:
+            artifacts.setdefault(key, boot.Artifact(key, url=key))
+        elif found is None:
+            artifacts[key] = boot.Artifact(key, sha256=reference.sha256 or "")
+        elif key in found:
+            artifacts[key] = found[key]
+        else:
+            problems.append(_missing(place, path, key))
     return list(artifacts.values()), problems
 
 
+def _references(inventory: Inventory) -> list[tuple[Place, str, ArtifactRef]]:
+    """Place, path within the profile, and reference."""
+    named: list[tuple[Place, str, ArtifactRef]] = []
+    for profile in inventory.profiles.values():
+        if profile.kernel is not None:
+            named.append((profile.where("spec.kernel"), "spec.kernel", profile.kernel))
+        for index, initrd in enumerate(profile.initrd):
+            path = f"spec.initrd[{index}]"
+            named.append((profile.where(path), path, initrd))
+    return named
+
+
 def _missing(place: Place, path: str, key: str) -> Problem:
-    message = f"the artefact {key!r} is not in the server's artefact folder; put it there or correct the path"
-    return Problem(place.file, place.line, place.column, path, "missing-artifact", "error", message)
+    message = f"The artefact {key!r} is not in the server's artefact folder: put it there, or correct the path."
+    return Problem(*place, path, "missing-artifact", "error", message)
 
 
-def _no_profile(workflow: WorkflowDoc, hardware: Hardware) -> Problem:
-    place = workflow.where("spec.hardware")
-    message = (
-        f"{hardware.name} has no profile to run {workflow.name} in; "
-        f"set spec.profile of the Hardware ({hardware.place}) or of this Workflow"
-    )
-    return Problem(place.file, place.line, place.column, "spec.hardware", "no-profile", "error", message)
+def _conflict(place: Place, path: str, key: str, first: Place) -> Problem:
+    message = f"{key} has another sha256 in {first}: one URL is one file; correct one of the two."
+    return Problem(*place, path, "bad-value", "error", message)
 
 
-def _places(inventory: Inventory, hardware: Hardware, workflows: Iterable[WorkflowDoc]) -> Places:
-    """File and line of everything that makes this machine what it is."""
-    paths = ["arch", "profile", "idle", "handover"]
-    for index, _ in enumerate(hardware.interfaces):
-        paths += [f"interfaces[{index}].{name}" for name in ("mac", "address", "hostname")]
-    places = {path: hardware.where(f"spec.{path}")[:2] for path in paths}
-    for index, interface in enumerate(hardware.interfaces):
-        subnet = inventory.site.subnet_of(interface)
-        if subnet is not None:
-            number = inventory.site.subnets.index(subnet)
-            places[f"interfaces[{index}].subnet"] = inventory.site.where(f"spec.subnets[{number}]")[:2]
-    for workflow in workflows:
-        places[f"work[{workflow.name}]"] = workflow.place[:2]
-        places[f"work[{workflow.name}].run"] = workflow.where("spec.run")[:2]
-        places[f"work[{workflow.name}].template"] = inventory.templates[workflow.template].place[:2]
-    return places
+def _unspeakable(inventory: Inventory) -> list[Problem]:
+    """Command lines that iPXE cannot hand on."""
+    problems = []
+    for profile in inventory.profiles.values():
+        if why := objection(profile.cmdline):
+            message = f"No kernel would see all of this: {why}. Write it without."
+            problems.append(Problem(*profile.where("spec.cmdline"), "spec.cmdline", "bad-value", "error", message))
+    return problems

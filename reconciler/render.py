@@ -1,8 +1,8 @@
 """Render: a template, a machine and a workflow become the document that the agent will carry out.
 
 Core. Rendering happens at commit: a template that does not render rejects the commit and never reaches a machine. The data a
-template sees is plain: the workflow's `hardwareMap` at the root (with `device_1`, the machine's first MAC, unless said), and
-`hardware` and `workflow`. docs/templates.md shows them.
+template sees is plain: the workflow's `hardwareMap` at the root (with `device_1`, the machine's first MAC, unless said), the
+machine's document as `hardware`, and as `Hardware` in Tinkerbell's older spelling. docs/templates.md shows them.
 """
 
 from __future__ import annotations
@@ -10,14 +10,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.workflow import Action, Task, Workflow, to_json
 from reconciler import values
 from reconciler.formats.document import parse_workflow_document
-from reconciler.inventory import Hardware, Place, TemplateDoc, WorkflowDoc
+from reconciler.inventory import Hardware, Interface, Place, Site, Subnet, TemplateDoc, WorkflowDoc
+from reconciler.places import Path, path_text
 from reconciler.problems import Problem
 from reconciler.template import Template, TemplateError, compile_template
+
+
+class Network(NamedTuple):
+    """What a template sees of an interface's subnet: a change of anything else there renders nothing anew."""
+
+    netmask: str = ""
+    gateway: str = ""
+    name_servers: tuple[str, ...] = ()
+
+
+def networks(site: Site, hardware: Hardware) -> tuple[Network, ...]:
+    """For each interface of a machine."""
+    return tuple(_network(site.subnet_of(interface), interface) for interface in hardware.interfaces)
+
+
+def _network(subnet: Subnet | None, interface: Interface) -> Network:
+    gateway = interface.gateway or (subnet.gateway if subnet else None)
+    servers = interface.name_servers if interface.name_servers is not None else subnet.name_servers if subnet else ()
+    return Network(str(subnet.cidr.netmask) if subnet else "", str(gateway or ""), tuple(map(str, servers)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +48,13 @@ class Rendered:
     problems: tuple[Problem, ...]
 
 
-class _Failed(Exception):
-    """One leaf or the text did not render."""
-
-    def __init__(self, place: Place, path: str, message: str) -> None:
-        super().__init__(message)
-        self.problem = Problem(*place, path, "template-render", "error", message)
-
-
-def render(template: TemplateDoc, hardware: Hardware, workflow: WorkflowDoc) -> Rendered:
-    """Every problem names the template's line; what depends on the machine names the machine too."""
-    data = template_data(hardware, workflow)
-    try:
-        rendered = _text(template, data, hardware) if template.text is not None else _leaves(template, data, hardware)
-    except _Failed as failed:
-        return Rendered(None, (failed.problem,))
+def render(template: TemplateDoc, hardware: Hardware, workflow: WorkflowDoc, ports: tuple[Network, ...]) -> Rendered:
+    """Every problem names the template's line; what depends on the machine names the machine too. `ports`: its `networks`."""
+    data, failures = template_data(hardware, workflow, ports), list[Problem]()
+    form = _leaves if template.text is None else _text
+    rendered = form(template, data, hardware, failures)
+    if failures:
+        return Rendered(None, tuple(failures))
     document, problems = parse_workflow_document(rendered, template)
     if document is None:
         return Rendered(None, problems)
@@ -52,39 +64,68 @@ def render(template: TemplateDoc, hardware: Hardware, workflow: WorkflowDoc) -> 
     return Rendered(to_json(_workflow(document, hardware)), problems)
 
 
-def template_data(hardware: Hardware, workflow: WorkflowDoc) -> dict[str, object]:
+def template_data(hardware: Hardware, workflow: WorkflowDoc, ports: tuple[Network, ...]) -> dict[str, object]:
     """Plain maps, lists, texts and numbers; nothing else ever reaches a template."""
-    machine = {
-        "name": hardware.name,
-        "arch": hardware.arch,
-        "labels": dict(hardware.labels),
-        "interfaces": [
-            {"mac": each.mac, "address": str(each.address or ""), "hostname": each.hostname or ""}
-            for each in hardware.interfaces
-        ],
-        "disks": [
-            {"name": disk.name, "path": disk.path or "", "serial": disk.serial or "", "wwn": disk.wwn or ""}
-            for disk in hardware.disks
-        ],
-    }
     return {
         "device_1": hardware.interfaces[0].mac,
         **workflow.hardware_map,
-        "hardware": machine,
-        "workflow": {"name": workflow.name, "run": workflow.run},
+        "hardware": _document(hardware),
+        "Hardware": {
+            "Disks": [disk.path or "" for disk in hardware.disks],
+            "Interfaces": [
+                {"DHCP": _dhcp(hardware, interface, network)}
+                for interface, network in zip(hardware.interfaces, ports, strict=True)
+            ],
+        },
     }
 
 
-def _text(template: TemplateDoc, data: Mapping[str, object], hardware: Hardware) -> str:
+def _document(hardware: Hardware) -> dict[str, object]:
+    """The machine as its document says it, defaults filled in; what was not said and has no default is not there."""
+    spec = {
+        "arch": hardware.arch,
+        "profile": hardware.profile,
+        "interfaces": [
+            _without_none(mac=each.mac, address=each.address and str(each.address), hostname=each.hostname, subnet=each.subnet)
+            for each in hardware.interfaces
+        ],
+        "disks": [
+            _without_none(name=disk.name, path=disk.path, serial=disk.serial, wwn=disk.wwn, size=disk.size)
+            for disk in hardware.disks
+        ],
+    }
+    return {"metadata": {"name": hardware.name, "labels": dict(hardware.labels)}, "spec": _without_none(**spec)}
+
+
+def _without_none(**values: object) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _dhcp(hardware: Hardware, interface: Interface, network: Network) -> dict[str, object]:
+    """Tinkerbell's older spelling; "" for what is not known."""
+    address = {"Address": str(interface.address or ""), "Netmask": network.netmask, "Gateway": network.gateway}
+    return {
+        "MAC": interface.mac,
+        "Arch": hardware.arch,
+        "Hostname": interface.hostname or "",
+        "IP": address,
+        "NameServers": list(network.name_servers),
+    }
+
+
+def _text(template: TemplateDoc, data: Mapping[str, object], hardware: Hardware, failures: list[Problem]) -> str:
     try:
         return _compiled(template.text or "").render(data)
     except TemplateError as error:
-        place = template.place_in_text(error.line, error.column)
-        raise _Failed(place, "", _sentence(error, hardware)) from None
+        path = "spec.data" if "spec" in template.source else ""
+        failures.append(_failure(template.place_in_text(error.line, error.column), path, error, hardware))
+        return ""
 
 
-def _leaves(template: TemplateDoc, data: Mapping[str, object], hardware: Hardware) -> dict[str, Any]:
-    def walk(value: object, path: tuple[str | int, ...]) -> object:
+def _leaves(template: TemplateDoc, data: Mapping[str, object], hardware: Hardware, failures: list[Problem]) -> dict[str, Any]:
+    """The document with every text rendered, and every text that does not render among the failures."""
+
+    def walk(value: object, path: Path) -> object:
         if isinstance(value, Mapping):
             return {key: walk(each, (*path, key)) for key, each in value.items()}
         if isinstance(value, list | tuple):
@@ -94,21 +135,20 @@ def _leaves(template: TemplateDoc, data: Mapping[str, object], hardware: Hardwar
         try:
             return _compiled(value).render(data)
         except TemplateError as error:
-            raise _Failed(template.where(path), _dotted(path), _sentence(error, hardware)) from None
+            failures.append(_failure(template.where(path), path_text(path), error, hardware))
+            return ""
 
-    rendered = walk(template.document, ("spec",))
-    if not isinstance(rendered, dict):
-        raise TypeError("a structured template is a map")  # its schema has seen to it
-    return rendered
+    return {key: walk(each, ("spec", key)) for key, each in (template.document or {}).items()}
+
+
+def _failure(place: Place, path: str, error: TemplateError, hardware: Hardware) -> Problem:
+    message = f"The template does not render for {hardware.name}: {error.message}."
+    return Problem(*place, path, "template-render", "error", message)
 
 
 @lru_cache(maxsize=4096)
 def _compiled(text: str) -> Template:
     return compile_template(text)
-
-
-def _sentence(error: TemplateError, hardware: Hardware) -> str:
-    return f"The template does not render for {hardware.name}: {error.message}."
 
 
 def _foreign_workers(
@@ -117,13 +157,16 @@ def _foreign_workers(
     """Handing a workflow over between machines is not there yet, so a task for another machine would never run."""
     own = {hardware.name, *(each.mac for each in hardware.interfaces)}
     problems = []
-    for task in document["tasks"]:
+    for index, task in enumerate(document["tasks"]):
         if task["worker"] is not None and _worker(task["worker"]) not in own:
             message = (
                 f"The task {task['name']!r} of workflow {workflow.name} is for the worker {task['worker']!r}, which is not "
-                f'{hardware.name}; write "{{{{.device_1}}}}" or one of its MACs.'
+                f'{hardware.name}; write "{{{{ .device_1 }}}}" or one of its MACs.'
             )
-            problems.append(Problem(*template.place, "", "foreign-worker", "error", message))
+            path: Path = ("spec", "tasks", index, "worker")
+            if template.text is not None:
+                path = ("spec", "data") if "spec" in template.source else ()
+            problems.append(Problem(*template.where(path), path_text(path), "foreign-worker", "error", message))
     return tuple(problems)
 
 
@@ -160,7 +203,3 @@ def _action(task: Mapping[str, Any], action: Mapping[str, Any]) -> Action:
         on_failure=tuple(action["on-failure"]),
         on_timeout=tuple(action["on-timeout"]),
     )
-
-
-def _dotted(path: tuple[str | int, ...]) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
