@@ -22,6 +22,7 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from agent import main as agent
 from netboot.status_documents import EXPECTED
@@ -78,7 +79,7 @@ def shell_lines() -> Iterator[tuple[str, str]]:
     for page in PAGES:
         for block in blocks(page):
             text = block.text.replace("\\\n", " ")
-            if block.language == "console":
+            if re.search(r"^\$ ", text, re.MULTILINE):
                 text = "\n".join(re.findall(r"^\$ (.*)$", text, re.MULTILINE))
             if block.language in ("sh", "console"):
                 yield from ((name_of(page), line) for line in text.splitlines() if line.strip())
@@ -111,6 +112,19 @@ def test_every_gitboot_command_line_is_one(page: str, line: str, words: list[str
         parser_of_agent().parse_args(arguments)
     elif not configured:  # with a file, what is required may be in it
         command_of(name).make_context(name, arguments)
+
+
+INLINE = {words for page in PAGES for words in re.findall(r"`gitboot ([a-z][^`]*)`", page.read_text())}
+
+
+@pytest.mark.parametrize("words", sorted(INLINE))
+def test_what_is_said_of_a_command_within_a_sentence_is_true(words: str) -> None:
+    """There may be words missing, but none that the command does not know."""
+    name, *rest = words.split()
+    assert name in COMMANDS
+    if name != "agent":
+        known = {flag for each in command_of(name).params for flag in each.opts} | {"--help"}
+        assert {word for word in rest if word.startswith("-")} <= known
 
 
 def test_there_are_command_lines_to_hold() -> None:
@@ -254,6 +268,24 @@ def _table(title: str, about: str, arguments: list[str], flags: Iterable[tuple[s
 def test_every_flag_is_documented_as_the_command_says_it() -> None:
     written = CONFIGURATION.read_text().partition(GENERATED)[2]
     assert f"\n{configuration()}" == written, "run `python -m tests.test_docs`"
+
+
+def test_the_configuration_file_of_the_docs_is_taken(tmp_path: Path) -> None:
+    (text,) = (block.text for block in blocks(CONFIGURATION) if block.language == "toml")
+    file = tmp_path / "gitboot.toml"
+    file.write_text(text)
+    result = CliRunner().invoke(gitboot, ["--config", str(file), "serve", "--help"])
+    assert result.exit_code == 0, result.output
+    assert "8080" in result.output
+
+
+def test_every_environment_variable_that_is_named_is_one() -> None:
+    """Of a flag, or of those that an action gets."""
+    flags = {f"GITBOOT_{name}_{each.name}".upper() for name in COMMANDS for each in command_of(name).params}
+    given = set(re.findall(r"GITBOOT_[A-Z]+", (ROOT / "agent/runtime.py").read_text()))
+    named = {name for page in PAGES for name in re.findall(r"GITBOOT_[A-Z_]*[A-Z]", page.read_text())}
+    assert named <= flags | given | {"GITBOOT_CONFIG"}
+    assert given <= named
 
 
 @pytest.mark.parametrize("name", COMMANDS)
