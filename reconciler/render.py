@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgspec
+
 from agent.workflow import Action, Task, Workflow, to_json
 from reconciler import values
 from reconciler.formats.document import parse_workflow_document
@@ -61,7 +63,10 @@ def render(template: TemplateDoc, hardware: Hardware, workflow: WorkflowDoc, por
     foreign = _foreign_workers(document, template, hardware, workflow)
     if foreign:
         return Rendered(None, (*problems, *foreign))
-    return Rendered(to_json(_workflow(document, hardware)), problems)
+    plain = msgspec.json.encode(to_json(_workflow(document, hardware)))
+    return Rendered(
+        msgspec.json.decode(plain), problems
+    )  # lists where there were tuples, as whoever loads the plan will see it
 
 
 def template_data(hardware: Hardware, workflow: WorkflowDoc, ports: tuple[Network, ...]) -> dict[str, object]:

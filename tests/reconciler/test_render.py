@@ -1,0 +1,128 @@
+"""A template, a machine and a workflow become the document the agent carries out, or problems with their lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agent.workflow import from_json
+from reconciler.render import Rendered, networks, render
+from tests.reconciler.inventories import BARE, RICH, SOUND, TEMPLATE, read
+
+WORK = {"workflow.yaml": SOUND["workflow.yaml"].replace("template: look,", "template: look, hardwareMap: {disk: /dev/sda},")}
+
+
+def rendered(template: str, **files: str) -> Rendered:
+    """`template`, rendered for node-01 by the workflow look-at-01."""
+    inventory = read({**SOUND, **WORK, "template.yaml": template, **files})
+    workflow, hardware = inventory.workflows["look-at-01"], inventory.hardware["node-01"]
+    return render(inventory.templates[workflow.template], hardware, workflow, networks(inventory.site, hardware))
+
+
+def document(template: str, **files: str) -> dict[str, Any]:
+    found = rendered(template, **files)
+    assert found.document is not None, found.problems
+    return found.document
+
+
+def image(text: str) -> str:
+    """What an expression says as the image of the one action."""
+    return str(document(TEMPLATE.replace("look:v1", text))["tasks"][0]["actions"][0]["image"])
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("{{ .disk }}", "/dev/sda"),
+        ("{{ .device_1 }}", "52:54:00:12:34:01"),
+        ("{{ .hardware.metadata.name }}", "node-01"),
+        ("{{ .hardware.metadata.labels.rack }}", "r1"),
+        ("{{ .hardware.spec.arch }}", "x86_64"),
+        ("{{ (index .hardware.spec.interfaces 0).address }}", "10.1.0.11"),
+        ("{{ (index .Hardware.Interfaces 0).DHCP.MAC }}", "52:54:00:12:34:01"),
+        ("{{ (index .Hardware.Interfaces 0).DHCP.IP.Netmask }}", "255.255.0.0"),
+        ("{{ (index .Hardware.Interfaces 0).DHCP.IP.Gateway }}", "10.1.0.1"),
+        ("{{ len .Hardware.Disks }}", "0"),
+    ],
+)
+def test_a_template_sees_its_machine_and_its_hardware_map(expression: str, expected: str) -> None:
+    assert expected.lstrip("/") == image(expression.replace("{{ .disk", "{{ trimPrefix `/` .disk"))
+
+
+def test_what_tasks_say_is_merged_into_their_actions_as_tinkerbell_does() -> None:
+    inventory = read(RICH)
+    workflow, hardware = inventory.workflows["install"], inventory.hardware["node-01"]
+    found = render(inventory.templates["debian"], hardware, workflow, networks(inventory.site, hardware))
+    assert found.document is not None
+    run = from_json(found.document)
+    action = run.action("install", "stream")
+    assert ("debian", 1800, "52:54:00:12:34:ab") == (run.name, run.global_timeout, run.tasks[0].worker)
+    assert ("/dev:/dev", "/lib/firmware:/lib/firmware:ro") == action.volumes
+    assert {"MODE": "0644", "COMPRESSED": "true", "DISK": "/dev/sda", "VERSION": "3.86"} == action.environment
+    assert (("stream", "--retries", "3"), 600, 2) == (action.command, action.timeout, action.retries)
+    assert (("report", "failure"), ("report", "timeout")) == (action.on_failure, action.on_timeout)
+    assert ("host", 90) == (run.action("install", "restart").pid, run.action("install", "restart").timeout)
+
+
+def test_an_action_s_environment_beats_its_task_s() -> None:
+    text = TEMPLATE.replace("    actions:", "    environment: {A: task, B: task}\n    actions:").replace(
+        "timeout: 60", "timeout: 60, environment: {B: action}"
+    )
+    assert {"A": "task", "B": "action"} == document(text)["tasks"][0]["actions"][0]["environment"]
+
+
+def test_a_task_without_a_worker_is_the_machine_s() -> None:
+    assert "node-01" == document(TEMPLATE)["tasks"][0]["worker"]
+
+
+@pytest.mark.parametrize("worker", ["node-01", "52:54:00:12:34:01", "52-54-00-12-34-01", "525400123401", "{{ .device_1 }}"])
+def test_a_worker_is_a_name_or_a_mac_in_any_notation(worker: str) -> None:
+    assert rendered(TEMPLATE.replace("    actions:", f'    worker: "{worker}"\n    actions:')).document is not None
+
+
+@pytest.mark.parametrize("worker", ["node-02", "52:54:00:12:34:99"])
+def test_a_task_for_another_machine_rejects_at_its_line(worker: str) -> None:
+    found = rendered(TEMPLATE.replace("    actions:", f'    worker: "{worker}"\n    actions:'))
+    (problem,) = found.problems
+    assert (None, "template.yaml", 7, "foreign-worker", "spec.tasks[0].worker") == (
+        found.document, problem.file, problem.line, problem.code, problem.path,
+    )  # fmt: skip
+    assert "for the worker" in problem.message
+    assert "{{ .device_1 }}" in problem.message
+
+
+def test_a_bare_template_for_another_machine_rejects_at_its_file() -> None:
+    files = {"workflow.yaml": SOUND["workflow.yaml"].replace("template: look", "template: bare")}
+    (problem,) = rendered(BARE.replace("{{ .device_1 }}", "node-09"), **files).problems
+    assert ("template.yaml", "foreign-worker", "") == (problem.file, problem.code, problem.path)
+
+
+def test_every_text_that_does_not_render_is_named_with_its_line() -> None:
+    text = TEMPLATE.replace('image: "look:v1"', 'image: "{{ .nope }}"').replace(
+        "    - {name", "    - {name: second, image: x, timeout: 60, command: ['{{ .neither }}']}\n    - {name"
+    )
+    found = rendered(text)
+    assert found.document is None
+    assert [
+        ("template.yaml", 8, "template-render", "spec.tasks[0].actions[0].command[0]"),
+        ("template.yaml", 9, "template-render", "spec.tasks[0].actions[1].image"),
+    ] == [(problem.file, problem.line, problem.code, problem.path) for problem in found.problems]
+    assert all(problem.message.startswith("The template does not render for node-01: ") for problem in found.problems)
+
+
+def test_a_bare_template_that_does_not_render_is_named_with_its_line() -> None:
+    files = {"workflow.yaml": SOUND["workflow.yaml"].replace("template: look", "template: bare")}
+    (problem,) = rendered(BARE.replace("look:v1", "{{ .nope }}"), **files).problems
+    assert ("template.yaml", 7, "template-render") == (problem.file, problem.line, problem.code)
+
+
+def test_what_renders_to_no_workflow_is_a_problem() -> None:
+    found = rendered(TEMPLATE.replace("timeout: 60", 'timeout: "{{ .disk }}"'))
+    assert (None, ["bad-value"]) == (found.document, [problem.code for problem in found.problems])
+
+
+def test_a_warning_rejects_nothing() -> None:
+    found = rendered(TEMPLATE.replace(", timeout: 60", ""))
+    assert found.document is not None
+    assert [("no-timeout", "warning")] == [(problem.code, problem.severity) for problem in found.problems]
