@@ -1,0 +1,207 @@
+"""`gitboot status`: what the machines are doing, from a server or from the files of a state directory."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from reconciler.commands.terminal import columns, printable, show
+from reconciler.sentence import Sentence
+
+Document = dict[str, Any]
+Read = Callable[[str], Document | None]
+"""A path below /status/ → its document, or None when there is none."""
+
+TIMEOUT = 10
+LONGEST = 64 << 20
+COLOURS = {
+    "SUCCESS": "green",
+    "RUNNING": "cyan",
+    "FAILED": "red",
+    "TIMEOUT": "red",
+    "INTERRUPTED": "red",
+    "CANCELLED": "yellow",
+}
+
+
+@click.command("status", help="Show what the machines are doing, or all that is known of one.")
+@click.argument("machine", required=False)
+@click.option("--server", metavar="URL", default="http://127.0.0.1", show_default=True, help="A running gitboot.")
+@click.option("--state", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Read its files instead.")
+def command(machine: str | None, server: str, state: Path | None) -> None:
+    with _files(state) if state else _http(server) as read:
+        site = read("reconcile.json")
+        if site is None:
+            raise Sentence(f"{state or server} has no status yet; is a gitboot serving there?")
+        names = _machines(read)
+        if machine is None:
+            shown = [document for name in names if (document := read(f"hardware/{name}.json")) is not None]
+            show(_site(site), *([_table(shown, time.time())] if shown else []))
+        else:
+            document = read(f"hardware/{machine}.json") if machine in names else None
+            if document is None:
+                close = get_close_matches(machine, names, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"there are {len(names)} machines."
+                raise Sentence(printable(f"There is no machine {machine!r}; {hint}"), 2)
+            show(*_details(document, time.time()))
+
+
+def _machines(read: Read) -> list[str]:
+    index = read("index.json") or {}
+    paths = [str(path).removeprefix("/status/") for path in index.get("documents", [])]
+    return sorted(path[len("hardware/") : -len(".json")] for path in paths if path.startswith("hardware/"))
+
+
+@contextmanager
+def _files(state: Path) -> Iterator[Read]:
+    """Raises Sentence when the directory cannot be read."""
+
+    def read(path: str) -> Document | None:
+        try:
+            return _document((state / "status" / path).read_bytes(), str(state))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Sentence(f"{error.filename} cannot be read ({error.strerror}); check its owner.") from None
+
+    if not state.is_dir():
+        raise Sentence(f"There is no state directory {state}; correct --state.", 2)
+    yield read
+
+
+@contextmanager
+def _http(server: str) -> Iterator[Read]:
+    """One connection for all documents. Raises Sentence when nobody, or not gitboot, answers."""
+    try:
+        url = urlsplit(server if "://" in server else f"http://{server}")
+        kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}[url.scheme]
+        connection = kind(url.hostname or "", url.port, timeout=TIMEOUT)
+    except (ValueError, KeyError, http.client.HTTPException):
+        raise Sentence(
+            f"{server!r} is not an address such as http://10.1.0.1 or http://10.1.0.1:8080; correct --server.", 2
+        ) from None
+
+    def read(path: str) -> Document | None:
+        try:
+            connection.request("GET", f"{url.path.rstrip('/')}/status/{path}")
+            answer = connection.getresponse()
+            data = answer.read(LONGEST)
+        except (OSError, http.client.HTTPException) as error:
+            raise Sentence(
+                f"{server} does not answer ({error}); name the server with --server, or read a state directory with --state."
+            ) from None
+        if answer.status == 404 and answer.getheader("content-type", "").startswith("text/plain"):
+            return None
+        if answer.status != 200:
+            raise Sentence(f"{server} answers HTTP {answer.status} for /status/{path}; is it a gitboot?")
+        return _document(data, server)
+
+    try:
+        yield read
+    finally:
+        connection.close()
+
+
+def _document(data: bytes, whose: str) -> Document:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict) or document.get("apiVersion") != "gitboot/v1":
+        raise Sentence(f"{whose} answers, but not like a gitboot of this version.")
+    return document
+
+
+def _site(site: Document) -> str:
+    lines = [f"commit {site['revision'][:12] or 'none'} of {site['source'] or 'no repository'} is served"]
+    lines += [
+        f"{condition['type']}: {condition['message']}"
+        for condition in site["conditions"]
+        if (condition["type"], condition["status"]) in (("Ready", "False"), ("RunsHeld", "True"))
+    ]
+    problems = site["problems"]
+    lines += [
+        f"  {each.get('file')}:{each.get('line')}: {each.get('severity')}: {each.get('message')}" for each in problems[:10]
+    ]
+    if len(problems) > 10:
+        lines.append(f"  and {len(problems) - 10} more problems")
+    if site["unknown"]:
+        lines.append(f"{len(site['unknown'])} machines that are not in git have asked for something")
+    return "\n".join(map(printable, lines)) + "\n"
+
+
+def _table(machines: list[Document], now: float) -> Table:
+    table = columns("MACHINE", "ADDRESS", "PHASE", "RUN", "SEEN", "NEXT")
+    for each in machines:
+        boot, run = each["boot"], each["run"]
+        address = next(iter([*each["addresses"], *each["leases"].values()]), "-")
+        phase = boot["phase"] if boot and boot["closed"] is None else "-"
+        state = run["state"] if run else "-"
+        doing = f"{run['workflow']} {state}" if run else "-"
+        table.add_row(
+            *map(_text, (each["name"], address, phase)),
+            Text(printable(doing), COLOURS.get(state, "")),
+            _text(_age(each["lastSeen"], now)),
+            _text(each["next"]),
+        )
+    return table
+
+
+def _details(machine: Document, now: float) -> list[Table | str]:
+    boot, run = machine["boot"], machine["run"]
+    facts = columns("", "")
+    facts.show_header = False
+    for name, value in (
+        ("machine", machine["name"]),
+        ("MACs", ", ".join(machine["macs"])),
+        ("addresses", ", ".join([*machine["addresses"], *machine["leases"].values()])),
+        ("seen", _age(machine["lastSeen"], now)),
+        ("boot", f"{boot['phase']}{'' if boot['closed'] is None else ', closed'}: {boot['reason']}" if boot else "never"),
+        ("next", machine["next"]),
+        ("run", f"{run['workflow']} run {run['number']}: {run['state']} {run['reason']}" if run else "none"),
+    ):
+        facts.add_row(_text(name), _text(value))
+    return [facts, *([_actions(run)] if run else [])]
+
+
+def _actions(run: Document) -> Table:
+    table = columns("TASK", "ACTION", "STATE", "TRIES", "SECONDS", "REASON", "LOG")
+    for task in run["tasks"]:
+        for action in task["actions"]:
+            last = action["attempts"][-1] if action["attempts"] else {}
+            table.add_row(
+                *map(_text, (task["name"], action["name"])),
+                Text(printable(action["state"]), COLOURS.get(action["state"], "")),
+                *map(
+                    _text,
+                    (len(action["attempts"]) or "-", last.get("seconds") or "-", last.get("reason", ""), last.get("log", "")),
+                ),
+            )
+    return table
+
+
+def _text(value: object) -> Text:
+    return Text(printable(value))
+
+
+def _age(at: str | None, now: float) -> str:
+    """`2026-01-31T12:00:00.123Z` → `12s`, `3m`, `5h`, `2d`; `never`."""
+    if at is None:
+        return "never"
+    seconds = max(0, int(now - datetime.fromisoformat(at).timestamp()))
+    for size, letter in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{letter}"
+    return f"{seconds}s"

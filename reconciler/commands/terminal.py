@@ -1,0 +1,39 @@
+"""What commands print for people: colours only where somebody looks at them, and nothing a terminal would obey."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+WIDE = 4096
+"""Columns where the output is no terminal: a line is a line, for grep and for a pager."""
+
+
+def printable(value: object) -> str:
+    """The text with what a terminal might obey made visible: names come from git, reasons from machines."""
+    text = str(value)
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def show(*what: Table | str) -> None:
+    """Print tables, and text that is `printable` already. NO_COLOR is obeyed."""
+    terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal else WIDE, highlight=False, markup=False, emoji=False, soft_wrap=not terminal)
+    with console.capture() as capture:
+        for each in what:
+            console.print(each)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
+
+
+def columns(*names: str) -> Table:
+    """A table without lines."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in names:
+        table.add_column(name, overflow="fold", no_wrap=name != names[-1] and not sys.stdout.isatty())
+    return table
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
