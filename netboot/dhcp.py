@@ -185,7 +185,8 @@ def _astray(packet: Packet, lease: Lease) -> str:
     link = link_of(packet)
     if not link:
         return ""
-    if all(place & bits == net for place, bits, net in zip(link, lease.mask, lease.network, strict=True)):
+    place, bits, net = (int.from_bytes(each, "big") for each in (link, lease.mask, lease.network))
+    if place & bits == net:
         return ""
     return f"{dotted(lease.address)} is of no use on the link of {dotted(link)}"
 

@@ -84,23 +84,36 @@ class DhcpFront:
             world.observed.touch(decided.boot, now)
         if not decided.machine and packet.message in MESSAGES:
             world.strangers.note(packet.mac, now, asked, facts(client), decided.address)
-        match outcome:
-            case Reply(message=message, address=address, reason=reason):
-                said, word = f"{reason}{' ' + dotted(address) if any(address) else ''}", message.lower()
-            case Note(kind=kind, reason=reason):
-                said, word = reason, kind.lower()
-            case Ignore(reason=reason):
-                said, word = reason, "ignored"
-        world.exchange(
+        word = _word(outcome)
+        world.counts["dhcp", word] += 1
+        world.log.routine(
             "dhcp",
-            word,
-            message=asked,
-            mac=packet.mac,
-            machine=decided.machine,
-            client=client.kind,
-            boot=decided.boot,
-            reason=said,
+            lambda: {
+                "outcome": word,
+                "message": asked,
+                "mac": packet.mac,
+                "machine": decided.machine,
+                "client": client.kind,
+                "boot": decided.boot,
+                "reason": _reason(outcome),
+            },
         )
+
+
+def _word(outcome: Reply | Note | Ignore) -> str:
+    match outcome:
+        case Reply(message=message):
+            return message.lower()
+        case Note(kind=kind):
+            return kind.lower()
+        case Ignore():
+            return "ignored"
+
+
+def _reason(outcome: Reply | Note | Ignore) -> str:
+    if isinstance(outcome, Reply) and any(outcome.address):
+        return f"{outcome.reason} {dotted(outcome.address)}"
+    return outcome.reason
 
 
 def _unbound(outgoing: Outgoing) -> None:

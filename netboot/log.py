@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TextIO
@@ -49,6 +50,10 @@ class Log:
 
     def info(self, event: str, **values: Value) -> None:
         """A routine line: may be counted instead of written when there are too many."""
+        self.routine(event, lambda: values)
+
+    def routine(self, event: str, describe: Callable[[], dict[str, Value]]) -> None:
+        """`info` for what comes in floods: only a line that will be written is described."""
         now = time.time()
         if int(now) != self._second:
             self._second, self._routine = int(now), 0
@@ -56,7 +61,7 @@ class Log:
         if self._routine > MOST_PER_SECOND:
             self._suppressed += 1
         else:
-            self._add(_Line(now, "info", event, values))
+            self._add(_Line(now, "info", event, describe()))
 
     def warning(self, event: str, **values: Value) -> None:
         self._add(_Line(time.time(), "warning", event, values))
@@ -126,7 +131,11 @@ class Bridge(logging.Handler):
 
 def _as_json(at: float, level: Level, event: str, values: dict[str, Value]) -> str:
     line = {"time": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"), "level": level, "event": event}
-    return msgspec.json.encode(line | {key: _sound(value) for key, value in values.items()}).decode() + "\n"
+    try:
+        encoded = msgspec.json.encode(line | values)
+    except UnicodeEncodeError:
+        encoded = msgspec.json.encode(line | {key: _sound(value) for key, value in values.items()})
+    return encoded.decode() + "\n"
 
 
 def _sound(value: Value) -> Value:

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -96,7 +97,7 @@ class World:
     def identity(self, local: str) -> Server:
         """The DHCP server identifier: what the site says, else the address the packet came to."""
         site = self.plans.current.site.server if self.plans else ""
-        return Server(IPv4Address(site or local).packed)
+        return _server(site or local)
 
     def exchange(self, kind: str, outcome: str = "ok", **values: Value) -> None:
         """One line and one count for everything a machine asked."""
@@ -147,3 +148,9 @@ class World:
     @property
     def plan_folder(self) -> Path:
         return self.settings.state / "plans"
+
+
+@lru_cache(maxsize=64)
+def _server(address: str) -> Server:
+    """Asked for with every packet, for one of the few addresses this host has."""
+    return Server(IPv4Address(address).packed)

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from netboot import log as module
-from netboot.log import MOST_PER_SECOND, MOST_WAITING, Bridge, Log
+from netboot.log import MOST_PER_SECOND, MOST_WAITING, Bridge, Log, Value
 from tests.netboot.site import logged
 
 
@@ -50,6 +50,20 @@ def test_a_flood_of_routine_lines_is_counted_and_what_matters_is_written(monkeyp
         {key: line[key] for key in ("event", "count") if key in line} for line in lines[-2:]
     ]
     assert [] == logged(Log(io.StringIO()))
+
+
+def test_a_line_that_will_not_be_written_is_not_even_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "time", Clock)
+    log, described = Log(io.StringIO()), 0
+
+    def describe() -> dict[str, Value]:
+        nonlocal described
+        described += 1
+        return {}
+
+    for _ in range(MOST_PER_SECOND + 5):
+        log.routine("dhcp", describe)
+    assert MOST_PER_SECOND == described
 
 
 def test_lines_that_nobody_reads_are_bounded_too() -> None:
