@@ -1,7 +1,7 @@
 """DNS answers: a query and the names of a plan in, an answer or silence out.
 
-Core. The law: this server is the authority for its own names and for nothing else. It never asks others, never guesses, and
-an answer holds what was asked and no more, so nobody gains by making it answer someone else. `respond` returns for any bytes.
+Core. The law: this server is the authority for its own names and for nothing else, it never guesses, and an answer holds what
+was asked and no more, so nobody gains by making it answer someone else. `respond` returns for any bytes.
 
 RFC 1034 and 1035; RFC 2308 (what does not exist), RFC 6891 (EDNS), RFC 8482 (ANY), RFC 9619 (one question).
 """
@@ -9,7 +9,7 @@ RFC 1034 and 1035; RFC 2308 (what does not exist), RFC 6891 (EDNS), RFC 8482 (AN
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dnslib import QTYPE, RCODE
 
@@ -44,6 +44,8 @@ class Reply:
     """Why there is no answer in it; "" when there is."""
     asked: Query | None = None
     """None: it could not be read."""
+    foreign: bool = False
+    """The name is someone else's, and the asker would have us ask on."""
 
     @property
     def outcome(self) -> str:
@@ -80,6 +82,11 @@ def respond(query: bytes, zone: Zone | None, *, tcp: bool) -> Reply | Ignore:
     return _answer(asked, zone, _LARGEST_TCP if tcp else _largest(asked))
 
 
+def failure(asked: Query) -> bytes:
+    """SERVFAIL, for a query that could not be answered after all."""
+    return _reply(asked, SERVFAIL, _largest(asked)).data
+
+
 def type_name(qtype: int) -> str:
     known = QTYPE.get(qtype)
     return known if known and not str(known).isdecimal() else f"TYPE{qtype}"
@@ -113,7 +120,8 @@ def _absent(asked: Query, name: bytes, zone: Zone, limit: int, *, exists: bool) 
     """The zone's SOA says how long this may be remembered (RFC 2308 section 3)."""
     apex = zone.apex(name)
     if apex is None:
-        return _reply(asked, REFUSED, limit, reason="the name is in none of our zones")
+        refused = _reply(asked, REFUSED, limit, reason="the name is in none of our zones")
+        return replace(refused, foreign=bool(asked.flags & RECURSION_DESIRED))
     soa = (zone.find(apex) or {})[SOA][0]
     record = _record(len(name) - len(apex), SOA, NEGATIVE_TTL, soa)
     if exists:

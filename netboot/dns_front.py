@@ -6,9 +6,12 @@ part of the last plan said is taken over.
 
 from __future__ import annotations
 
-from netboot.dns import Ignore, respond
-from netboot.dns_server import Asker
-from netboot.dns_zone import Zone, zone_of
+from ipaddress import IPv4Address
+
+from netboot.dns import Ignore, Reply, failure, respond
+from netboot.dns_forward import Forwarder
+from netboot.dns_server import Asker, Later
+from netboot.dns_zone import Zone, reverse, zone_of
 from netboot.world import World
 
 _ADDRESSES = 64
@@ -18,21 +21,36 @@ _ADDRESSES = 64
 class DnsFront:
     """`answer` is the `DnsServer`'s."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, forwarder: Forwarder | None = None) -> None:
+        """`forwarder`: who is asked for names of others, on behalf of hosts in our subnets. None: they are refused."""
         self._world = world
+        self._forwarder = forwarder
         self._zones: dict[str, Zone] = {}
         """By the address of ours that was asked, all of one plan."""
 
-    def answer(self, query: bytes, asker: Asker) -> bytes | None:
-        decided = respond(query, self._zone(asker.local), tcp=asker.tcp)
-        via = "tcp" if asker.tcp else "udp"
+    def answer(self, query: bytes, asker: Asker) -> bytes | Later | None:
+        zone = self._zone(asker.local)
+        decided = respond(query, zone, tcp=asker.tcp)
         if isinstance(decided, Ignore):
-            self._world.exchange("dns", "ignored", peer=asker.address, via=via, reason=decided.reason)
+            self._world.exchange("dns", "ignored", peer=asker.address, via=_via(asker), reason=decided.reason)
             return None
-        self._world.exchange(
-            "dns", decided.outcome, peer=asker.address, via=via, name=decided.name, type=decided.qtype, reason=decided.reason
-        )
+        if decided.foreign and self._forwarder and zone and _is_ours(asker.address, zone):
+            return self._forwarded(self._forwarder, query, decided, asker)
+        self._note(decided.outcome, decided, asker, decided.reason)
         return decided.data
+
+    async def _forwarded(self, forwarder: Forwarder, query: bytes, decided: Reply, asker: Asker) -> bytes:
+        answer = await forwarder.ask(query, tcp=asker.tcp)
+        if answer is None and decided.asked is not None:
+            answer = failure(decided.asked)
+            self._note("servfail", decided, asker, "no resolver answered")
+        else:
+            self._note("forwarded", decided, asker, "")
+        return answer or decided.data
+
+    def _note(self, outcome: str, decided: Reply, asker: Asker, reason: str) -> None:
+        values = {"peer": asker.address, "via": _via(asker), "name": decided.name, "type": decided.qtype, "reason": reason}
+        self._world.exchange("dns", outcome, **values)
 
     def failed(self, query: bytes, asker: Asker, error: Exception) -> None:
         """Our fault or the network's: that query is lost, and its bytes are in the log."""
@@ -50,3 +68,13 @@ class DnsFront:
                 zones.clear()
             zone = zones[local] = zone_of(plan, local, last)
         return zone
+
+
+def _via(asker: Asker) -> str:
+    return "tcp" if asker.tcp else "udp"
+
+
+def _is_ours(address: str, zone: Zone) -> bool:
+    """Whether it lies in a subnet of the site, or is this host's own: for others we are no resolver, open to any misuse."""
+    peer = IPv4Address(address)
+    return peer.is_loopback or zone.apex(reverse(peer.packed)) is not None

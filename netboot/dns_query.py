@@ -78,6 +78,16 @@ def shown(name: bytes) -> str:
     return str(DNSLabel(labels))
 
 
+def answers(data: bytes, query: bytes) -> bool:
+    """Whether these bytes answer that query: its id, and its question byte for byte (RFC 5452 section 9.1).
+
+    `query` must be one that `decode` reads.
+    """
+    end = _name_end(query, HEADER.size, pointers=False) + _QUESTION.size
+    expected = query[:2], query[HEADER.size : end], query[4:6]
+    return expected == (data[:2], data[HEADER.size : end], data[4:6]) and data[2] & (RESPONSE | OPCODE) >> 8 == RESPONSE >> 8
+
+
 def _edns(data: bytes, at: int, before: int, additional: int) -> Edns | None:
     """The OPT record among the `additional` records, of which there is one at most; `before`: records of other sections."""
     edns = None

@@ -12,7 +12,7 @@ import errno
 import socket
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
 import msgspec
@@ -49,8 +49,9 @@ class Limits(msgspec.Struct, frozen=True):
     """For the whole of one message to arrive after the last, and for an answer to be taken (RFC 7766 section 6.2.3)."""
 
 
-Answer = Callable[[bytes, Asker], bytes | None]
-"""Decides about one query. None: silence."""
+Later = Coroutine[object, object, bytes]
+Answer = Callable[[bytes, Asker], bytes | Later | None]
+"""Decides about one query. None: silence. What must be waited for is bounded by whoever makes it."""
 OnError = Callable[[bytes, Asker, Exception], None]
 """Told of the query that could not be handled, or the answer that could not be sent, with its bytes."""
 
@@ -89,6 +90,8 @@ class DnsServer:
         self._listener: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._per_peer: Counter[str] = Counter()
+        self._later: set[asyncio.Task[None]] = set()
+        """Answers by UDP that are waited for."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(udp, self._drain)
 
@@ -106,9 +109,10 @@ class DnsServer:
             self._udp.close()
         if self._listener is not None:
             self._listener.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        tasks = [*self._connections, *self._later]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _drain(self) -> None:
         for _ in range(BATCH):
@@ -122,13 +126,25 @@ class DnsServer:
             asker = Asker(peer[0], peer[1], socket.inet_ntoa(local) if any(local) else "", tcp=False)
             try:
                 answer = self._answer(query, asker)
-                if answer is not None:
-                    source = (socket.IPPROTO_IP, _PKTINFO, _IN_PKTINFO.pack(0, local, bytes(4)))
-                    self._udp.sendmsg((answer,), (source,), 0, peer)
-            except BlockingIOError:
-                pass  # the send buffer is full: lost, like any datagram
+                if isinstance(answer, bytes):
+                    self._send(answer, asker)
+                elif answer is not None:
+                    later = self._loop.create_task(self._send_later(answer, query, asker))
+                    self._later.add(later)
+                    later.add_done_callback(self._later.discard)
             except Exception as error:
                 self._on_error(query, asker, error)
+
+    def _send(self, answer: bytes, asker: Asker) -> None:
+        source = (socket.IPPROTO_IP, _PKTINFO, _IN_PKTINFO.pack(0, socket.inet_aton(asker.local or "0.0.0.0"), bytes(4)))  # noqa: S104  as the route has it
+        with suppress(BlockingIOError):  # the send buffer is full: lost, like any datagram
+            self._udp.sendmsg((answer,), (source,), 0, (asker.address, asker.port))
+
+    async def _send_later(self, answer: Later, query: bytes, asker: Asker) -> None:
+        try:
+            self._send(await answer, asker)
+        except Exception as error:
+            self._on_error(query, asker, error)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Not a coroutine: asyncio would log each connection that `close` cancels (Python 3.11)."""
@@ -164,7 +180,8 @@ class DnsServer:
                 (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
                 query = await reader.readexactly(length)
             try:
-                answer = self._answer(query, asker)
+                decided = self._answer(query, asker)
+                answer = decided if isinstance(decided, bytes | None) else await decided
             except Exception as error:
                 self._on_error(query, asker, error)
                 continue

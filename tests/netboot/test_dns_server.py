@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from netboot.dns_server import DEFAULT_LIMITS, Answer, Asker, DnsServer, Limits, serve_dns
+from netboot.dns_server import DEFAULT_LIMITS, Answer, Asker, DnsServer, Later, Limits, serve_dns
 
 pytestmark = pytest.mark.shell
 DEADLINE = 10
@@ -86,7 +86,7 @@ async def served(answer: Answer = echo, limits: Limits = DEFAULT_LIMITS, host: s
     asked: list[tuple[bytes, Asker]] = []
     errors: list[tuple[bytes, Asker, Exception]] = []
 
-    def noted(query: bytes, asker: Asker) -> bytes | None:
+    def noted(query: bytes, asker: Asker) -> bytes | Later | None:
         asked.append((query, asker))
         return answer(query, asker)
 
@@ -193,6 +193,47 @@ async def test_an_answer_that_cannot_be_sent_is_reported() -> None:
             client.send(b"hello")
             assert b"hello" == await heard(client)
             assert [(b"long", OSError)] == [(query, type(error)) for query, _, error in site.errors]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@on_loop
+async def test_an_answer_may_come_later_and_holds_nobody_up(fails: bool) -> None:
+    gate = asyncio.Event()
+
+    async def later(query: bytes) -> bytes:
+        await gate.wait()
+        if fails:
+            raise RuntimeError("a bug")
+        return b"late:" + query
+
+    async with served(lambda query, _: later(query) if query == b"later" else query) as site, site.connection() as connection:
+        with site.client() as client:
+            client.send(b"later")
+            client.send(b"now")
+            assert b"now" == await heard(client)
+            connection.ask(b"later", b"now")
+            gate.set()
+            if not fails:
+                assert b"late:later" == await heard(client) == await connection.answer()
+            assert b"now" == await connection.answer()
+            client.send(b"again")
+            assert b"again" == await heard(client)
+        assert [(b"later", "a bug")] * 2 * fails == [(query, str(error)) for query, _, error in site.errors]
+
+
+@on_loop
+async def test_closing_does_not_wait_for_late_answers() -> None:
+    async def never() -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async with served(lambda *_: never()) as site:
+        with site.client() as client:
+            client.send(b"hello")
+            async with asyncio.timeout(DEADLINE):
+                while not site.asked:
+                    await asyncio.sleep(0)
+        await asyncio.wait_for(site.server.close(), 5)
 
 
 # --- TCP --------------------------------------------------------------------------------------------------------------------
@@ -305,6 +346,34 @@ async def test_there_are_so_many_connections_and_the_next_one_waits_for_a_place(
             assert b"re:hello" == await third.answer()
 
 
+@on_loop
+async def test_a_peer_that_comes_and_goes_is_not_held_against_it() -> None:
+    async with served(limits=Limits(connections_per_peer=2)) as site:
+        for _ in range(6):
+            async with site.connection() as connection:
+                connection.ask(b"hello")
+                assert b"re:hello" == await connection.answer()
+                connection.writer.write_eof()
+                assert await connection.ended()
+
+
+@on_loop
+async def test_a_thousand_queries_of_one_connection_let_others_in_between() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+
+        def answer(query: bytes, asker: Asker) -> bytes:
+            if query == b"0" and asker.tcp:
+                client.send(b"let me in")
+            return query
+
+        async with served(answer) as site, site.connection() as connection:
+            client.connect(("127.0.0.1", site.server.port))
+            connection.ask(*(b"%d" % number for number in range(1000)))
+            for _ in range(1000):
+                await connection.answer()
+            assert [query for query, _ in site.asked].index(b"let me in") < 100
+
+
 # --- the pair ---------------------------------------------------------------------------------------------------------------
 
 
@@ -314,7 +383,7 @@ async def test_closing_ends_connections_and_frees_the_port() -> None:
         connection.ask(b"hello")
         assert b"re:hello" == await connection.answer()
         port = site.server.port
-        await site.server.close()
+        await asyncio.wait_for(site.server.close(), 5)
         assert await connection.ended()
     again = await serve_dns("127.0.0.1", port, echo, lambda *_: None)
     await again.close()
