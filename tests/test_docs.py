@@ -110,8 +110,15 @@ def test_every_gitboot_command_line_is_one(page: str, line: str, words: list[str
     name, *arguments = words[2:] if configured else words
     if name == "agent":
         parser_of_agent().parse_args(arguments)
-    elif not configured:  # with a file, what is required may be in it
+    elif configured or "…" in arguments:  # what is required may be in the file, or was left out
+        assert set() == unknown_flags(name, arguments)
+    else:
         command_of(name).make_context(name, arguments)
+
+
+def unknown_flags(name: str, words: Iterable[str]) -> set[str]:
+    known = {flag for each in command_of(name).params for flag in each.opts} | {"--help"}
+    return {word for word in words if word.startswith("-")} - known
 
 
 INLINE = {words for page in PAGES for words in re.findall(r"`gitboot ([a-z][^`]*)`", page.read_text())}
@@ -123,8 +130,7 @@ def test_what_is_said_of_a_command_within_a_sentence_is_true(words: str) -> None
     name, *rest = words.split()
     assert name in COMMANDS
     if name != "agent":
-        known = {flag for each in command_of(name).params for flag in each.opts} | {"--help"}
-        assert {word for word in rest if word.startswith("-")} <= known
+        assert set() == unknown_flags(name, rest)
 
 
 def test_there_are_command_lines_to_hold() -> None:
@@ -224,11 +230,16 @@ def flags_of(command: click.Command) -> Iterator[tuple[str, str, str]]:
     """Flag, default, meaning."""
     for option in command.params:
         if isinstance(option, click.Option) and not option.hidden:
-            metavar = option.metavar or ("|".join(option.type.choices) if isinstance(option.type, click.Choice) else "N")
-            flag = option.opts[-1] + ("" if option.is_flag else f" {metavar}")
+            flag = option.opts[-1] + ("" if option.is_flag else f" {option.metavar or _kind(option.type)}")
             shown = option.show_default and not option.is_flag
             default = "required" if option.required else f"`{option.default}`" if shown else ""
             yield flag, default, option.help or ""
+
+
+def _kind(kind: click.ParamType[Any]) -> str:
+    if isinstance(kind, click.Choice):
+        return "|".join(kind.choices)
+    return "N" if kind.name.startswith(("integer", "float")) else "TEXT"
 
 
 def flags_of_agent() -> Iterator[tuple[str, str, str]]:
