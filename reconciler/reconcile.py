@@ -102,7 +102,7 @@ class Reconciler:
         local = [path for path in artifacts if not _is_url(path)]
         if self._artifacts.find(local) != {path: artifacts[path] for path in local}:
             return None
-        if isinstance(outcome, Published) and self._plans.damage(outcome.plan):
+        if isinstance(outcome, Published) and not self._is_served(outcome.plan):
             return None
         return Published(outcome.revision, outcome.plan, False, outcome.warnings) if isinstance(outcome, Published) else outcome
 
@@ -128,13 +128,17 @@ class Reconciler:
         self._places = {digest: known[digest] for digest in self._plans.lacking(buckets.values()) if digest in known}
         if compiled.dump is None:
             raise Rejected(problems)
-        plan, current = compiled.dump.plan.id, self._plans.current_id()
-        damaged = current == plan and bool(self._plans.damage(plan))
-        if current != plan or damaged:
-            self._plans.publish(compiled.dump, anew=damaged)
+        plan = compiled.dump.plan.id
+        changed = not self._is_served(plan)
+        if changed:
+            self._plans.publish(compiled.dump, anew=self._plans.current_id() == plan)  # it is damaged then
         self._plans.write_revision(Revision(revision, plan, buckets), self._places)
         self._places = {}
-        return Published(revision, plan, current != plan or damaged, problems)
+        return Published(revision, plan, changed, problems)
+
+    def _is_served(self, plan: str) -> bool:
+        """Whether it is the current plan, and whole."""
+        return self._plans.current_id() == plan and not self._plans.damage(plan)
 
 
 def _is_url(path: str) -> bool:
