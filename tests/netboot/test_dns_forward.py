@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
@@ -20,6 +19,7 @@ from netboot.dns_zone import Zone, zone_of
 from netboot.plan import Site
 from tests.netboot.dns_example import ask, lines, machine, plan, port
 from tests.netboot.test_dns_front import House
+from tests.netboot.test_dns_server import on_loop
 
 pytestmark = pytest.mark.shell
 ABROAD: Zone = zone_of(
@@ -48,14 +48,6 @@ async def resolver(answer: Answer = abroad, host: str = "127.0.0.1", port: int =
         await server.close()
 
 
-def on_loop(scenario: Callable[..., Coroutine[object, object, None]]) -> Callable[..., None]:
-    @functools.wraps(scenario)
-    def test(*args: object, **kwargs: object) -> None:
-        asyncio.run(asyncio.wait_for(scenario(*args, **kwargs), 20))
-
-    return test
-
-
 @pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
 @on_loop
 async def test_the_resolvers_answer_comes_back_under_the_askers_id(tcp: bool) -> None:
@@ -81,10 +73,10 @@ def forged(query: bytes) -> list[bytes]:
     right = abroad(query, Asker("", 0, "", tcp=False))
     other = abroad(query.replace(b"\3www", b"\3wwx"), Asker("", 0, "", tcp=False))
     return [b"", right[:11], query, bytes((right[0] ^ 1,)) + right[1:], right[:2] + other[2:], right[:12],
-            right.replace(b"\3www", b"\3WWW", 1), right[:2] + b"\xa8" + right[3:]]  # fmt: skip
+            right.replace(b"\3www", b"\3WWW", 1), right[:2] + b"\xa8" + right[3:], right[:5] + b"\2" + right[6:]]  # fmt: skip
 
 
-@pytest.mark.parametrize("which", range(8))
+@pytest.mark.parametrize("which", range(9))
 @on_loop
 async def test_what_is_no_answer_to_the_query_is_not_heard(which: int) -> None:
     """By TCP it ends the connection; by UDP the right one may still come, and does."""
@@ -128,6 +120,14 @@ async def test_the_next_resolver_is_asked_when_one_is_dead_or_dumb(tcp: bool) ->
         assert FOUND == lines(DNSRecord.parse(answer).rr)
         assert await Forwarder(("127.0.0.1", "127.0.0.2"), port=server.port, seconds=0.1).ask(QUERY, tcp=tcp) is None
         assert await Forwarder(()).ask(QUERY, tcp=tcp) is None
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+@on_loop
+async def test_nobody_waits_for_a_resolver_whose_host_says_that_it_is_gone(tcp: bool) -> None:
+    async with resolver(host="127.0.0.3") as server:
+        forwarder = Forwarder(("127.0.0.1", "127.0.0.3"), port=server.port, seconds=60)
+        assert await asyncio.wait_for(forwarder.ask(QUERY, tcp=tcp), 10) is not None
 
 
 @on_loop
