@@ -1,4 +1,5 @@
-"""What the documentation consists of: pages, their headings, links and fenced blocks, and a shell that carries blocks out.
+"""What the documentation consists of: pages, their headings, links and fenced blocks; what our sources say that pages repeat;
+and a shell that carries blocks out.
 
 A comment on the line before a fence says what a block is for: `<!-- run -->` is executed, `<!-- file: PATH -->` is written to
 PATH. The blocks of a page are one session, from top to bottom, in a folder of its own.
@@ -6,6 +7,7 @@ PATH. The blocks of a page are one session, from top to bottom, in a folder of i
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import signal
@@ -56,6 +58,28 @@ def anchors(page: Path) -> set[str]:
     """Of every heading, as the usual hosts make them: lower case, punctuation away, spaces to hyphens."""
     headings = re.findall(r"^#+ (.+?)\s*$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def sayings() -> str:
+    """Every text in our sources, one a line, with `…` for what is filled in."""
+    found = []
+    for package in ("agent", "netboot", "reconciler"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                match node:
+                    case ast.JoinedStr(parts):
+                        found.append("".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts))
+                    case ast.Constant(str(text)):
+                        found.append(text)
+    return "\n".join(text.replace("\n", " ") for text in found)
+
+
+def metrics() -> Iterator[tuple[str, str]]:
+    """Name and meaning, as the source says them."""
+    for node in ast.walk(ast.parse((ROOT / "netboot/metrics.py").read_text())):
+        match node:
+            case ast.Call(ast.Name(kind), [ast.Constant(str(name)), ast.Constant(str(about)), *_]):
+                yield name + ("_total" if kind == "CounterMetricFamily" else ""), about
 
 
 def commands(block: Block) -> Iterator[tuple[str, str | None]]:

@@ -29,13 +29,15 @@ from netboot.status_documents import EXPECTED
 from reconciler.check import passes
 from reconciler.cli import COMMANDS, gitboot
 from reconciler.commands.reading import read
-from tests.documents import PAGES, ROOT, Block, Session, anchors, blocks, links, name_of, same
+from tests.documents import PAGES, ROOT, Block, Session, anchors, blocks, links, metrics, name_of, same, sayings
+from tests.reconciler.test_schemas import KINDS
 from tests.test_architecture import is_core
 
 DOCS = ROOT / "docs"
 CONFIGURATION = DOCS / "configuration.md"
 GENERATED = "<!-- from here on written by `python -m tests.test_docs` -->\n"
-SCHEMAS = sorted((ROOT / "schemas").glob("*.json"))
+SCHEMAS = sorted(path for path in (ROOT / "schemas").glob("*.json") if path.stem.title() not in KINDS)
+"""Of what we write; tests/reconciler/test_schemas.py holds those of what users write."""
 DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
 
 
@@ -304,19 +306,20 @@ def test_every_flag_says_what_it_is_for(name: str) -> None:
     assert [] == [flag for flag, _, meaning in flags_of(command_of(name)) if not meaning]
 
 
-def metrics() -> Iterator[tuple[str, str]]:
-    """Name and meaning, as the source says them."""
-    for node in ast.walk(ast.parse((ROOT / "netboot/metrics.py").read_text())):
-        match node:
-            case ast.Call(ast.Name(kind), [ast.Constant(str(name)), ast.Constant(str(about)), *_]):
-                yield name + ("_total" if kind == "CounterMetricFamily" else ""), about
-
-
 def test_every_metric_is_documented_with_its_own_words() -> None:
     found = dict(metrics())
     rows = dict(re.findall(r"^\| `(gitboot_\w+)` \| (.+?) \|$", (DOCS / "stuck.md").read_text(), re.MULTILINE))
     assert found.keys() == rows.keys()
     assert {} == {name: about for name, about in found.items() if about not in rows[name]}
+
+
+def test_what_the_status_and_the_log_are_said_to_say_is_what_they_say() -> None:
+    rows = [row for row in (DOCS / "stuck.md").read_text().splitlines() if row.startswith("|")]
+    spans = {span for row in rows for span in re.findall(r"`([^`]+)`", row)}
+    quoted = {span for span in spans if " " in span and not re.match(r"gitboot |time\(|gitboot_", span)}
+    said = sayings()
+    assert [] == [quote for quote in quoted if not all(part in said for part in re.split(r" ?… ?", quote))]
+    assert len(quoted) > 8
 
 
 def test_every_phase_of_a_boot_is_explained_with_the_words_of_the_status() -> None:
