@@ -16,6 +16,7 @@ from netboot.status_documents import (
     RECONCILE_PATH,
     DesiredHardware,
     DesiredWorkflow,
+    NextStep,
     Reconciliation,
     Seen,
     hardware_document,
@@ -46,7 +47,9 @@ class View:
     ) -> bytes | None:
         """The document's bytes, or None when there is no such path. O(1) but for the index and a workflow's machines."""
         if path == RECONCILE_PATH:
-            self._previous = reconcile_document(word, observed, strangers(), now, self._previous)
+            named = plans.current.by_mac if plans else {}
+            unknown = [stranger for stranger in strangers() if stranger.mac not in named]
+            self._previous = reconcile_document(word, observed, unknown, now, self._previous)
             return to_bytes(self._previous)
         if plans is None:
             return None
@@ -90,6 +93,7 @@ def _hardware(plans: Plans, machine: Machine, observed: Observed, hold: str) -> 
         arch=machine.arch,
         plan=plan.id,
         next=f"{_verb(step)}: {step.why}",
+        step=_step(step),
         boot_timeout=float(plan.site.boot_timeout),
     )
 
@@ -106,29 +110,12 @@ def _verb(step: Step) -> str:
             return "waits"
 
 
-class _ByIdentity:
-    """A plan as a key: compared by its id, which stands for its content."""
-
-    def __init__(self, plan: BootPlan) -> None:
-        self.plan = plan
-
-    def __hash__(self) -> int:
-        return hash(self.plan.id)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByIdentity) and other.plan.id == self.plan.id
-
-
-def _workflows(plan: BootPlan) -> dict[str, DesiredWorkflow]:
-    return _workflows_of(_ByIdentity(plan))
-
-
 @lru_cache(maxsize=2)
-def _workflows_of(key: _ByIdentity) -> dict[str, DesiredWorkflow]:
+def _workflows(plan: BootPlan) -> dict[str, DesiredWorkflow]:
     """By name; worked out once per plan."""
     members: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
     facts: dict[str, tuple[int, str]] = {}
-    for machine in key.plan.machines.values():
+    for machine in plan.machines.values():
         for work in machine.work:
             members.setdefault(work.workflow, []).append((machine.name, machine.macs))
             facts[work.workflow] = (work.run, work.repeat)

@@ -45,10 +45,6 @@ class Strangers:
         stranger.client |= client or {}
         stranger.address = address or stranger.address
 
-    def known(self, mac: str) -> None:
-        """It is in git now."""
-        self._seen.pop(mac, None)
-
     def list(self) -> list[Stranger]:
         """The one seen last first."""
         return list(reversed(self._seen.values()))
