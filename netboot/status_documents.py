@@ -37,8 +37,18 @@ EXPECTED: Mapping[Phase, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class NextStep:
+    """What a machine would do if it booted now, for programs."""
+
+    action: Literal["run", "diskless", "disk", "wait"]
+    workflow: str = ""
+    """With `run` only, as `number`."""
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredHardware:
-    """What git says of a machine. `next`: what it would do if it booted now, and why (`boot.next_step`)."""
+    """What git says of a machine. `next`: what it would do if it booted now, and why, for people (`boot.next_step`)."""
 
     name: str
     macs: tuple[str, ...]
@@ -46,6 +56,7 @@ class DesiredHardware:
     arch: str = ""
     plan: str = ""
     next: str = ""
+    step: NextStep = NextStep("wait")
     boot_timeout: float = 1800.0
 
 
@@ -143,6 +154,7 @@ def hardware_document(machine: DesiredHardware, observed: Observed) -> Document:
         "leases": leases,
         "plan": machine.plan,
         "next": machine.next,
+        "step": _step(machine.step),
         "lastSeen": rfc3339(boot.last_seen) if boot else None,
         "boot": _boot(boot, machine.boot_timeout) if boot else None,
         "run": run_document(run) if run else None,
@@ -201,6 +213,11 @@ def reconcile_document(
 def without_credentials(url: str) -> str:
     """`https://user:secret@host/x` → `https://host/x`."""
     return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*@", r"\1", url)
+
+
+def _step(step: NextStep) -> Document:
+    work = step.action == "run"
+    return {"action": step.action, "workflow": step.workflow if work else None, "run": step.number if work else None}
 
 
 def _boot(boot: BootStatus, timeout: float) -> Document:

@@ -110,6 +110,18 @@ def _verb(step: Step) -> str:
             return "waits"
 
 
+def _step(step: Step) -> NextStep:
+    match step:
+        case RunWork(work=work):
+            return NextStep("run", work.workflow, work.run)
+        case Diskless():
+            return NextStep("diskless")
+        case ToDisk():
+            return NextStep("disk")
+        case Stay():
+            return NextStep("wait")
+
+
 @lru_cache(maxsize=2)
 def _workflows(plan: BootPlan) -> dict[str, DesiredWorkflow]:
     """By name; worked out once per plan."""

@@ -5,7 +5,6 @@ Core. A run that has not begun an action yet shows none; one that ended shows it
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,21 +36,17 @@ class Note:
     text: str
 
 
-_DUE = re.compile(r"runs its workflow: .*\bworkflow (\S+) run (\d+)")
-"""In a HardwareStatus' `next`."""
-
-
 def has_new_work(status: Mapping[str, Any]) -> bool:
     """There is work, and not what its last boot was for: a machine with an everyBoot workflow would be switched on for ever."""
     boot = status["boot"]
-    return _DUE.match(status["next"]) is not None and (boot is None or boot["plan"] != status["plan"])
+    return status["step"]["action"] == "run" and (boot is None or boot["plan"] != status["plan"])
 
 
 def row_of(phase: str, trouble: str, status: Mapping[str, Any]) -> Row:
     """`status`: a HardwareStatus. Work that the machine has yet to claim is shown before what it did last."""
-    machine, run, due = status["name"], status["run"], _DUE.match(status["next"])
-    if due and (run is None or run["ended"]):
-        return Row(machine, phase, f"{due[1]} run {due[2]}", state="PENDING", trouble=trouble)
+    machine, run, step = status["name"], status["run"], status["step"]
+    if step["action"] == "run" and (run is None or run["ended"]):
+        return Row(machine, phase, f"{step['workflow']} run {step['run']}", state="PENDING", trouble=trouble)
     if run is None:
         return Row(machine, phase, trouble=trouble)
     begun = [action for task in run["tasks"] for action in task["actions"] if action["attempts"]]

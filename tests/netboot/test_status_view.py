@@ -67,22 +67,29 @@ def test_documents_are_what_their_schemas_say(path: str, schema: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "hold", "expected"),
+    ("known", "hold", "action", "expected"),
     [
-        (WORKING, "", "runs its workflow: runs workflow install run 1 in profile inspect"),
+        (WORKING, "", "run", "runs its workflow: runs workflow install run 1 in profile inspect"),
         (
             WORKING,
             "frozen by ann",
+            "disk",
             "boots its disk: workflow install run 1 is due but held: frozen by ann; its idle state is the disk",
         ),
-        (machine(), "", "boots its disk: git names no work for it; its idle state is the disk"),
-        (machine(idle="wait"), "", "waits: git names no work for it; its idle state is to wait"),
-        (machine(idle="profile:diskless"), "", "boots diskless: git names no work for it; its idle state is profile diskless"),
+        (machine(), "", "disk", "boots its disk: git names no work for it; its idle state is the disk"),
+        (machine(idle="wait"), "", "wait", "waits: git names no work for it; its idle state is to wait"),
+        (
+            machine(idle="profile:diskless"),
+            "",
+            "diskless",
+            "boots diskless: git names no work for it; its idle state is profile diskless",
+        ),
     ],
 )
-def test_a_machine_s_status_says_what_it_would_do_and_why(known: Any, hold: str, expected: str) -> None:
-    word = Reconciliation("git", hold=hold)
-    assert expected == seen(Room.of(known), "hardware/node-01.json", word=word)["next"]
+def test_a_machine_s_status_says_what_it_would_do_and_why(known: Any, hold: str, action: str, expected: str) -> None:
+    status = seen(Room.of(known), "hardware/node-01.json", word=Reconciliation("git", hold=hold))
+    assert (expected, action) == (status["next"], status["step"]["action"])
+    assert ("install", 1) == (status["step"]["workflow"], status["step"]["run"]) or action != "run"
 
 
 def test_what_it_would_do_is_by_the_current_plan_though_its_boot_keeps_to_an_older_one() -> None:

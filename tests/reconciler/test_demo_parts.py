@@ -134,14 +134,14 @@ def test_no_edit_is_proposed_for_a_name_written_twice() -> None:
 
 
 def status(**more: Any) -> dict[str, Any]:
-    return {"name": "n", "next": "boots its disk: git names no work for it", "run": None, "boot": None, "plan": "new"} | more
+    return {"name": "n", "step": {"action": "disk"}, "run": None, "boot": None, "plan": "new"} | more
 
 
 RUN = {
     "workflow": "w", "number": 1, "state": "RUNNING", "reason": "", "ended": None,
     "tasks": [{"actions": [{"name": "a", "attempts": [{}]}, {"name": "b", "attempts": [{}]}, {"name": "c", "attempts": []}]}],
 }  # fmt: skip
-DUE = "runs its workflow: runs workflow w run 2 in profile p"
+DUE = {"action": "run", "workflow": "w", "run": 2}
 
 
 def test_a_row_shows_the_action_that_began_last() -> None:
@@ -150,14 +150,14 @@ def test_a_row_shows_the_action_that_began_last() -> None:
 
 
 def test_a_row_shows_due_work_before_a_run_that_ended_but_not_before_one_that_runs() -> None:
-    assert Row("n", "DHCP", "w run 2", state="PENDING") == row_of("DHCP", "", status(next=DUE, run=RUN | {"ended": "now"}))
-    assert "w run 1" == row_of("agent", "", status(next=DUE, run=RUN)).workflow
+    assert Row("n", "DHCP", "w run 2", state="PENDING") == row_of("DHCP", "", status(step=DUE, run=RUN | {"ended": "now"}))
+    assert "w run 1" == row_of("agent", "", status(step=DUE, run=RUN)).workflow
 
 
 def test_a_machine_is_switched_on_for_work_of_a_plan_it_has_not_booted_with() -> None:
-    assert has_new_work(status(next=DUE, boot={"plan": "old"}))
-    assert has_new_work(status(next=DUE))
-    assert not has_new_work(status(next=DUE, boot={"plan": "new"}))
+    assert has_new_work(status(step=DUE, boot={"plan": "old"}))
+    assert has_new_work(status(step=DUE))
+    assert not has_new_work(status(step=DUE, boot={"plan": "new"}))
     assert not has_new_work(status(boot={"plan": "old"}))
 
 
