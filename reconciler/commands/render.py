@@ -1,0 +1,99 @@
+"""`gitboot render`: what a machine would be sent, from an inventory alone, without a server."""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+
+from netboot.boot import next_step
+from netboot.dhcp_options import decode, label, unpack
+from netboot.ipxe import Console, bootstrap_script, mask
+from netboot.observed import Observed
+from netboot.plan import Binding, BootPlan, Interface
+from netboot.scripts import House, script_text
+from reconciler.check import as_text
+from reconciler.commands import options
+from reconciler.commands.reading import read
+from reconciler.sentence import Sentence
+from reconciler.values import mac as normal_mac
+
+WHATS = ("dhcp", "ipxe", "bootstrap", "workflow")
+
+
+@click.command("render", help="Print what a machine would be sent: its DHCP answer, boot script, workflow.")
+@click.argument("target", metavar="PATH_OR_REPO[@REV]")
+@click.argument("machine", metavar="NAME_OR_MAC")
+@click.option("--what", type=click.Choice(WHATS), default="ipxe", show_default=True)
+@options.artifacts
+def command(target: str, machine: str, what: str, artifacts: Path | None) -> None:
+    plan, problems = read(target, artifacts)
+    if plan is None:
+        raise Sentence(f"This inventory cannot be served:\n{as_text(problems)}")
+    click.echo(_RENDER[what](plan, _find(plan, machine)), nl=False)
+
+
+def _find(plan: BootPlan, text: str) -> Binding:
+    """By name, which means its first interface that boots from the network, or by a MAC in any usual notation."""
+    if text in plan.machines:
+        machine = plan.machines[text]
+        boots = [interface for interface in machine.interfaces if interface.netboot]
+        return Binding(machine, (boots or machine.interfaces)[0])
+    try:
+        found = plan.by_mac.get(normal_mac(text))
+    except ValueError:
+        found = None
+    if found is None:
+        close = get_close_matches(text, plan.machines, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {len(plan.machines)} machines."
+        raise Sentence(f"There is no machine {text!r} in this inventory; {hint}", 2)
+    return found
+
+
+def _base(plan: BootPlan) -> str:
+    """The server's address is known only where it runs, unless the site says it."""
+    return f"http://{plan.site.server or 'SERVER'}"
+
+
+def _ipxe(plan: BootPlan, binding: Binding) -> str:
+    """As for a machine that nothing has been observed of, on a server that may start runs."""
+    if not binding.interface.netboot:
+        raise Sentence(f"git says that {binding.interface.mac} of {binding.machine.name} does not boot from the network.")
+    step = next_step(plan, binding.machine, Observed(), "", "")
+    console = Console(_base(plan), binding.machine.name, binding.interface.mac, plan.id)
+    return mask(script_text(House(_base(plan), b""), plan, console, step, "*" * 16))
+
+
+def _bootstrap(plan: BootPlan, binding: Binding) -> str:
+    return bootstrap_script(_base(plan), binding.interface.mac)
+
+
+def _dhcp(plan: BootPlan, binding: Binding) -> str:
+    """Every interface's reservation, a line for each option in the order of the wire."""
+    return "".join(_reservation(interface) for interface in binding.machine.interfaces)
+
+
+def _reservation(interface: Interface) -> str:
+    address = interface.address or f"an address from the range of {interface.subnet}"
+    lines = [f"{interface.mac}  {address if interface.dhcp else 'not answered (dhcp: false)'}"]
+    lines += [f"  option {label(code)}: {_shown(decode(code, data))}" for code, data in unpack(interface.options).items()]
+    return "\n".join([*lines, ""])
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _workflow(plan: BootPlan, binding: Binding) -> str:
+    """The documents as the agent gets them, in the order they run."""
+    work = [
+        {"workflow": each.workflow, "run": each.run, "repeat": each.repeat, "profile": each.profile, "document": each.document}
+        for each in binding.machine.work
+    ]
+    return json.dumps(work, indent=2, ensure_ascii=False) + "\n"
+
+
+_RENDER = {"dhcp": _dhcp, "ipxe": _ipxe, "bootstrap": _bootstrap, "workflow": _workflow}
