@@ -108,6 +108,7 @@ def test_what_is_read_back_is_what_was_frozen(parts: Parts) -> None:
 @settings(max_examples=60, deadline=None)
 @given(PARTS, PARTS, st.randoms())
 def test_the_id_depends_on_content_alone(parts: Parts, before: Parts, random: Any) -> None:
+    fresh = dump(*parts)
     site, subnets, profiles, artifacts, machines = parts
     random.shuffle(subnets)
     random.shuffle(profiles)
@@ -115,7 +116,6 @@ def test_the_id_depends_on_content_alone(parts: Parts, before: Parts, random: An
     relabelled = [msgspec.structs.replace(each, labels=dict(reversed(each.labels.items()))) for each in machines]
     random.shuffle(relabelled)
     again = dump(site, subnets, profiles, artifacts, relabelled, dump(*before).plan)
-    fresh = dump(*parts)
     assert (fresh.plan.id, fresh.manifest, dict(fresh.shards)) == (again.plan.id, again.manifest, dict(again.shards))
 
 
@@ -143,7 +143,8 @@ def test_an_equal_machine_with_other_bytes_is_another_machine() -> None:
 
 
 def test_every_machine_is_found_by_name_mac_and_address() -> None:
-    plan = frozen(*FEW).plan
+    plan = frozen(*FEW, Machine("floating", "x86_64", (Interface("52:54:00:00:00:00"),))).plan
+    assert "" not in plan.by_address
     for each in FEW:
         interface = each.interfaces[0]
         assert (
@@ -247,6 +248,13 @@ def test_a_shard_that_is_none_is_refused_though_its_digest_is_right(data: bytes)
     manifest = with_fields(shards={"00": digest_of(data)})
     with pytest.raises(ValueError, match="cannot be read"):
         load(manifest, lambda digest: data)
+
+
+def test_a_shard_of_endless_depth_is_refused() -> None:
+    work = b'{"workflow":"a","run":1,"document":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}"
+    data = b'[{"name":"a","arch":"x86_64","interfaces":[],"work":[' + work + b"]}]"
+    with pytest.raises(ValueError, match="cannot be read"):
+        load(with_fields(shards={"00": digest_of(data)}), lambda digest: data)
 
 
 @given(st.integers(0, len(GOOD.manifest) - 1), st.integers(0, 255))
