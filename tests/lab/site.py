@@ -148,7 +148,7 @@ class Gitboot:
 
     def _serves(self, commit: str) -> bool:
         status = self.status("reconcile.json")
-        return bool(status["revision"] == commit and self.get("/readyz") == f"serving plan {status['plan']}")
+        return bool(status["revision"] == commit and self.get("/readyz").strip() == f"serving plan {status['plan']}")
 
 
 def wait_until(condition: Callable[[], bool], what: str, within: float = 20) -> None:
