@@ -7,7 +7,6 @@ gets frozen settings. What goes wrong is said in one sentence with a next step, 
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from pathlib import Path
 
@@ -88,6 +87,9 @@ def _flags(path: Path, command: str, table: object) -> dict[str, object]:
     if unknown:
         flag = unknown[0].replace("_", "-")
         raise Sentence(f"{path}: [{command}] has no setting {flag!r}; `gitboot {command} --help` lists them.", 2)
+    for key, value in flags.items():
+        if not isinstance(value, str | int | float):
+            raise Sentence(f"{path}: [{command}] {key.replace('_', '-')} is one text, one number, true or false.", 2)
     return flags
 
 
@@ -124,7 +126,4 @@ def main() -> None:
         sys.exit(ended.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
-        sys.exit(141)  # as a program that SIGPIPE ended: `gitboot status | head`
     sys.exit(status if isinstance(status, int) else 0)

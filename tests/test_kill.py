@@ -222,7 +222,7 @@ def test_a_busy_server_killed_again_and_again_loses_nothing_and_repeats_nothing(
 
 def _until_all_is_done(server: Gitboot, agents: list[Agent]) -> None:
     deadline = time.monotonic() + 20
-    done, states, names = False, {}, [""]
+    done, states, names = False, dict[str, int](), [""]
     while not done:
         assert time.monotonic() < deadline, f"the runs did not end: {states} {names}"
         states = json.loads(server.get("/status/reconcile.json"))["runs"]

@@ -13,7 +13,9 @@ from reconciler.commands.reading import read
 
 @click.command("check", help="Report every problem of an inventory: a folder, a repository, or one revision of it.")
 @click.argument("target", metavar="PATH_OR_REPO[@REV]")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people or programs."
+)
 @options.artifacts
 def command(target: str, form: str, artifacts: Path | None) -> int:
     _, problems = read(target, artifacts)
