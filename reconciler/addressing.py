@@ -45,14 +45,19 @@ class Span:
 
 
 def check_site(site: Site, complain: Complain) -> None:
-    """The subnets by themselves and among each other."""
+    """The DHCP mode, and the subnets by themselves and among each other."""
+    if site.dhcp_mode in ("proxy", "auto-proxy"):
+        message = (
+            f"This gitboot cannot serve in mode {site.dhcp_mode!r} yet: use 'reservation', or 'off' beside another server."
+        )
+        complain("spec.dhcp.mode", "mode-not-supported", message)
     for index, subnet in enumerate(site.subnets):
         _check_gateway(subnet, f"spec.subnets[{index}]", complain)
         _check_range(site, subnet, f"spec.subnets[{index}]", complain)
     _check_overlaps(site.subnets, complain)
     ranged = any(subnet.range for subnet in site.subnets)
     if site.unknown == "wait" and site.dhcp_mode == "reservation" and not ranged:
-        message = "'wait' needs addresses for unknown machines: give a subnet a 'range', or use a proxy mode."
+        message = "'wait' needs addresses for unknown machines: give a subnet a 'range'."
         complain("spec.unknown", "wait-without-range", message)
 
 

@@ -182,7 +182,7 @@ def _domains(site: Site | None) -> Callable[[Interface], str | None]:
 def _check_networks(site: Site, hardware: Iterable[Hardware], findings: Findings) -> None:
     networks = Networks(site)
     if site.dhcp_mode == "reservation" and not site.subnets and hardware:
-        message = "Machines have no network to get addresses in: add 'subnets', or leave DHCP to others with a proxy mode."
+        message = "Machines have no network to get addresses in: add 'subnets', or leave DHCP to others with mode 'off'."
         findings.add(site, "spec", "no-subnet", message)
     for each in hardware:
         networks.check(each, findings.complain(each))
