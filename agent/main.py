@@ -78,7 +78,8 @@ def work(settings: Settings, say: Callable[[str], None]) -> int:
     while True:
         claim = server.claim(settings.system)
         if isinstance(claim, Idle):
-            say(f"nothing to do: {claim.reason}" + (f" (ask again in {claim.retry:g} s)" if claim.retry else ""))
+            later = f" (ask again in {claim.retry:g} s)" if claim.retry and claim.then == "wait" else ""
+            say(f"nothing to do: {claim.reason}{later}")
             say(f"then: {claim.then}")
             return 0
         say(f"workflow {claim.workflow.name}, run {claim.run}")

@@ -92,22 +92,22 @@ def _hardware(plans: Plans, machine: Machine, observed: Observed, hold: str) -> 
         addresses=tuple(interface.address for interface in machine.interfaces if interface.address),
         arch=machine.arch,
         plan=plan.id,
-        next=f"{_verb(step)}: {step.why}",
+        next=_sentence(step),
         step=_step(step),
         boot_timeout=float(plan.site.boot_timeout),
     )
 
 
-def _verb(step: Step) -> str:
+def _sentence(step: Step) -> str:
     match step:
-        case RunWork():
-            return "runs its workflow"
-        case Diskless():
-            return "boots diskless"
-        case ToDisk():
-            return "boots its disk"
-        case Stay():
-            return "waits"
+        case RunWork(why=why):
+            return why
+        case Diskless(why=why):
+            return f"boots diskless: {why}"
+        case ToDisk(why=why):
+            return f"boots its disk: {why}"
+        case Stay(why=why):
+            return f"waits: {why}"
 
 
 def _step(step: Step) -> NextStep:

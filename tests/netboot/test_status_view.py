@@ -69,7 +69,7 @@ def test_documents_are_what_their_schemas_say(path: str, schema: str) -> None:
 @pytest.mark.parametrize(
     ("known", "hold", "action", "expected"),
     [
-        (WORKING, "", "run", "runs its workflow: runs workflow install run 1 in profile inspect"),
+        (WORKING, "", "run", "runs workflow install run 1 in profile inspect"),
         (
             WORKING,
             "frozen by ann",
@@ -98,7 +98,7 @@ def test_what_it_would_do_is_by_the_current_plan_though_its_boot_keeps_to_an_old
     old = room.plans.current.id
     room.publish(plan(WORKING))
     status = seen(room, "hardware/node-01.json")
-    assert ("runs its workflow", old) == (status["next"].split(":")[0], status["boot"]["plan"])
+    assert ("run", old) == (status["step"]["action"], status["boot"]["plan"])
     assert room.plans.current.id == status["plan"]
 
 
