@@ -67,7 +67,6 @@ class DesiredWorkflow:
     number: int
     repeat: str
     machines: tuple[tuple[str, tuple[str, ...]], ...]
-    template: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,6 @@ def workflow_document(name: str, observed: Observed, desired: DesiredWorkflow | 
         "apiVersion": "gitboot/v1",
         "kind": "WorkflowStatus",
         "name": name,
-        "template": desired.template if desired else "",
         "run": desired.number if desired else None,
         "repeat": desired.repeat if desired else None,
         "state": state,

@@ -28,7 +28,7 @@ from netboot.status_documents import (
 from tests.netboot.story import MAC, SECOND_MAC, Story, begun, work
 
 NODE = DesiredHardware("node-01", (MAC,), ("10.1.0.11",), "x86_64", "plan-1", "runs workflow install", boot_timeout=60.0)
-INSTALLS = DesiredWorkflow(1, "once", (("node-01", (MAC,)), ("node-02", (SECOND_MAC,))), template="debian")
+INSTALLS = DesiredWorkflow(1, "once", (("node-01", (MAC,)), ("node-02", (SECOND_MAC,))))
 SERVED = Reconciliation("https://host/site.git", "main", head="abc", revision="abc", plan="plan-1", last_success=1000.0)
 
 
