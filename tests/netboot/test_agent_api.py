@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -254,8 +255,20 @@ def test_two_senders_of_one_chunk_write_it_once(tmp_path: Path) -> None:
     async def story(agent: Agent) -> None:
         await agent.claim()
         await agent.report(1, STARTED)
+        keep, at_once = agent.here.directory.append_log, [0, 0]
+
+        def watched(*words: Any) -> int:
+            at_once[:] = [at_once[0] + 1, max(at_once[1], at_once[0] + 1)]
+            threading.Event().wait(0.002)
+            try:
+                return keep(*words)
+            finally:
+                at_once[0] -= 1
+
+        agent.here.directory.append_log = watched  # type: ignore[method-assign, assignment] # a spy
         answers = await asyncio.gather(*(agent.log(0, b"once") for _ in range(20)))
         assert [(200, 4)] + [(409, 4)] * 19 == sorted(map(size_of, answers))
+        assert 1 == at_once[1]
         assert b"once" == (await agent.client.get(f"/logs/{agent.run}/look/first.1.log")).content
 
     with_agent(tmp_path, story)

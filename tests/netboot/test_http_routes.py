@@ -15,7 +15,8 @@ from tests.netboot.site import logged, mac, machine, plan
 from tests.netboot.test_http import DIGEST, SCRIPT, visit
 
 HOSTILE = [
-    "/logs/../key", "/logs/%2e%2e/key", "/logs/..%2fkey", "/logs/x/../../key", "/logs/%00.log", "/logs/" + "x/" * 3000 + ".log",
+    "/logs/../key", "/logs/outside.log", "/logs/../secret.log", "/logs/%2e%2e/secret.log",
+    "/logs/%2e%2e/key", "/logs/..%2fkey", "/logs/x/../../key", "/logs/%00.log", "/logs/" + "x/" * 3000 + ".log",
     "/logs/" + "x" * 300 + ".log", "/logs/%ff.log", "/logs/link.log", "/logs/circle.log", "/logs//etc/hostname",
     "/logs/folder.log",
     "/status/../key", "/status/%2e%2e/key", "/status/hardware/../../key", "/status/%00", "/status/hardware/.json",
@@ -31,6 +32,8 @@ def test_a_hostile_path_is_404_and_never_a_file_or_a_defect(tmp_path: Path, path
         logs = here.settings.state / "logs"
         (logs / "folder.log").mkdir(parents=True)
         (logs / "link.log").symlink_to("../key")
+        (here.settings.state / "secret.log").write_bytes(here.key)
+        (logs / "outside.log").symlink_to("../secret.log")
         (logs / "circle.log").symlink_to("circle.log")
         for method in ("GET", "HEAD"):
             raw = httpx.URL(scheme="http", host="10.1.0.1", raw_path=path.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -101,9 +102,10 @@ DAMAGES: dict[str, Callable[[Path, Path], object]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_plan_is_noticed_refused_and_mended(store: PlanStore, damage: str) -> None:
+    store.publish(OLD)
     store.publish(NEW)
     assert "" == store.damage(NEW.plan.id)
-    shard = store.directory / "shards" / next(iter(NEW.shards))
+    shard = store.directory / "shards" / next(digest for digest in NEW.shards if digest not in OLD.shards)
     DAMAGES[damage](store.directory / NEW.plan.id / "manifest.json", shard)
     assert "" != store.damage(NEW.plan.id)
     with pytest.raises((OSError, ValueError)):
@@ -137,6 +139,15 @@ def test_what_is_kept_is_the_current_plan_the_pinned_ones_and_the_newest_each_wi
         assert "" == store.damage(plan_id)
     named = {digest for each in dumps if each.plan.id in kept for digest in each.shards}
     assert named == {path.name for path in (store.directory / "shards").iterdir()}
+
+
+def test_the_current_plan_is_kept_also_when_the_clock_went_back(store: PlanStore) -> None:
+    dumps = series(KEEP + 3)
+    for each in dumps:
+        store.publish(each)
+    os.utime(store.directory / dumps[-1].plan.id, (0, 0))
+    store.prune(())
+    assert "" == store.damage(dumps[-1].plan.id)
 
 
 def test_killed_at_any_step_of_pruning_nothing_that_is_needed_is_gone(tmp_path: Path) -> None:

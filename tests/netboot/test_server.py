@@ -110,6 +110,17 @@ def test_a_head_that_does_not_end_is_not_waited_for_however_it_trickles(tmp_path
     serve(tmp_path, story)
 
 
+def test_a_connection_that_says_nothing_at_all_is_closed(tmp_path: Path) -> None:
+    async def story(server: Netboot) -> None:
+        server._bounds.head = 0.05
+        reader, writer = await dial(server)
+        with closing(writer), pytest.raises(ConnectionResetError):
+            async with asyncio.timeout(5):
+                await reader.read()
+
+    serve(tmp_path, story)
+
+
 def test_a_connection_may_be_used_again_and_again(tmp_path: Path) -> None:
     async def story(server: Netboot) -> None:
         server._bounds.head = 0.1
