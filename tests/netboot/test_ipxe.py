@@ -168,6 +168,11 @@ def test_a_script_of_a_user_that_ends_is_begun_again_after_a_pause() -> None:
     assert (6, 3) == (did.count("shell"), did.count("sleep 5"))
 
 
+def test_a_script_of_a_user_stands_as_it_was_written() -> None:
+    script = boot_script(CONSOLE, Profile("own", script="#!ipxe\r\n  echo two  spaces\r\n#!ipxe\n"), {}, None, WHY)
+    assert "\n  echo two  spaces\n#!ipxe\n" in script
+
+
 def test_a_chain_gets_its_url_with_ipxe_s_own_settings() -> None:
     assert "chain --replace --autofree http://boot.example/52:54:00:12:34:01.ipxe" == Ipxe().run(SCRIPTS["chain"]())[-1]
 
@@ -261,8 +266,23 @@ def test_reasons_are_said_and_never_obeyed(words: list[str], between: str) -> No
     assert did[1].isascii()
 
 
-@given(st.text(alphabet="ab| &;#$"), st.text())
-def test_a_reason_stays_readable(plain: str, other: str) -> None:
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("its token is ${gitboot-token}", "its token is $ {gitboot-token}"),
+        ("it ends in \\", "it ends in ?"),
+        ("two\nlines\r\tand é", "two?lines??and ?"),
+        ("a || b && c ; d", "a '||' b '&&' c ';' d"),
+        ("#1 of a#b", "'#1' of a#b"),
+        ("work; then disk", "work; then disk"),
+    ],
+)
+def test_what_ipxe_would_read_as_its_own_is_said_in_another_way(why: str, said: str) -> None:
+    assert f"echo gitboot: {said}" == Ipxe().run(disk_script(CONSOLE, "exit", why))[1]
+
+
+@given(st.text(alphabet="ab| &;#$"))
+def test_a_reason_stays_readable(plain: str) -> None:
     said = Ipxe().run(disk_script(CONSOLE, "exit", f"because {plain}"))[1]
     assert [word.strip("'") for word in f"because {plain}".split()] == [word.strip("'") for word in said.split()[2:]]
 

@@ -41,7 +41,7 @@ def test_every_path_that_is_listed_has_a_document_and_is_in_the_index() -> None:
     "path",
     [
         "", "hardware/", "hardware/node-09.json", "hardware/node-01", "hardware/../reconcile.json", "workflows/nope.json",
-        "workflows/", "other/node-01.json", "hardware/node-01.json/x", "/etc/passwd",
+        "workflows/", "other/node-01.json", "hardware/node-01.json/x", "/etc/passwd", "workflows/install",
     ],
 )  # fmt: skip
 def test_what_does_not_exist_has_no_document(path: str) -> None:
@@ -113,9 +113,10 @@ def test_a_workflow_that_git_dropped_keeps_its_past() -> None:
 
 
 def test_a_workflow_of_many_machines_lists_them_in_order() -> None:
-    second = machine("node-00", port("52:54:00:00:00:02", "10.1.0.12"), work=(work(),))
-    status = seen(Room.of(WORKING, second), "workflows/install.json")
-    assert ["node-00", "node-01"] == [each["machine"] for each in status["machines"]]
+    names = [f"node-{number:02}" for number in range(9)]
+    many = (machine(name, port(f"52:54:00:00:00:{name[-2:]}", f"10.1.0.{name[-2:]}"), work=(work(),)) for name in names)
+    status = seen(Room.of(*many), "workflows/install.json")
+    assert names == [each["machine"] for each in status["machines"]]
 
 
 def test_a_condition_keeps_the_time_since_when_it_is_so() -> None:

@@ -313,6 +313,11 @@ def test_an_interface_s_own_setting_beats_its_subnet_s_and_that_the_site_s() -> 
         assert ("all.yaml", True) == (file, text in lines[1][line - 1]), name
 
 
+def test_a_domain_that_a_subnet_says_is_not_the_site_s() -> None:
+    file, line = compiled(RICH).provenance.machines["node-01"]["interfaces[1].domain"]
+    assert "domain: rack1.lab.example" in str(RICH[file]).splitlines()[line - 1]
+
+
 def test_a_way_to_the_disk_that_the_profile_decides_has_the_profile_s_line() -> None:
     files = swap("profile.yaml", "inspect/vmlinuz}", "inspect/vmlinuz,\n  handover: exit}")
     assert ("profile.yaml", 5) == compiled(files).provenance.machines["node-01"]["handover"]
