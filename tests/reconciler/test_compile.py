@@ -217,6 +217,15 @@ def test_a_compile_after_any_history_is_the_compile_without_one(history: list[tu
             assert loaded.machines == incremental.dump.plan.machines
 
 
+def test_a_value_of_the_hardware_map_that_changes_is_rendered() -> None:
+    compiler, reader = Compiler(), Reader()
+    files = swap("template.yaml", "look:v1", "look:{{ .tag }}")
+    for tag in ("v1", "v2"):
+        dump = step(compiler, reader, swap("workflow.yaml", "look,", f"look, hardwareMap: {{tag: {tag}}},", files), tag).dump
+        assert dump is not None
+        assert f"look:{tag}" == dump.plan.machines["node-01"].work[0].document["tasks"][0]["actions"][0]["image"]
+
+
 def test_an_unchanged_machine_is_the_identical_object_also_after_a_rejected_commit() -> None:
     compiler, reader = Compiler(), Reader()
     first = step(compiler, reader, SOUND).dump
