@@ -47,3 +47,11 @@ def test_killed_while_writing_the_old_word_or_the_new_one_is_there(tmp_path: Pat
     words = [read_reconciliation(state) for _ in survivals(state, prepare, lambda: write_reconciliation(state, NEW))]
     assert [OLD, NEW] == [words[0], words[-1]]
     assert all(word in (OLD, NEW) for word in words)
+
+
+def test_who_is_reading_the_old_word_reads_it_to_its_end(tmp_path: Path) -> None:
+    write_reconciliation(tmp_path, OLD)
+    before = (tmp_path / "reconcile.json").read_bytes()
+    with (tmp_path / "reconcile.json").open("rb") as reader:
+        write_reconciliation(tmp_path, NEW)
+        assert before == reader.read()
