@@ -27,7 +27,7 @@ WHATS = ("dhcp", "ipxe", "bootstrap", "workflow")
 @click.command("render", help="Print what a machine would be sent: its DHCP answer, boot script, workflow.")
 @click.argument("target", metavar="PATH_OR_REPO[@REV]")
 @click.argument("machine", metavar="NAME_OR_MAC")
-@click.option("--what", type=click.Choice(WHATS), default="ipxe", show_default=True)
+@click.option("--what", type=click.Choice(WHATS), default="ipxe", show_default=True, help="What to print.")
 @options.artifacts
 def command(target: str, machine: str, what: str, artifacts: Path | None) -> None:
     plan, problems = read(target, artifacts)
