@@ -69,7 +69,8 @@ class _Agent:
         now, boot = world.now(), world.observed.boots.get(asked.boot)
         step = self._step(boot)
         work = step.work if isinstance(step, RunWork) else None
-        then: Then = "wait" if isinstance(step, Diskless) else "reboot"
+        stays = isinstance(step, Diskless) and boot is not None and boot.profile == step.profile.name
+        then: Then = "wait" if stays else "reboot"
         answer = claim(world.observed, asked.boot, asked.system, now, work, run_id=world.new_id(), hold=world.hold(), then=then)
         await world.ledger.commit(answer.events)
         world.observed.touch(asked.boot, now)

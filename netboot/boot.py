@@ -211,7 +211,8 @@ def step_served(turn: Turn, step: Step, observed: Observed, now: float) -> tuple
     phase = max(turn.phase, "script", key=PHASES.index)
     if (phase, step.why) == (turn.phase, turn.reason):
         return ended
-    return (*ended, BootAdvanced(at=now, boot=turn.boot, phase=phase, reason=step.why))
+    profile = "" if isinstance(step, Stay) else step.profile.name
+    return (*ended, BootAdvanced(at=now, boot=turn.boot, phase=phase, reason=step.why, profile=profile))
 
 
 def timed_out(observed: Observed, timeout: float, now: float) -> tuple[Event, ...]:

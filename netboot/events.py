@@ -59,6 +59,8 @@ class BootAdvanced(_Event, frozen=True, kw_only=True):
     reason: str = ""
     client: dict[str, str] = {}
     """Further facts about the firmware; added to those known."""
+    profile: str = ""
+    """Name of the profile that the machine was handed, if it was."""
 
 
 class BootClosed(_Event, frozen=True, kw_only=True):

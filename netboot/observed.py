@@ -151,6 +151,7 @@ class Observed:
                 boot.phase, boot.reason = event.phase, event.reason
                 boot.phases.setdefault(event.phase, event.at)
                 boot.client |= event.client
+                boot.profile = event.profile or boot.profile
                 boot.last_seen = max(boot.last_seen, event.at)
             case BootClosed() if boot := self.boots.get(event.boot):
                 self._close_boot(boot, event.at, event.reason)

@@ -30,6 +30,8 @@ class BootStatus:
     client: dict[str, str] = field(default_factory=dict)
     phases: dict[Phase, float] = field(default_factory=dict)
     """When each phase was reached, for those that were."""
+    profile: str = ""
+    """Name of the profile that the machine was handed last; work of another one is not for the system it runs."""
     closed: float | None = None
     last_seen: float = field(default=0.0, compare=False)
     """Telemetry, not journalled: no part of equality."""

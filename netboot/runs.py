@@ -129,6 +129,9 @@ def _claim(
     if run is not None:
         reason = f"workflow {work.workflow} run {work.run} has already ended: {run.state}"
         return _end_of_work(reason, boot, now, then, stale)
+    if boot.profile not in ("", work.profile):
+        reason = f"workflow {work.workflow} runs in profile {work.profile}, and this system is profile {boot.profile}"
+        return _end_of_work(reason, boot, now, "reboot", stale)
     if not observed.journal:
         hold = "this state directory is new and knows no history: `gitboot init STATE` says that this is a new site"
     if hold:

@@ -46,7 +46,7 @@ def plan(*machines: Machine, artifacts: Mapping[str, str] | None = None, **site:
     return dump(
         Site("home", **{"server": "10.1.0.1", **site}),
         [Subnet("rack1", "10.1.0.0/16", b"\x33\x04\x00\x00\x0e\x10", ("10.1.200.1", "10.1.200.9"))],
-        [Profile("inspect", kernel="vmlinuz", cmdline="quiet")],
+        [Profile("inspect", kernel="vmlinuz", cmdline="quiet"), Profile("other", chain="http://10.1.0.1/other.ipxe")],
         [Artifact(path, digest, 8) for path, digest in named.items()],
         machines or (machine(1, "look"), machine(2)),
     )

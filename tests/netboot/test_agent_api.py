@@ -107,6 +107,16 @@ def test_the_boot_is_seen_to_reach_its_agent_once(tmp_path: Path) -> None:
     with_agent(tmp_path, story)
 
 
+@pytest.mark.parametrize(("idle", "then"), [("profile:inspect", "wait"), ("profile:other", "reboot"), ("wait", "reboot")])
+def test_a_system_stays_when_it_is_the_idle_profile_and_restarts_into_any_other(tmp_path: Path, idle: str, then: str) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        await agent.report(1, {"type": "run-ended", "state": "FAILED", "reason": "enough"})
+        assert then == (await agent.claim())["then"]
+
+    with_agent(tmp_path, story, plan(machine(1, "look", idle=idle)))
+
+
 def test_a_repeated_report_counts_once_and_one_out_of_order_is_told_what_is_due(tmp_path: Path) -> None:
     async def story(agent: Agent) -> None:
         await agent.claim()

@@ -407,3 +407,16 @@ def test_a_document_that_is_no_workflow_is_found_out_before_anything_is_journall
     with pytest.raises(KeyError):
         story.claim(boot, asked=runs.Work("install", 1, {"name": "install"}))
     assert story.observed.runs == {}
+
+
+def test_work_of_another_profile_is_for_the_next_boot_and_not_for_the_system_that_runs() -> None:
+    story = Story().new_site()
+    boot = story.boot()
+    story.happen(BootAdvanced(at=story.tick(), boot=boot, phase="script", profile="inspect"))
+    decision = story.claim(boot, asked=work(profile="installer"))
+    assert isinstance(decision, Nothing)
+    assert ("reboot", True) == (decision.then, story.observed.boots[boot].closed is not None)
+    assert "runs in profile installer, and this system is profile inspect" in decision.reason
+    again = story.boot()
+    story.happen(BootAdvanced(at=story.tick(), boot=again, phase="script", profile="installer"))
+    assert isinstance(story.claim(again, asked=work(profile="installer")), Claimed)

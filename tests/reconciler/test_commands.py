@@ -116,7 +116,7 @@ def test_status_is_a_line_for_each_machine_that_grep_can_find(tmp_path: Path) ->
     assert "commit c1 of /srv/site is served" == lines[0]
     assert "1 machines that are not in git have asked for something" == lines[1]
     first, second = lines[-2:]
-    assert re.fullmatch(r"node-01 +10\.1\.0\.1 +script +- +\d+s +runs its workflow: runs workflow look run 1 .*", first)
+    assert re.fullmatch(r"node-01 +10\.1\.0\.1 +script +- +\d+s +runs workflow look run 1 .*", first)
     assert re.fullmatch(r"node-02 +10\.1\.0\.2 +- +- +never +waits: git names no work for it; .*", second)
     assert not any("\x1b" in line or line.endswith(" ") for line in lines)
 
