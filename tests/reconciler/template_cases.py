@@ -24,7 +24,10 @@ DATA: dict[str, object] = {
             }
         ],
     },
-    "hardware": {"spec": {"arch": "amd64", "tags": ["b", "a"], "empty": {}, "cpu": 8, "load": 0.5, "netboot": True}},
+    "hardware": {
+        "metadata": {"labels": {"my-key": "x"}},
+        "spec": {"arch": "amd64", "tags": ["b", "a"], "empty": {}, "cpu": 8, "load": 0.5, "netboot": True},
+    },
     "references": {"secret": {"data": {"password": "czNjcmV0", "my-key": "v"}}},
     "name": "node-01",
     "text": "one\n  two\n",
