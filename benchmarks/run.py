@@ -102,7 +102,9 @@ def _keep(figures: Sequence[Figures], latency: Latency | None, text: str) -> Non
 
 if __name__ == "__main__":
     if os.geteuid() != 0 or not shutil.which("perfdhcp"):
-        sys.exit("The benchmark needs root for network namespaces, and perfdhcp, kea-dhcp4 and dnsmasq (tests/lab/install-tools).")
+        sys.exit(
+            "The benchmark needs root, for network namespaces, and perfdhcp, kea-dhcp4 and dnsmasq: tests/lab/install-tools."
+        )
     if unknown := set(sys.argv[1:]) - set(PARTS):
         sys.exit(f"There is no part {', '.join(sorted(unknown))}; the parts are: {', '.join(PARTS)}.")
     main(sys.argv[1:] or PARTS)

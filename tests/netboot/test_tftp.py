@@ -1,6 +1,5 @@
 """A file arrives whole over whatever link, or the transfer ends with a reason; nothing the peer sends makes it do otherwise."""
 
-
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,5 @@
 """Other people's TFTP clients get every file whole."""
 
-
 from __future__ import annotations
 
 import asyncio

@@ -1,6 +1,5 @@
 """What is asked for: paths, modes and options, each admitted, granted, left out or refused."""
 
-
 from __future__ import annotations
 
 from contextlib import suppress

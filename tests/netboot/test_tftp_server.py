@@ -1,6 +1,5 @@
 """Real sockets: who is spoken to, from which address, and what is reported of it."""
 
-
 from __future__ import annotations
 
 import asyncio
