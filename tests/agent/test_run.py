@@ -474,7 +474,7 @@ class World:
         raise AssertionError(f"the run does not end: {self.run.phase}")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(some_actions, st.sampled_from([0, 7]), randomly)
 def test_whatever_happens_in_whatever_order_the_laws_hold(actions: list[Action], limit: int, data: st.DataObject) -> None:
     """Never two at once, never before acceptance, never twice, every start has its end, and the run comes to one."""

@@ -407,4 +407,4 @@ class Leases(RuleBasedStateMachine):
 
 
 TestNoTwoMacsAreEverAckedOneAddress = Leases.TestCase
-TestNoTwoMacsAreEverAckedOneAddress.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+TestNoTwoMacsAreEverAckedOneAddress.settings = settings(max_examples=200, stateful_step_count=30)

@@ -105,7 +105,7 @@ def test_what_is_read_back_is_what_was_frozen(parts: Parts) -> None:
     assert first.plan == read_back(first)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PARTS, PARTS, st.randoms())
 def test_the_id_depends_on_content_alone(parts: Parts, before: Parts, random: Any) -> None:
     fresh = dump(*parts)
@@ -119,7 +119,7 @@ def test_the_id_depends_on_content_alone(parts: Parts, before: Parts, random: An
     assert (fresh.plan.id, fresh.manifest, dict(fresh.shards)) == (again.plan.id, again.manifest, dict(again.shards))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PARTS, PARTS)
 def test_plans_with_different_content_have_different_ids(one: Parts, other: Parts) -> None:
     first, second = dump(*one), dump(*other)

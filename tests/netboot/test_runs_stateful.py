@@ -178,5 +178,5 @@ class Site(RuleBasedStateMachine):
         assert len(set(starts)) == len(starts)
 
 
-Site.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Site.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestSite = Site.TestCase

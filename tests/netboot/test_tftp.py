@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import chain, cycle, repeat
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netboot.errors import Malformed
@@ -46,7 +46,6 @@ option_sets = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(st.integers(0, 3000), option_sets, st.lists(st.sampled_from(FATES), max_size=40))
 def test_over_a_bad_link_the_file_arrives_whole_or_the_transfer_ends_with_a_reason(
     size: int, options: Mapping[str, str], fates: list[tuple[float, ...]]
@@ -262,7 +261,6 @@ peer_words = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.integers(0, 5000), st.integers(1, 5), st.lists(peer_words, max_size=30))
 def test_whatever_the_peer_says_only_the_file_is_sent_and_an_outcome_stays(
     size: int, windowsize: int, words: list[bytes | None]

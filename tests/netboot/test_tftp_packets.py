@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netboot.errors import Malformed
@@ -35,13 +35,11 @@ packets: st.SearchStrategy[Packet] = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(packets)
 def test_a_packet_survives_its_own_bytes(packet: Packet) -> None:
     assert packet == decode(encode(packet))
 
 
-@settings(deadline=None)
 @given(
     st.binary(max_size=600) | st.builds(lambda code, rest: bytes((0, code)) + rest, st.integers(0, 7), st.binary(max_size=80))
 )
@@ -50,7 +48,6 @@ def test_any_bytes_are_a_packet_or_malformed(datagram: bytes) -> None:
         decode(datagram)
 
 
-@settings(deadline=None)
 @given(packets, st.integers(0, 80))
 def test_a_truncated_packet_is_a_packet_or_malformed(packet: Packet, length: int) -> None:
     with suppress(Malformed):

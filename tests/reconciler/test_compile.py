@@ -194,7 +194,7 @@ def essence(found: Compiled) -> Any:
     return dump, provenance, found.problems
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(EDITS, st.sampled_from(FOUND)), min_size=1, max_size=8))
 def test_a_compile_after_any_history_is_the_compile_without_one(history: list[tuple[tuple[str, str | None], Any]]) -> None:
     compiler, reader = Compiler(), Reader()
