@@ -41,5 +41,10 @@ demo: $(STAMP)  ## a whole site on loopback: server, three simulated machines, a
 bench: $(STAMP) tools ## ratios against Kea and dnsmasq, and push-to-wire latency
 	$(BIN)/python -m benchmarks.run
 
+fuzz: $(STAMP)  ## hostile bytes against every codec for MINUTES=60, on PROCESSES=<all>
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]' || \
+	  echo 'atheris cannot be had here: damage by chance instead of by coverage.'
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),60) $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(INPUTS),--inputs $(INPUTS))
+
 clean:          ## remove what the targets above made
 	rm -rf $(VENV) .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

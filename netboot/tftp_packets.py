@@ -117,7 +117,7 @@ def decode(datagram: bytes) -> Packet:
             # The closing NUL is missing from some clients; the code is what counts.
             return Error(number, datagram[4:].split(b"\0", 1)[0].decode(errors="replace"))
         case 6:
-            return OptionAck(_decode_options(_texts(datagram[2:])))
+            return _decode_option_ack(datagram)
         case _:
             raise Malformed(f"opcode {opcode} is none of 1 to 6")
 
@@ -136,6 +136,13 @@ def _decode_request(opcode: int, datagram: bytes) -> ReadRequest | WriteRequest:
         raise Malformed("a request without a mode")
     kind = ReadRequest if opcode == _RRQ else WriteRequest
     return kind(path, texts[1].decode("latin-1").lower(), _decode_options(texts[2:]))
+
+
+def _decode_option_ack(datagram: bytes) -> OptionAck:
+    options = _decode_options(_texts(datagram[2:]))
+    if not options:
+        raise Malformed("an OACK that names no option")
+    return OptionAck(options)
 
 
 def _texts(body: bytes) -> list[bytes]:

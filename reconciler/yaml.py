@@ -80,6 +80,8 @@ class Unreadable(Exception):
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no YAML file may hold (YAML 1.2, section 5.1)."""
+_OLD_BREAKS = re.compile("[\x85\u2028\u2029]")
+"""Line breaks for YAML 1.1, and so for the parser, but not for YAML 1.2 and not for an editor (section 5.4)."""
 
 
 def decode(data: bytes) -> str:
@@ -93,6 +95,10 @@ def decode(data: bytes) -> str:
     if found := _UNPRINTABLE.search(text):
         message = f"The character U+{ord(found[0]):04X} cannot stand in YAML: remove it, or move a binary file elsewhere."
         raise Unreadable(Fault(*_position(text[: found.start()]), (), "binary-file", message))
+    if found := _OLD_BREAKS.search(text):
+        written = f'"\\u{ord(found[0]):04x}"'
+        message = f"The character U+{ord(found[0]):04X} ends a line for some programs only: remove it, or write {written}."
+        raise Unreadable(Fault(*_position(text[: found.start()]), (), "yaml-syntax", message))
     return text
 
 

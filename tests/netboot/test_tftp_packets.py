@@ -61,6 +61,7 @@ def test_a_truncated_packet_is_a_packet_or_malformed(packet: Packet, length: int
         (b"\0\4\0", "3 octets are too short"),
         (b"\0\0\0\0", "opcode 0 is none"),
         (b"\0\7\0\0", "opcode 7 is none"),
+        (b"\0\6\0\0", "an OACK that names no option"),
         (b"\1\1x\0octet\0", "opcode 257 is none"),
         (b"\0\1x", "3 octets are too short"),
         (b"\0\1file", "b'file' is not ended by NUL"),

@@ -138,6 +138,8 @@ BAD = {
     "NUL": (b"a: x\x00", "binary-file", 1, 5),
     "a control character": (b"a: 1\nb: \x1b[0m", "binary-file", 2, 4),
     "half a surrogate pair": (b'a: "\\ud800"', "yaml-syntax", 1, 7),
+    "a line break of YAML 1.1": ("a: 1\nb: x\u2028\nc: [".encode(), "yaml-syntax", 2, 5),
+    "the next line of EBCDIC": ("a: x\x85\n".encode(), "yaml-syntax", 1, 5),
     "depth": (b"[" * 100_000, "too-complex", 1, MAX_DEPTH + 2),
     "depth without brackets": (b"- " * 100_000, "too-complex", 1, 2 * MAX_DEPTH + 3),
 }
