@@ -185,8 +185,7 @@ def _astray(packet: Packet, lease: Lease) -> str:
     link = link_of(packet)
     if not link:
         return ""
-    place, bits, net = (int.from_bytes(each, "big") for each in (link, lease.mask, lease.network))
-    if place & bits == net:
+    if int.from_bytes(link, "big") & int.from_bytes(lease.mask, "big") == int.from_bytes(lease.network, "big"):
         return ""
     return f"{dotted(lease.address)} is of no use on the link of {dotted(link)}"
 

@@ -93,9 +93,8 @@ class DhcpServer:
                 address = ("255.255.255.255", destination.port)
         elif destination.kind == "broadcast":
             interface = peer.interface
-        source = [(socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO.pack(interface, peer.local, b""))]
         try:
-            self._socket.sendmsg((outgoing.data,), source, 0, address)
+            self._socket.sendmsg((outgoing.data,), _departure(interface, peer.local), 0, address)
         except OSError as error:
             self._on_error(outgoing.data, peer, error)
 
@@ -158,6 +157,12 @@ def _arrival(control: bytes) -> tuple[int, bytes]:
     """Interface index and its own address, from the kernel's IP_PKTINFO."""
     interface, local, _destination = _PKTINFO.unpack(control)
     return interface, local
+
+
+@lru_cache(maxsize=256)
+def _departure(interface: int, local: bytes) -> list[tuple[int, int, bytes]]:
+    """The kernel's IP_PKTINFO for a datagram that leaves from an address of ours, by an interface or (0) by a route."""
+    return [(socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO.pack(interface, local, b""))]
 
 
 @lru_cache(maxsize=256)
