@@ -1,7 +1,8 @@
 """The desk: a DHCP packet meets what git says and what is known, and becomes an answer with its events.
 
 Core. `dhcp` knows the protocol and nothing of machines; here a MAC becomes a machine, its lease and its boot file, from the
-plan its open boot is pinned to. An operating system's own client never opens a boot: it is answered by two look-ups.
+plan its open boot is pinned to; beside another DHCP server, its boot file alone. An operating system's own client never opens
+a boot: it is answered by two look-ups.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from netboot.loader import Urls, boot_file
 from netboot.observed import Observed
 from netboot.plan import Binding, BootPlan, Interface, Subnet
 from netboot.pool import RENEWAL, Pool, sticky_address
+from netboot.proxydhcp import objection, respond_proxy
 
 DEFAULT_LEASE = 86400
 
@@ -33,6 +35,8 @@ class Answer(msgspec.Struct, frozen=True):
     address: str = ""
     """The sticky address a machine without a reservation has or was offered."""
     events: tuple[Event, ...] = ()
+    stranger: bool = False
+    """It is not in git, and asked what a machine of ours would ask."""
 
 
 class Counter(msgspec.Struct, frozen=True):
@@ -43,6 +47,8 @@ class Counter(msgspec.Struct, frozen=True):
     hold: str
     fresh: str
     """The id a new boot gets."""
+    boot_port: bool = False
+    """The packet came to port 4011, where ProxyDHCP is asked again."""
 
 
 class _Question(msgspec.Struct, frozen=True):
@@ -67,6 +73,14 @@ class _Question(msgspec.Struct, frozen=True):
     def discovers(self) -> bool:
         return self.packet.message == DISCOVER
 
+    @property
+    def proxy(self) -> bool:
+        """Another server gives the addresses."""
+        return self.plans.current.site.mode != "reservation"
+
+    def respond_proxy(self, boot: BootFile | None) -> Reply | Ignore:
+        return respond_proxy(self.packet, self.client, boot, self.at.server, self.at.boot_port)
+
     def respond(self, lease: Lease | None, boot: BootFile | None) -> Reply | Note | Ignore:
         return respond(self.packet, self.client, lease, boot, self.at.server)
 
@@ -74,9 +88,12 @@ class _Question(msgspec.Struct, frozen=True):
 def answer(packet: Packet, client: Client, plans: Plans, observed: Observed, at: Counter, now: float) -> Answer:
     """One client message. Requests meant for other servers and machines without a reservation are ignored with a reason."""
     mode = plans.current.site.mode
-    if mode != "reservation":
-        return Answer(Ignore(f"the site's DHCP mode is {mode}: addresses are another server's to give"))
+    if mode == "off":
+        return Answer(Ignore("the site's DHCP mode is off: other servers answer"))
     question = _Question(packet, client, plans, observed, at, now)
+    if question.proxy and (why := objection(packet, client, at.boot_port)):
+        binding = plans.current.by_mac.get(packet.mac)
+        return Answer(Ignore(why), binding.machine.name if binding else "")
     turn = _turn(question)
     answered = _answered(question, turn)
     if not turn.events or not (turn.binding is None or isinstance(answered.outcome, Reply)):
@@ -87,10 +104,10 @@ def answer(packet: Packet, client: Client, plans: Plans, observed: Observed, at:
 def _answered(question: _Question, turn: Turn) -> Answer:
     binding = turn.binding
     if binding is None:
-        return _stranger(question)
+        return msgspec.structs.replace(_stranger(question), stranger=True)
     if not binding.interface.dhcp:
         return Answer(Ignore(f"git says that DHCP for {question.mac} is not ours to answer"), binding.machine.name)
-    if question.plans.pinned and (reason := _taken(question, turn.plan, binding.interface)):
+    if question.plans.pinned and not question.proxy and (reason := _taken(question, turn.plan, binding.interface)):
         return Answer(Ignore(reason), binding.machine.name)
     if question.client.kind == "other" or not binding.interface.netboot:
         return _settled(question, turn, binding, None)
@@ -112,14 +129,20 @@ def _firmware(question: _Question, turn: Turn, binding: Binding) -> Answer:
     step = next_step(turn.plan, binding.machine, observed, question.at.hold, turn.boot)
     to_disk = isinstance(step, ToDisk) and step.handover == "no-boot-file"
     settled = _settled(question, turn, binding, None if to_disk else boot_file(question.client, question.urls))
-    if not (to_disk and question.discovers and isinstance(settled.outcome, Reply)):
+    if not (to_disk and question.discovers):
         return settled
-    return msgspec.structs.replace(settled, events=(*settled.events, *step_served(turn, step, observed, now)))
+    if isinstance(settled.outcome, Reply):
+        return msgspec.structs.replace(settled, events=(*settled.events, *step_served(turn, step, observed, now)))
+    if question.proxy:  # silence is how a proxy sends a machine to its disk
+        return msgspec.structs.replace(settled, events=(*turn.events, *step_served(turn, step, observed, now)))
+    return settled
 
 
 def _settled(question: _Question, turn: Turn, binding: Binding, boot: BootFile | None) -> Answer:
     """The answer to a machine of git: with its reservation, or with a sticky address where git gives it none."""
     interface, name = binding.interface, binding.machine.name
+    if question.proxy:
+        return Answer(question.respond_proxy(boot), name, turn.boot)
     subnet = turn.plan.subnets.get(interface.subnet)
     if subnet is None:
         return Answer(Ignore(f"git puts {question.mac} in no subnet"), name, turn.boot)
@@ -139,6 +162,8 @@ def _stranger(question: _Question) -> Answer:
     plan, packet = question.plans.current, question.packet
     if plan.site.unknown != "wait":
         return Answer(question.respond(None, None))
+    if question.proxy:
+        return Answer(question.respond_proxy(boot_file(question.client, question.urls)))
     here = packet.ciaddr if packet.ciaddr != ZERO else question.at.server.address  # a renewal comes past its relay
     link = link_of(packet) or here
     subnet = _subnet_of(plan, link)

@@ -221,7 +221,7 @@ _ECHOED = (61, 97, 118)
 _TIMES = (51, 58, 59)
 _NO_PROXY = tlv(175, b"\xb0\x01\x01")
 """no-pxedhcp (176) inside option 175: without it iPXE waits about three seconds for a ProxyDHCP offer."""
-_LONGEST_FILE, _LONGEST_SNAME = 127, 63
+LONGEST_FILE, _LONGEST_SNAME = 127, 63
 """Bytes of the two fields less the NUL, or the END, that closes them."""
 
 
@@ -235,14 +235,21 @@ def _give(
     if requested and len(requested) > LONGEST:  # there are no more codes than that, and it will be remembered
         requested = requested[:LONGEST]
     chosen = _select(lease.options, boot, requested, client.kind, leased)
+    return filled(packet, server, message, address, boot, chosen, state)
+
+
+def filled(
+    packet: Packet, server: Server, message: int, address: bytes, boot: BootFile | None, options: bytes, reason: str
+) -> Reply:
+    """The header, what the client said of itself, and `options` (packed, most important first) as they fit."""
     next_server, sname, file = _boot_fields(boot) if boot else (ZERO, b"", b"")
     header = Packet(
         BOOTREPLY, message, packet.htype, packet.hlen, packet.xid, 0, packet.flags,
         packet.ciaddr if message == ACK else ZERO, address, next_server, packet.giaddr, packet.chaddr,
         sname, file, {},
     )  # fmt: skip
-    data, dropped = _fit(header, _head(packet, message, server) + chosen, packet)
-    return Reply(data, _destination(packet, address), _NAMES[message], address, state, dropped)
+    data, dropped = _fit(header, _head(packet, message, server) + options, packet)
+    return Reply(data, _destination(packet, address), _NAMES[message], address, reason, dropped)
 
 
 def _refuse(packet: Packet, server: Server, reason: str) -> Reply:
@@ -267,7 +274,7 @@ def _select(lease: bytes, boot: BootFile | None, requested: bytes | None, kind: 
         if "://" not in boot.file:  # a URL names its server itself
             options[66] = tlv(66, dotted(boot.server).encode())
         must += bytes(told)
-        if kind == "http" or len(boot.file) > _LONGEST_FILE:  # UEFI HTTP Boot reads its URL here and nowhere else
+        if kind == "http" or len(boot.file) > LONGEST_FILE:  # UEFI HTTP Boot reads its URL here and nowhere else
             must += bytes((67,))
     if kind == "ipxe":
         options[175] = options.get(175, b"") + _NO_PROXY
@@ -291,7 +298,7 @@ def _boot_fields(boot: BootFile) -> tuple[bytes, bytes, bytes]:
     """siaddr, sname and file. A URL names its server itself; a file too long for its field goes into option 67 alone."""
     file = boot.file.encode()
     sname = b"" if "://" in boot.file else dotted(boot.server).encode()
-    return boot.server, sname, file if len(file) <= _LONGEST_FILE else b""
+    return boot.server, sname, file if len(file) <= LONGEST_FILE else b""
 
 
 def _head(packet: Packet, message: int, server: Server) -> bytes:
@@ -323,7 +330,7 @@ def _squeeze(header: Packet, options: Mapping[int, bytes], last: bytes, room: in
     """
     overload_size = 3
     fields = (bytearray(), bytearray(), bytearray())
-    limits = (room - overload_size, 0 if header.file else _LONGEST_FILE, _LONGEST_SNAME)
+    limits = (room - overload_size, 0 if header.file else LONGEST_FILE, _LONGEST_SNAME)
     dropped = []
     for code, data in options.items():
         part = tlv(code, data)
@@ -348,12 +355,12 @@ _BROADCAST = Destination("broadcast", "255.255.255.255", CLIENT_PORT)
 
 
 def _destination(packet: Packet, address: bytes) -> Destination:
-    """RFC 2131 section 4.1."""
+    """RFC 2131 section 4.1. Whom we give no address, we cannot reach by it."""
     if packet.giaddr != ZERO:
         return _via(packet.giaddr)
     if packet.ciaddr != ZERO:
         return Destination("unicast", dotted(packet.ciaddr), CLIENT_PORT)
-    if packet.broadcast or packet.htype != ETHERNET:
+    if packet.broadcast or packet.htype != ETHERNET or address == ZERO:
         return _BROADCAST
     return Destination("hardware", dotted(address), CLIENT_PORT, packet.chaddr[:6])
 

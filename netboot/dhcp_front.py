@@ -6,23 +6,27 @@ Shell. An answer that opens a boot or binds a lease is sent once its events are 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from netboot.desk import Answer, Counter, answer, facts
 from netboot.dhcp import Client, Ignore, Note, Packet, Reply, classify, decode
-from netboot.dhcp_packet import BOOTREQUEST, dotted
+from netboot.dhcp_packet import BOOTREQUEST, DECLINE, DISCOVER, INFORM, MESSAGES, RELEASE, REQUEST, dotted
 from netboot.dhcp_server import Outgoing, Peer
 from netboot.errors import Malformed
+from netboot.rivals import rival_of
 from netboot.store import Unavailable
 from netboot.world import World
 
-MESSAGES = {1: "DISCOVER", 3: "REQUEST", 4: "DECLINE", 7: "RELEASE", 8: "INFORM"}
+ASKED = (DISCOVER, REQUEST, DECLINE, RELEASE, INFORM)
 
 
 class DhcpFront:
     """`handle` is the `DhcpServer`'s; answers that wait for the disk go out through `send`."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, boot_port: bool = False) -> None:
+        """`boot_port`: it stands at port 4011."""
         self._world = world
+        self._boot_port = boot_port
         self.send: Callable[[Outgoing], None] = _unbound
         """`DhcpServer.send`, set once that exists."""
 
@@ -39,10 +43,11 @@ class DhcpFront:
         except Malformed as error:
             world.exchange("dhcp", "malformed", peer=peer.address, reason=str(error), bytes=datagram[:512].hex())
             return None
+        client, now, local = classify(packet), world.now(), dotted(peer.local)
+        self._notice(packet, local, now)
         if packet.op != BOOTREQUEST:
             world.counts["dhcp", "server-message"] += 1
             return None
-        client, now, local = classify(packet), world.now(), dotted(peer.local)
         decided = answer(packet, client, plans, world.observed, self._counter(client, local), now)
         self._note(packet, client, decided, now)
         outgoing = None
@@ -53,12 +58,28 @@ class DhcpFront:
         self._send_after_commit(decided, outgoing)
         return None
 
+    def overhear(self, datagram: bytes, peer: Peer) -> None:
+        """A broadcast to clients: it is not for us, and tells who else answers."""
+        with suppress(Malformed):
+            self._notice(decode(datagram), dotted(peer.local), self._world.now())
+
+    def _notice(self, packet: Packet, local: str, now: float) -> None:
+        world = self._world
+        address = rival_of(packet, world.identity(local).address)
+        if not address:
+            return
+        world.counts["dhcp", "other-server"] += 1
+        if world.rivals.note(address, packet, now):
+            wanted = world.plans is not None and world.plans.current.site.mode != "reservation"
+            say = world.log.info if wanted else world.log.warning
+            say("other-dhcp-server", server=address, mac=packet.mac, heard=MESSAGES[packet.message])
+
     def _counter(self, client: Client, local: str) -> Counter:
         """An operating system's own client needs our address and nothing else, and asks far more often than firmware."""
         world = self._world
         if client.kind == "other":
             return Counter(world.identity(local), base="", hold="", fresh="")
-        return Counter(world.identity(local), world.base(local), world.hold(), world.new_id())
+        return Counter(world.identity(local), world.base(local), world.hold(), world.new_id(), self._boot_port)
 
     def _send_after_commit(self, decided: Answer, outgoing: Outgoing | None) -> None:
         """Send when the events are durable; when they cannot be, the client asks again."""
@@ -82,7 +103,7 @@ class DhcpFront:
         world, outcome, asked = self._world, decided.outcome, MESSAGES.get(packet.message, str(packet.message))
         if decided.boot:
             world.observed.touch(decided.boot, now)
-        if not decided.machine and packet.message in MESSAGES:
+        if decided.stranger and packet.message in ASKED:
             world.strangers.note(packet.mac, now, asked, facts(client), decided.address)
         word = _word(outcome)
         world.counts["dhcp", word] += 1

@@ -130,8 +130,16 @@ class DhcpServer:
         return True
 
 
-def open_socket(address: str = "0.0.0.0", port: int = 67, interface: str = "", buffer: int = BUFFER) -> socket.socket:  # noqa: S104  DHCP clients without an address are only heard on the wildcard
-    """A bound, non-blocking UDP socket that may broadcast; with `interface` it hears and speaks on that one alone.
+def open_socket(
+    address: str = "0.0.0.0",  # noqa: S104  DHCP clients without an address are only heard on the wildcard
+    port: int = 67,
+    interface: str = "",
+    buffer: int = BUFFER,
+    *,
+    shared: bool = False,
+) -> socket.socket:
+    """A bound, non-blocking UDP socket that may broadcast; with `interface` it hears and speaks on that one alone. `shared`:
+    others may bind the same port.
 
     Raises OSError (PermissionError for a privileged port, or for `interface` on old kernels).
     """
@@ -139,6 +147,7 @@ def open_socket(address: str = "0.0.0.0", port: int = 67, interface: str = "", b
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shared)
         sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         with suppress(PermissionError):

@@ -24,7 +24,7 @@ from netboot.agent_api import agent_routes
 from netboot.artifacts import by_digest, stamp_of
 from netboot.ipxe import find_script
 from netboot.metrics import page
-from netboot.scripts import NoScript, script_for
+from netboot.scripts import NoScript, mac_at, script_for
 from netboot.store import Unavailable
 from netboot.world import World
 
@@ -72,12 +72,12 @@ class _Server:
         return PlainTextResponse(_ROOT)
 
     async def auto(self, request: Request) -> Response:
-        """For any iPXE that chains here, whoever gave it an address: told apart by that address, else by its MACs."""
+        """For any iPXE that chains here, whoever gave it an address: told apart by an address of ours, else by its MACs."""
         world = self._world
         peer = request.client.host if request.client else ""
-        binding = world.plans.current.by_address.get(peer) if world.plans else None
-        if binding is not None:
-            return await self._script(binding.interface.mac, peer, known_only=False, local=_local(request))
+        mac = mac_at(world.plans.current, peer) if world.plans else ""
+        if mac:
+            return await self._script(mac, peer, known_only=False, local=_local(request))
         return _ipxe(find_script(world.base(_local(request))))
 
     async def script(self, request: Request) -> Response:
@@ -94,10 +94,12 @@ class _Server:
         if isinstance(answer, NoScript):
             world.exchange("script", mac=mac, peer=peer, outcome="404", reason=answer.reason)
             if not known_only:
-                world.strangers.note(mac, now, "boot script")
+                world.strangers.note(mac, now, "boot script", address=peer)
             raise HTTPException(404, answer.reason)
-        if not answer.machine:
-            world.strangers.note(mac, now, "boot script")
+        if answer.machine:
+            world.sightings.note(mac, peer)
+        else:
+            world.strangers.note(mac, now, "boot script", address=peer)
         await world.ledger.commit(answer.events)
         if answer.boot:
             world.observed.touch(answer.boot, now)

@@ -118,11 +118,14 @@ def wait_script(console: Console, why: str, seconds: int = POLL_SECONDS) -> str:
 
 
 def find_script(base: str) -> str:
-    """`/auto.ipxe` for a machine the server cannot tell by its address: try each interface's MAC until one is known."""
+    """`/auto.ipxe` for a machine the server cannot tell by its address: the interface in use, else each one, until git knows
+    a MAC. The one in use comes first because the kernel is told to use the one that was known.
+    """
     return "\n".join(
         [
             "#!ipxe",
             "echo gitboot: looking for this machine in the inventory, one interface after the other",
+            f"chain --replace --autofree {base}/ipxe/${{netX/mac:hexhyp}}/boot.ipxe?known=1 ||",
             "set idx:int32 0",
             ":next",
             "isset ${net${idx}/mac} || goto unknown",

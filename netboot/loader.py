@@ -36,10 +36,10 @@ tried; they also start faster than the builds that carry every driver (by a thir
 broken needs the other kind: name `ipxe.efi` or `ipxe.pxe` for that hardware.
 """
 
-_USE_BOOT_FILE = b"\x06\x01\x08\xff"
+USE_BOOT_FILE = b"\x06\x01\x08\xff"
 """PXE_DISCOVERY_CONTROL bit 3: no menu, no boot server discovery, load the file named here (PXE 2.1, table 2-1)."""
 _OPTIONS = {
-    "pxe": pack({43: _USE_BOOT_FILE, 60: b"PXEClient"}),
+    "pxe": pack({43: USE_BOOT_FILE, 60: b"PXEClient"}),
     "http": pack({60: b"HTTPClient"}),  # without it UEFI takes no URL (UEFI 2.10 section 24.7.3)
 }
 

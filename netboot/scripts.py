@@ -41,6 +41,14 @@ class NoScript:
     reason: str
 
 
+def mac_at(plan: BootPlan, address: str) -> str:
+    """The MAC of the machine that asks from this address, or "". Where another server gives the addresses, what git says of
+    them is a wish, and the wrong machine may have come to one: there only a MAC tells who asks.
+    """
+    binding = plan.by_address.get(address) if plan.site.mode == "reservation" else None
+    return binding.interface.mac if binding else ""
+
+
 def script_for(
     house: House, plans: Plans, observed: Observed, mac: str, hold: str, now: float, fresh: str, known_only: bool = False
 ) -> Script | NoScript:

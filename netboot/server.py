@@ -15,8 +15,8 @@ from typing import Any
 
 from netboot.binaries import find_binaries
 from netboot.boot import timed_out
-from netboot.dhcp_front import DhcpFront
-from netboot.dhcp_server import DhcpServer, Peer, open_socket
+from netboot.dhcp_ports import DhcpPorts
+from netboot.dhcp_server import Peer
 from netboot.dns_front import DnsFront
 from netboot.dns_server import serve_dns
 from netboot.events import Event, JournalOpened
@@ -62,14 +62,17 @@ class Netboot:
         self.world = World(settings, StateDirectory(settings.state), find_binaries(settings.loaders), log)
         self.dhcp_port = self.tftp_port = self.dns_port = self.http_port = 0
         """As bound."""
+        self._ports = DhcpPorts(self.world, self._dhcp_failed)
         self._bounds = Bounds()
         self._status = StatusWriter(self.world.directory.status, self.world.status_document)
         self._stale = asyncio.Event()
         """Set when every status file is to be written again."""
         self._death: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._others = 0
+        """DHCP servers that the written status names."""
         self._around: tuple[str, bool] | None = None
         """What `_look_around` saw last."""
-        self._trouble = ""
+        self._trouble = self._closed = ""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Netboot]:
@@ -105,16 +108,13 @@ class Netboot:
         if settings.dhcp_port == OFF:
             yield
             return
-        front = DhcpFront(self.world)
-        with self._listening("UDP", settings.dhcp_port, "--dhcp-port"):
-            sock = open_socket(settings.listen, settings.dhcp_port, settings.interface or "")
-        server = DhcpServer(sock, front.handle, self._dhcp_failed, reply_to_source=settings.reply_to_source)
-        front.send = server.send
-        self.dhcp_port = server.port
-        try:
+        with contextlib.closing(self._ports):
+            with self._listening("UDP", settings.dhcp_port, "--dhcp-port"):
+                self._ports.open()
+            with self._listening("UDP", settings.proxy_port, "--proxy-port"):
+                self._ports.follow()
+            self.dhcp_port = self._ports.port
             yield
-        finally:
-            server.close()
 
     def _dhcp_failed(self, datagram: bytes, peer: Peer, error: Exception) -> None:
         """Our fault or the network's: that datagram is lost, and its bytes are in the log."""
@@ -245,6 +245,7 @@ class Netboot:
                 self.world.counts["tick", "failed"] += 1
                 self._say_once(str(error))
             self._look_around()
+            self._follow_mode()
             self.log.flush_soon()
 
     async def _time_out(self) -> None:
@@ -260,9 +261,22 @@ class Netboot:
         if seen != self._around:
             self._around = seen
             self._stale.set()
-        if world.git.look():
+        others = len(world.rivals)
+        if world.git.look() or others != self._others:
+            self._others = others
             self._status.mark([RECONCILE_PATH])
         world.counts["http", "turned-away"] = self._bounds.turned_away
+
+    def _follow_mode(self) -> None:
+        """A push can make the site a proxy while the servers run, or end that."""
+        try:
+            with self._listening("UDP", self.settings.proxy_port, "--proxy-port"):
+                self._ports.follow()
+            self._closed = ""
+        except CannotListen as error:
+            if str(error) != self._closed:
+                self._closed = str(error)
+                self.log.error("proxy-port-closed", reason=self._closed)
 
     def _say_once(self, trouble: str) -> None:
         if trouble != self._trouble:

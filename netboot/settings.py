@@ -22,6 +22,8 @@ class Settings:
     """The only interface DHCP and TFTP are heard on; None: every one."""
     dhcp_port: int = 67
     """0 takes a free one, as for the others; -1 leaves that server out."""
+    proxy_port: int = 4011
+    """Where ProxyDHCP is asked again; open only while the site's DHCP mode is a proxy one."""
     tftp_port: int = 69
     dns_port: int = -1
     http_port: int = 80

@@ -112,6 +112,23 @@ class Seen(Protocol):
     def client(self) -> Mapping[str, str]: ...
 
 
+class Other(Protocol):
+    """Another DHCP server."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def first_seen(self) -> float: ...
+    @property
+    def last_seen(self) -> float: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def mac(self) -> str: ...
+    @property
+    def heard(self) -> str: ...
+
+
 def to_bytes(document: Document) -> bytes:
     """What is written to the file and sent over HTTP: the same bytes."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
@@ -138,7 +155,8 @@ def paths_of(event: Event, observed: Observed) -> set[str]:
     return paths
 
 
-def hardware_document(machine: DesiredHardware, observed: Observed) -> Document:
+def hardware_document(machine: DesiredHardware, observed: Observed, seen_at: Mapping[str, str] | None = None) -> Document:
+    """`seen_at`: MAC → the address its last script fetch came from."""
     boot = observed.last_boot_of(machine.name)
     runs = observed.runs_of(machine.name, machine.macs)
     run = next((run for run in reversed(runs) if run.active), runs[-1] if runs else None)
@@ -151,6 +169,7 @@ def hardware_document(machine: DesiredHardware, observed: Observed) -> Document:
         "macs": list(machine.macs),
         "addresses": list(machine.addresses),
         "leases": leases,
+        "seenAt": dict(seen_at or {}),
         "plan": machine.plan,
         "next": machine.next,
         "step": _step(machine.step),
@@ -182,7 +201,12 @@ def workflow_document(name: str, observed: Observed, desired: DesiredWorkflow | 
 
 
 def reconcile_document(
-    site: Reconciliation, observed: Observed, unknown: Iterable[Seen], now: float, previous: Document | None = None
+    site: Reconciliation,
+    observed: Observed,
+    unknown: Iterable[Seen],
+    now: float,
+    previous: Document | None = None,
+    others: Iterable[Other] = (),
 ) -> Document:
     """`previous`: the document before this one, whose transition times are kept where a condition did not change."""
     fresh = _reconcile_conditions(site, observed, now)
@@ -204,6 +228,7 @@ def reconcile_document(
         "boots": dict(Counter(boot.phase for boot in observed.open_boots())),
         "runs": dict(Counter(run.state for run in observed.runs.values())),
         "unknown": [_unknown(seen) for seen in unknown],
+        "otherServers": [_other(server) for server in others],
         "conditions": [_carried(condition, before.get(condition["type"])) for condition in fresh],
     }
 
@@ -329,6 +354,17 @@ def _unknown(seen: Seen) -> Document:
         "count": seen.count,
         "asked": seen.asked,
         "client": dict(seen.client),
+    }
+
+
+def _other(server: Other) -> Document:
+    return {
+        "address": server.address,
+        "firstSeen": rfc3339(server.first_seen),
+        "lastSeen": rfc3339(server.last_seen),
+        "count": server.count,
+        "mac": server.mac,
+        "heard": server.heard,
     }
 
 

@@ -6,6 +6,7 @@ Core. The files in the state directory and the answers over HTTP are the same by
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,7 @@ from netboot.status_documents import (
     DesiredHardware,
     DesiredWorkflow,
     NextStep,
+    Other,
     Reconciliation,
     Seen,
     hardware_document,
@@ -28,6 +30,15 @@ from netboot.status_documents import (
 )
 
 INDEX_PATH = "index.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What is known of the wire and not journalled; asked for by the documents that show it."""
+
+    strangers: Callable[[], Iterable[Seen]] = tuple
+    rivals: Callable[[], Iterable[Other]] = tuple
+    address_of: Callable[[str], str] = lambda mac: ""
 
 
 class View:
@@ -42,14 +53,14 @@ class View:
         plans: Plans | None,
         observed: Observed,
         word: Reconciliation,
-        strangers: Callable[[], Iterable[Seen]],
+        heard: Heard,
         now: float,
     ) -> bytes | None:
         """The document's bytes, or None when there is no such path. O(1) but for the index and a workflow's machines."""
         if path == RECONCILE_PATH:
             named = plans.current.by_mac if plans else {}
-            unknown = [stranger for stranger in strangers() if stranger.mac not in named]
-            self._previous = reconcile_document(word, observed, unknown, now, self._previous)
+            unknown = [stranger for stranger in heard.strangers() if stranger.mac not in named]
+            self._previous = reconcile_document(word, observed, unknown, now, self._previous, heard.rivals())
             return to_bytes(self._previous)
         if plans is None:
             return None
@@ -58,7 +69,9 @@ class View:
             return to_bytes(_index(plan, observed))
         kind, _, name = path.removesuffix(".json").partition("/")
         if kind == "hardware" and path == hardware_path(name) and name in plan.machines:
-            return to_bytes(hardware_document(_hardware(plans, plan.machines[name], observed, word.hold), observed))
+            machine = plan.machines[name]
+            seen_at = {mac: address for mac in machine.macs if (address := heard.address_of(mac))}
+            return to_bytes(hardware_document(_hardware(plans, machine, observed, word.hold), observed, seen_at))
         if kind == "workflows" and path == workflow_path(name):
             desired = _workflows(plan).get(name)
             if desired is not None or observed.runs_of_workflow(name):

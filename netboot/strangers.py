@@ -22,7 +22,7 @@ class Stranger:
     client: dict[str, str] = field(default_factory=dict)
     """Firmware facts it told: architecture, vendor class, user class."""
     address: str = ""
-    """The sticky address it was given, if any."""
+    """The sticky address it was given, or that it fetched a script from; empty: neither."""
 
 
 class Strangers:

@@ -24,11 +24,13 @@ from netboot.ledger import Ledger
 from netboot.log import Log, Value
 from netboot.observed import Observed
 from netboot.reconciliation import ReconciliationReader
-from netboot.scripts import House
+from netboot.rivals import Rivals
+from netboot.scripts import House, mac_at
 from netboot.settings import Settings
+from netboot.sightings import Sightings
 from netboot.state_directory import StateDirectory
 from netboot.status_documents import Reconciliation
-from netboot.status_view import View
+from netboot.status_view import Heard, View
 from netboot.store import Unavailable
 from netboot.strangers import Strangers
 
@@ -46,11 +48,14 @@ class World:
         self.log = log
         self.artifacts = ArtifactStore(settings.artifacts, settings.state)
         self.strangers = Strangers()
+        self.rivals = Rivals()
+        self.sightings = Sightings()
         self.plans: Plans | None = None
         self.plan_failure = ""
         """Why the newest published plan is not the one that is served; "" when it is."""
         self.git = ReconciliationReader(settings.state)
         self._view = View()
+        self._heard = Heard(self.strangers.list, self.rivals.list, self.sightings.address_of)
         self.counts: Counter[tuple[str, str]] = Counter()
         """(kind, outcome) → exchanges since start."""
         self.http_port = settings.http_port
@@ -107,9 +112,9 @@ class World:
     def artifact_fetched(self, peer: str, path: str, method: str) -> None:
         """The kernel of an open boot on its way: the boot is further than its script. Nothing waits for this to be durable."""
         now, boot, plans = self.now(), None, self.plans
-        binding = plans.current.by_address.get(peer) if plans else None
-        if binding is not None:
-            boot = self.observed.open_boot(binding.interface.mac)
+        mac = self.sightings.mac_at(peer) or (mac_at(plans.current, peer) if plans else "")
+        if mac:
+            boot = self.observed.open_boot(mac)
         if boot is not None:
             self.observed.touch(boot.id, now)
             if boot.phase == "script" and method == "GET":
@@ -129,7 +134,7 @@ class World:
         word = replace(self.git.latest or Reconciliation(source=""), hold=self.hold(), plan=plan)
         if self.plan_failure:
             word = replace(word, unavailable=self.plan_failure)
-        return self._view.render(path, self.plans, self.observed, word, self.strangers.list, self.now())
+        return self._view.render(path, self.plans, self.observed, word, self._heard, self.now())
 
     def log_file(self, path: str) -> Path | None:
         """What `/logs/<path>` names: a file below the logs and nothing else."""

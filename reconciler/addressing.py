@@ -45,12 +45,7 @@ class Span:
 
 
 def check_site(site: Site, complain: Complain) -> None:
-    """The DHCP mode, and the subnets by themselves and among each other."""
-    if site.dhcp_mode in ("proxy", "auto-proxy"):
-        message = (
-            f"This gitboot cannot serve in mode {site.dhcp_mode!r} yet: use 'reservation', or 'off' beside another server."
-        )
-        complain("spec.dhcp.mode", "mode-not-supported", message)
+    """The subnets by themselves and among each other."""
     for index, subnet in enumerate(site.subnets):
         _check_gateway(subnet, f"spec.subnets[{index}]", complain)
         _check_range(site, subnet, f"spec.subnets[{index}]", complain)

@@ -169,7 +169,7 @@ def _site(site: Site) -> boot.Site:
         domain=site.domain or "",
         server=str(site.server or ""),
         mode=site.dhcp_mode,
-        unknown=site.unknown,
+        unknown="wait" if site.dhcp_mode == "auto-proxy" else site.unknown,
         boot_timeout=site.boot_timeout,
     )
 

@@ -49,6 +49,7 @@ def listeners(command: Command) -> Command:
         _port("http", 80, "Scripts, artefacts, status (TCP)"),
         _port("dns", -1, "Names of the machines (UDP and TCP)"),
         _port("tftp", 69, "Network boot programs (UDP)"),
+        _port("proxy", 4011, "ProxyDHCP's second port, in the DHCP modes that need it (UDP)"),
         _port("dhcp", 67, "DHCP (UDP)"),
         click.option("--interface", metavar="IF", help="The only interface machines are heard on."),
         click.option("--listen", default="0.0.0.0", show_default=True, metavar="ADDR", help="Address to bind."),  # noqa: S104 - machines must reach it

@@ -73,6 +73,9 @@ def _bootstrap(plan: BootPlan, binding: Binding) -> str:
 
 def _dhcp(plan: BootPlan, binding: Binding) -> str:
     """Every interface's reservation, a line for each option in the order of the wire."""
+    if plan.site.mode != "reservation":
+        what = "nothing" if plan.site.mode == "off" else "a boot file and no address"
+        return "".join(f"{each.mac}  {what}: the DHCP mode is {plan.site.mode}\n" for each in binding.machine.interfaces)
     return "".join(_reservation(interface) for interface in binding.machine.interfaces)
 
 

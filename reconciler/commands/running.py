@@ -24,8 +24,8 @@ from reconciler.source import Source
 
 def netboot_settings(given: Mapping[str, Any]) -> Settings:
     names = (
-        "state", "artifacts", "loaders", "listen", "interface", "dhcp_port", "tftp_port", "dns_port", "http_port", "new_site",
-        "reply_to_source",
+        "state", "artifacts", "loaders", "listen", "interface", "dhcp_port", "proxy_port", "tftp_port", "dns_port", "http_port",
+        "new_site", "reply_to_source",
     )  # fmt: skip
     return Settings(**{name: given[name] for name in names})
 

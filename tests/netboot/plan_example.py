@@ -111,8 +111,10 @@ class Room:
         return f"boot-{next(self.ids)}"
 
     def dhcp(self, message: int, mac: str, said: dict[int, bytes], **fields: Any) -> Answer:
+        """`boot_port` among the fields: it came to port 4011."""
+        boot_port = fields.pop("boot_port", False)
         asked = packet(message, mac, said, **fields)
-        at = Counter(Server(ip(self.local)), HOUSE.base, self.hold, self.fresh())
+        at = Counter(Server(ip(self.local)), HOUSE.base, self.hold, self.fresh(), boot_port)
         answered = answer(asked, classify(asked), self.plans, self.observed, at, self.tick())
         self.happen(*answered.events)
         if answered.boot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,10 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from netboot.desk import Answer, Counter, answer
 from netboot.dhcp import Ignore, Note, Reply, Server, classify, decode
-from netboot.dhcp_packet import DECLINE, INFORM, RELEASE, Packet, dotted
+from netboot.dhcp_packet import DECLINE, INFORM, RELEASE, REQUEST, Packet, dotted
 from netboot.events import AddressDeclined, BootAdvanced, BootClosed, BootOpened, LeaseBound, LeaseReleased
 from netboot.observed import fold
-from netboot.plan import Mode
+from netboot.plan import Interface, Machine, Mode, Unknown
 from tests.netboot.plan_example import (
     BIOS,
     IPXE,
@@ -125,11 +126,10 @@ def test_a_machine_that_goes_to_its_disk_by_silence_is_told_nothing_to_boot_in_a
     assert "undionly.kpxe" == file(room.discover(said=BIOS))
 
 
-@pytest.mark.parametrize("mode", ["proxy", "auto-proxy", "off"])
-def test_where_addresses_are_another_server_s_to_give_we_give_none(mode: Mode) -> None:
-    room = Room.of(WORKING, site=msgspec.structs.replace(SITE, mode=mode))
+def test_where_dhcp_is_left_to_others_nobody_is_answered() -> None:
+    room = Room.of(WORKING, site=msgspec.structs.replace(SITE, mode="off"))
     for mac in (MAC, STRANGER):
-        assert f"the site's DHCP mode is {mode}: addresses are another server's to give" == reason(room.discover(mac, BIOS))
+        assert "the site's DHCP mode is off: other servers answer" == reason(room.discover(mac, BIOS))
 
 
 def test_inform_release_and_decline_of_a_reservation_are_heard() -> None:
@@ -152,6 +152,92 @@ def test_two_interfaces_of_one_machine_have_an_address_each_and_one_boot() -> No
     first, second = room.discover(said=BIOS), room.discover(SECOND, said=BIOS)
     assert ("10.1.0.11", "10.1.0.12") == (dotted(reply(first).yiaddr), dotted(reply(second).yiaddr))
     assert ("boot-1", "boot-1") == (first.boot, second.boot)
+
+
+# Beside another server -----------------------------------------------------------------------------------------------------
+
+
+def beside(*machines: Machine, mode: Mode = "proxy", unknown: Unknown = "ignore", **more: Any) -> Room:
+    return Room.of(*machines, site=msgspec.structs.replace(SITE, mode=mode, unknown=unknown), **more)
+
+
+@pytest.mark.parametrize("mode", ["proxy", "auto-proxy"])
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [(BIOS, "undionly.kpxe"), (UEFI, "snponly.efi"), (IPXE, "http://10.1.0.1/ipxe/52-54-00-12-34-01/boot.ipxe")],
+    ids=["bios", "uefi", "ipxe"],
+)
+def test_a_machine_of_git_is_told_what_to_boot_and_never_an_address(mode: Mode, said: dict[int, bytes], expected: str) -> None:
+    room = beside(WORKING, mode=mode)
+    again = {"ciaddr": "10.1.0.77", "boot_port": True}
+    for answered in (room.discover(said=said), room.dhcp(REQUEST, MAC, said, **again), room.dhcp(INFORM, MAC, said, **again)):
+        told = reply(answered)
+        assert ("0.0.0.0", "10.1.0.1", expected) == (dotted(told.yiaddr), dotted(told.siaddr), file(answered))
+        assert set() == told.options.keys() & {1, 3, 6, 51, 58, 59}
+        assert ("node-01", "boot-1") == (answered.machine, answered.boot)
+
+
+def test_a_boot_opens_and_is_pinned_beside_another_server_too() -> None:
+    room = beside(WORKING)
+    room.discover(said=BIOS)
+    pinned = room.boot.plan
+    room.publish(plan(machine(handover="no-boot-file"), site=room.plans.current.site))
+    assert room.plans.current.id != pinned
+    again = room.dhcp(REQUEST, MAC, BIOS, ciaddr="10.1.0.77", boot_port=True)
+    assert ("undionly.kpxe", "boot-1") == (file(again), again.boot)
+    assert ["BootOpened", "BootAdvanced"] == [
+        *happened(room),
+        *(type(each).__name__ for each in room.discover(said=IPXE).events),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "said", "boot_port", "expected"),
+    [
+        (1, SYSTEM, False, "it does not boot from the network: another server gives it its address"),
+        (3, BIOS, False, "the REQUEST is for the server that gives addresses"),
+        (8, BIOS, False, "the INFORM is for the server that gives addresses"),
+        (1, BIOS, True, "a DISCOVER does not belong on port 4011"),
+        (3, SYSTEM, True, "it does not boot from the network: another server gives it its address"),
+    ],
+)
+def test_what_is_the_other_server_s_is_left_to_it(message: int, said: dict[int, bytes], boot_port: bool, expected: str) -> None:
+    room = beside(WORKING, unknown="wait")
+    answered = room.dhcp(message, MAC, said, boot_port=boot_port)
+    assert (expected, "node-01", False) == (reason(answered), answered.machine, answered.stranger)
+    assert not room.dhcp(message, STRANGER, said, boot_port=boot_port).stranger
+
+
+def test_beside_another_server_git_needs_neither_address_nor_subnet() -> None:
+    assert "undionly.kpxe" == file(beside(machine("node-01", port(address="", subnet=""))).discover(said=BIOS))
+
+
+@pytest.mark.parametrize(
+    ("interface", "expected"),
+    [
+        (port(dhcp=False), f"git says that DHCP for {MAC} is not ours to answer"),
+        (port(netboot=False), "there is nothing for it to boot from the network"),
+    ],
+)
+def test_a_port_that_is_not_to_boot_hears_nothing_and_opens_no_boot(interface: Interface, expected: str) -> None:
+    room = beside(machine("node-01", interface, work=(work(),)))
+    assert (expected, []) == (reason(room.discover(said=BIOS)), happened(room))
+
+
+def test_a_proxy_sends_a_machine_to_its_disk_by_silence_and_says_so_in_the_journal() -> None:
+    room = beside(machine(handover="no-boot-file"))
+    assert "there is nothing for it to boot from the network" == reason(room.discover(said=BIOS))
+    assert ["BootOpened", "BootAdvanced", "BootClosed"] == happened(room)
+    assert "disk" == room.boot.phase
+
+
+def test_strangers_are_offered_the_waiting_script_where_git_lets_them_wait() -> None:
+    waiting = beside(WORKING, unknown="wait")
+    assert "http://10.1.0.1/ipxe/52-54-00-aa-aa-aa/boot.ipxe" == file(waiting.discover(STRANGER, said=IPXE))
+    assert "undionly.kpxe" == file(waiting.dhcp(REQUEST, STRANGER, BIOS, ciaddr="10.1.0.77", boot_port=True))
+    assert [] == happened(waiting)
+    ignoring = beside(WORKING).discover(STRANGER, said=IPXE)
+    assert (f"unknown machine {STRANGER}", True) == (reason(ignoring), ignoring.stranger)
 
 
 # Two plans at once ---------------------------------------------------------------------------------------------------------

@@ -149,6 +149,61 @@ def test_another_servers_answer_is_only_counted(tmp_path: Path) -> None:
     door(tmp_path, story)
 
 
+def test_another_server_is_named_once_in_the_log_whoever_tells_of_it(tmp_path: Path) -> None:
+    async def story(door: Door) -> None:
+        offer = encode(asked(1, {53: bytes([2]), 54: bytes([10, 1, 0, 66])}, op=BOOTREPLY))
+        door.front.overhear(offer, PEER)
+        door.knock(REQUEST, 9, _50=bytes([10, 1, 0, 80]), _54=bytes([10, 1, 0, 66]))
+        (rival,) = door.here.rivals.list()
+        assert ("10.1.0.66", 2, mac(9), "REQUEST") == (rival.address, rival.count, rival.mac, rival.heard)
+        assert 2 == door.here.counts["dhcp", "other-server"]
+        said = [line for line in logged(door.here.log) if line["event"] == "other-dhcp-server"]
+        assert [("warning", "10.1.0.66", mac(1), "OFFER")] == [
+            tuple(line[key] for key in ("level", "server", "mac", "heard")) for line in said
+        ]
+
+    door(tmp_path, story)
+
+
+def test_beside_a_server_that_git_knows_of_its_being_there_is_no_warning(tmp_path: Path) -> None:
+    async def story(door: Door) -> None:
+        door.knock(REQUEST, 9, _54=bytes([10, 1, 0, 66]))
+        assert ["info"] == [line["level"] for line in logged(door.here.log) if line["event"] == "other-dhcp-server"]
+
+    door(tmp_path, story, plan(mode="proxy"))
+
+
+OWN_OFFER = encode(asked(1, {53: b"\2", 54: bytes([10, 1, 0, 1])}, op=BOOTREPLY))
+
+
+@pytest.mark.parametrize("overheard", [b"", b"\1\2\3" * 100, OWN_OFFER])
+def test_what_is_overheard_and_tells_nothing_of_others_leaves_nothing(tmp_path: Path, overheard: bytes) -> None:
+    async def story(door: Door) -> None:
+        door.front.overhear(overheard, PEER)
+        assert ([], []) == (door.here.rivals.list(), logged(door.here.log))
+
+    door(tmp_path, story)
+
+
+def test_in_a_proxy_mode_a_stranger_s_system_is_no_stranger_and_its_firmware_is(tmp_path: Path) -> None:
+    async def story(door: Door) -> None:
+        door.knock(DISCOVER, 8)
+        door.firmware(DISCOVER, 9)
+        assert [mac(9)] == [stranger.mac for stranger in door.here.strangers.list()]
+
+    door(tmp_path, story, plan(mode="proxy"))
+
+
+def test_the_door_at_port_4011_acknowledges_a_machine_that_has_its_address(tmp_path: Path) -> None:
+    async def story(door: Door) -> None:
+        door.front = DhcpFront(door.here, boot_port=True)
+        answer = door.firmware(REQUEST)
+        assert answer is not None
+        assert (5, bytes(4), b"undionly.kpxe") == (answer.message, answer.yiaddr, answer.file)
+
+    door(tmp_path, story, plan(mode="proxy"))
+
+
 def test_without_a_plan_and_where_git_says_off_there_is_silence(tmp_path: Path) -> None:
     async def story(door: Door) -> None:
         assert door.knock(DISCOVER) is None

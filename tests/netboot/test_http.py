@@ -84,6 +84,32 @@ def test_an_ipxe_with_an_unknown_address_is_told_to_try_its_interfaces(tmp_path:
     visit(tmp_path, story, peer="192.0.2.7")
 
 
+@pytest.mark.parametrize("mode", ["proxy", "auto-proxy", "off"])
+def test_where_another_server_gives_addresses_the_mac_alone_tells_who_asks(tmp_path: Path, mode: str) -> None:
+    """What git says of an address is a wish there, and another machine may have come to it, now or since its last boot."""
+
+    async def story(here: World, client: httpx.AsyncClient) -> None:
+        for _ in range(2):  # the second time something was seen at this address
+            assert "/ipxe/${netX/mac:hexhyp}/boot.ipxe?known=1" in (await client.get("/auto.ipxe")).text
+            assert "node-02" in (await client.get("/ipxe/52-54-00-12-34-02/boot.ipxe?known=1")).text
+
+    visit(tmp_path, story, plan(mode=mode))
+
+
+def test_a_machine_is_seen_where_its_script_fetch_came_from(tmp_path: Path) -> None:
+    async def story(here: World, client: httpx.AsyncClient) -> None:
+        await client.get("/ipxe/52-54-00-12-34-01/boot.ipxe")
+        assert {mac(1): "192.0.2.7"} == (await client.get("/status/hardware/node-01.json")).json()["seenAt"]
+        assert {} == (await client.get("/status/hardware/node-02.json")).json()["seenAt"]
+        assert 200 == (await client.get(f"/artifacts/sha256/{DIGEST}/vmlinuz")).status_code
+        await here.ledger.commit()
+        assert "kernel" == (await client.get("/status/hardware/node-01.json")).json()["boot"]["phase"]
+        await client.get("/ipxe/02-00-00-00-00-09/boot.ipxe")
+        assert ["192.0.2.7"] == [stranger.address for stranger in here.strangers.list()]
+
+    visit(tmp_path, story, plan(artifacts={"vmlinuz": DIGEST}, mode="proxy"), peer="192.0.2.7")
+
+
 def test_nobody_can_be_another_machine_by_a_header(tmp_path: Path) -> None:
     async def story(here: World, client: httpx.AsyncClient) -> None:
         for header in ("X-Forwarded-For", "X-Real-IP", "Forwarded"):

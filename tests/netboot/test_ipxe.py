@@ -210,13 +210,13 @@ def test_a_machine_that_waits_polls_for_ever_also_while_the_server_is_away() -> 
     )
 
 
-def test_every_interface_is_tried_by_a_machine_that_cannot_be_told() -> None:
+def test_the_interface_in_use_is_tried_first_then_every_one_by_a_machine_that_cannot_be_told() -> None:
     ipxe = Ipxe(lambda command, _: command != "chain")
     ipxe.settings |= {f"net{number}/mac": f"52:54:00:00:00:{number:02x}" for number in range(3)} | {
         "netX/mac": "52:54:00:00:00:02"
     }
     tried = [each.split("/")[-2] for each in ipxe.run(find_script("http://10.1.0.1")) if each.startswith("chain")]
-    assert ["52-54-00-00-00-00", "52-54-00-00-00-01", "52-54-00-00-00-02", "52-54-00-00-00-02"] == tried
+    assert ["52-54-00-00-00-02", "52-54-00-00-00-00", "52-54-00-00-00-01", "52-54-00-00-00-02", "52-54-00-00-00-02"] == tried
 
 
 def test_a_pasted_script_configures_the_interface_with_the_machine_s_mac() -> None:

@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 
 from netboot import server as module
+from netboot.boot import Plans
 from netboot.events import JournalOpened
 from netboot.follow import Follower
 from netboot.log import Log
@@ -462,3 +463,21 @@ def test_status_files_of_a_large_site_are_written_a_few_at_a_time(tmp_path: Path
         assert max(marked) <= 10
 
     serve(tmp_path, story)
+
+
+def test_a_push_that_makes_the_site_a_proxy_opens_its_port_or_says_why_not(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+
+        async def story(server: Netboot) -> None:
+            def said() -> list[Any]:
+                return [line for line in logged(server.log) if line["event"] == "proxy-port-closed"]
+
+            server.world.plans = Plans(plan(mode="proxy").plan, {})
+            await until(lambda: bool(said()))
+            assert "cannot be opened (Address already in use)" in said()[0]["reason"]
+            other.close()
+            await until(lambda: bool(server._ports.proxy_port))
+            assert 1 == len(said())
+
+        serve(tmp_path, story, proxy_port=other.getsockname()[1])

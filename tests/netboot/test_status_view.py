@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 import schemas
 from netboot.boot import Plans
 from netboot.status_documents import Reconciliation
-from netboot.status_view import View, all_paths
+from netboot.status_view import Heard, View, all_paths
 from netboot.strangers import Stranger
 from tests.netboot.plan_example import IPXE, STRANGER, Room, machine, plan, port, work
 
@@ -21,7 +21,7 @@ HEALTHY = Reconciliation("https://git.example/site", head="c0ffee", revision="c0
 
 def seen(room: Room, path: str, view: View | None = None, word: Reconciliation = HEALTHY, plans: Plans | None = None) -> Any:
     """The document at a path, or None."""
-    data = (view or View()).render(path, plans or room.plans, room.observed, word, list, room.now)
+    data = (view or View()).render(path, plans or room.plans, room.observed, word, Heard(), room.now)
     return json.loads(data) if data is not None else None
 
 
@@ -50,7 +50,7 @@ def test_what_does_not_exist_has_no_document(path: str) -> None:
 
 def test_before_the_first_plan_there_is_only_the_word_of_the_reconciler() -> None:
     for path, expected in (("reconcile.json", True), ("index.json", False), ("hardware/node-01.json", False)):
-        data = View().render(path, None, Room.of().observed, HEALTHY, list, 1.0)
+        data = View().render(path, None, Room.of().observed, HEALTHY, Heard(), 1.0)
         assert expected == (data is not None)
 
 
@@ -132,6 +132,6 @@ def test_a_condition_keeps_the_time_since_when_it_is_so() -> None:
 def test_strangers_are_listed_until_git_names_them() -> None:
     room = Room.of(WORKING)
     strangers = [Stranger(STRANGER, 1.0, 2.0, 3, "DISCOVER"), Stranger("52:54:00:12:34:01", 1.0, 2.0, 3, "DISCOVER")]
-    data = View().render("reconcile.json", room.plans, room.observed, HEALTHY, lambda: strangers, room.now)
+    data = View().render("reconcile.json", room.plans, room.observed, HEALTHY, Heard(lambda: strangers), room.now)
     assert data is not None
     assert [STRANGER] == [each["mac"] for each in json.loads(data)["unknown"]]

@@ -72,6 +72,12 @@ def test_everything_the_inventory_says_is_in_the_plan() -> None:
     assert ("inspect/vmlinuz", "console=ttyS0 quiet") == (plan.profiles["inspect"].kernel, plan.profiles["inspect"].cmdline)
 
 
+@pytest.mark.parametrize(("mode", "unknown"), [("proxy", "ignore"), ("auto-proxy", "wait")])
+def test_an_automatic_proxy_lets_strangers_wait(mode: str, unknown: str) -> None:
+    site = plan_of(swap("site.yaml", "spec:", f"spec:\n  dhcp: {{mode: {mode}}}")).site
+    assert (mode, unknown) == (site.mode, site.unknown)
+
+
 def test_the_first_interface_bears_the_machine_s_name_unless_it_has_another() -> None:
     named = plan_of(swap("hardware.yaml", ", hostname: node-01}", "}\n  - {mac: '52:54:00:12:34:02', address: 10.1.0.12}"))
     assert ["node-01", ""] == [port.hostname for port in named.machines["node-01"].interfaces]
