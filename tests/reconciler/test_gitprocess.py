@@ -52,16 +52,16 @@ def test_a_deadline_ends_the_whole_group_even_when_git_is_gone(
     start = time.monotonic()
     with pytest.raises(TimedOut):
         GitProcess(0.2).run("version")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
     assert is_gone(marker)
 
 
 def test_a_child_that_left_the_group_cannot_hold_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend(tmp_path / "bin", monkeypatch, "setsid sleep 3 & exit 0")
+    pretend(tmp_path / "bin", monkeypatch, "setsid sleep 60 & exit 0")
     start = time.monotonic()
     with pytest.raises(TimedOut):
         GitProcess(0.2).run("version")
-    assert time.monotonic() - start < 2.5
+    assert time.monotonic() - start < 20
 
 
 def test_endless_output_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,7 +161,7 @@ def test_a_server_that_never_answers_is_given_up_in_time_and_nothing_is_left_run
         start = time.monotonic()
         with pytest.raises(Unavailable, match="did not answer within"):
             mirror.fetch()
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 20
         assert is_gone(f"127.0.0.1:{port}")
         mirror.close()
 

