@@ -65,7 +65,7 @@ def measure_pushes(scratch: Path, fleet: Fleet) -> Latency:
         await_answer(load, unchanged, server.running)
         await_calm(server.pid)
         with _probe(asker, fleet) as probe, ThreadPoolExecutor(1) as thread:
-            report = thread.submit(perfdhcp.run, load, unchanged, LOAD_RATE, round((PUSHES + 1) * PACE))
+            report = thread.submit(perfdhcp.run, load, unchanged, LOAD_RATE, round((PUSHES + 1) * PACE), perfdhcp.PATIENCE)
             seconds = tuple(_push(work, origin, probe, fleet, unchanged.size + n) for n in range(PUSHES))
             exchanges = report.result()
     return Latency(fleet.size, seconds, exchanges.acks.received, exchanges.lost)
