@@ -32,7 +32,7 @@ from netboot.status import StatusWriter
 from netboot.status_documents import RECONCILE_PATH, paths_of
 from netboot.status_view import all_paths
 from netboot.store import Unavailable
-from netboot.tftp import File, NotFound
+from netboot.tftp import Completed, File, NotFound
 from netboot.tftp_server import Exchange, TftpServer, serve_tftp
 from netboot.world import World
 
@@ -150,7 +150,9 @@ class Netboot:
         return File(size=len(content), read=lambda offset, length: content[offset : offset + length])
 
     def _transferred(self, exchange: Exchange) -> None:
-        self.world.exchange("tftp", type(exchange.outcome).__name__.lower(), peer=exchange.peer[0], path=exchange.path)
+        outcome = exchange.outcome
+        reason = "" if isinstance(outcome, Completed) else outcome.reason
+        self.world.exchange("tftp", type(outcome).__name__.lower(), peer=exchange.peer[0], path=exchange.path, reason=reason)
 
     @contextlib.asynccontextmanager
     async def _dns(self) -> AsyncIterator[None]:

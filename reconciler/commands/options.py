@@ -33,10 +33,10 @@ def repository(command: Command) -> Command:
     return command
 
 
-def _port(name: str, default: int, protocol: str) -> Callable[[Command], Command]:
-    return click.option(
-        f"--{name}-port", type=click.IntRange(-1, 65535), default=default, show_default=True, help=f"{protocol}; -1 for none."
-    )
+def _port(name: str, default: int, protocol: str, least: int = -1) -> Callable[[Command], Command]:
+    """`least` 0: this one cannot be left out, for without scripts and status there is no server."""
+    said = f"{protocol}; -1 for none." if least < 0 else f"{protocol}."
+    return click.option(f"--{name}-port", type=click.IntRange(least, 65535), default=default, show_default=True, help=said)
 
 
 def listeners(command: Command) -> Command:
@@ -46,7 +46,7 @@ def listeners(command: Command) -> Command:
         click.option("--new-site", is_flag=True, help="Declare an empty state directory a new site, as `gitboot init` does."),
         click.option("--loaders", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
                      help="Network boot programs that beat the host's."),
-        _port("http", 80, "Scripts, artefacts, status (TCP)"),
+        _port("http", 80, "Scripts, artefacts, status (TCP)", least=0),
         _port("dns", -1, "Names of the machines (UDP and TCP)"),
         _port("tftp", 69, "Network boot programs (UDP)"),
         _port("proxy", 4011, "ProxyDHCP's second port, in the DHCP modes that need it (UDP)"),

@@ -138,7 +138,9 @@ def _site(site: Document) -> str:
     if len(problems) > 10:
         lines.append(f"  and {len(problems) - 10} more problems")
     if site["unknown"]:
-        lines.append(f"{len(site['unknown'])} machines that are not in git have asked for something")
+        count = len(site["unknown"])
+        who = "1 machine that is not in git has" if count == 1 else f"{count} machines that are not in git have"
+        lines.append(f"{who} asked for something")
     return "\n".join(map(printable, lines)) + "\n"
 
 
@@ -169,6 +171,7 @@ def _details(machine: Document, now: float) -> list[Table | str]:
         ("addresses", ", ".join([*machine["addresses"], *machine["leases"].values()])),
         ("seen", _age(machine["lastSeen"], now)),
         ("boot", f"{boot['phase']}{'' if boot['closed'] is None else ', closed'}: {boot['reason']}" if boot else "never"),
+        ("waits for", f"{boot['expected']}, until {boot['deadline']}" if boot and boot["expected"] else "nothing"),
         ("next", machine["next"]),
         ("run", f"{run['workflow']} run {run['number']}: {run['state']} {run['reason']}" if run else "none"),
     ):

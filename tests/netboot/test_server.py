@@ -423,6 +423,8 @@ def test_programs_are_fetched_by_tftp_and_counted(tmp_path: Path) -> None:
                     assert b"program" == data[4:]
                     await loop.sock_sendto(client, b"\0\4\0\1", peer)
         await until(lambda: sum(count for (kind, _), count in server.world.counts.items() if kind == "tftp") >= 3)
+        reasons = [line["reason"] for line in logged(server.log) if line["event"] == "tftp"]
+        assert any("no network boot program is called other" in reason for reason in reasons)
 
     serve(tmp_path / "state", story, loaders=loaders)
 

@@ -114,7 +114,7 @@ def test_status_is_a_line_for_each_machine_that_grep_can_find(tmp_path: Path) ->
     written(tmp_path)
     lines = call("status", "--state", tmp_path).output.splitlines()
     assert "commit c1 of /srv/site is served" == lines[0]
-    assert "1 machines that are not in git have asked for something" == lines[1]
+    assert "1 machine that is not in git has asked for something" == lines[1]
     first, second = lines[-2:]
     assert re.fullmatch(r"node-01 +10\.1\.0\.1 +script +- +\d+s +runs workflow look run 1 .*", first)
     assert re.fullmatch(r"node-02 +10\.1\.0\.2 +- +- +never +waits: git names no work for it; .*", second)
@@ -124,7 +124,13 @@ def test_status_is_a_line_for_each_machine_that_grep_can_find(tmp_path: Path) ->
 def test_status_of_one_machine_tells_all_of_it(tmp_path: Path) -> None:
     written(tmp_path)
     output = call("status", "--state", tmp_path, "node-01").output
-    for word in ("52:54:00:12:34:01", "10.1.0.1", "script: runs workflow look", "run        none"):
+    for word in (
+        "52:54:00:12:34:01",
+        "10.1.0.1",
+        "script: runs workflow look",
+        "it loads its kernel, or asks",
+        "run        none",
+    ):
         assert word in output
 
 
