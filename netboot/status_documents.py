@@ -91,6 +91,10 @@ class Reconciliation:
     """Why no new run may start; empty: they may."""
     last_attempt: float | None = None
     last_success: float | None = None
+    previous: str = ""
+    """The head before this one; empty: none is known."""
+    history: str = ""
+    """How `head` came after `previous`: "continued", "rewritten" (`previous` is none of its ancestors) or "unknown"."""
 
 
 class Seen(Protocol):
@@ -219,6 +223,8 @@ def reconcile_document(
         "path": site.path,
         "head": site.head,
         "revision": site.revision,
+        "previous": site.previous,
+        "history": site.history,
         "plan": site.plan,
         "journal": observed.journal,
         "hold": site.hold,

@@ -40,6 +40,14 @@ _ADVICE = tuple(
             r"not found|not appear to be a git repository|not exported|no such file",
             "check the address and that this host may read it",
         ),
+        (
+            r"protocol error|bad line length|not valid: is this a git|invalid server response",
+            "check the address: what answers there does not speak git",
+        ),
+        (
+            r"inflate|early EOF|index-pack|unpack-objects|hung up|body are still expected|disconnect|RPC failed|did not send",
+            "the answer was damaged or cut off: check the server (`git fsck`) and what is in between, if this repeats",
+        ),
         (r"no space left|disk quota", "make room in the state directory"),
         (r"(unable|could not|cannot) (to )?create|permission denied|read-only", "check who owns the state directory"),
     )

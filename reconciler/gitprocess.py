@@ -6,8 +6,8 @@ do. Nothing here ever asks a question at a terminal. A command is a fixed list o
 standard input, or behind a word that cannot be an option.
 
 Reading a repository that belongs to another user is allowed (`safe.directory=*`), because nothing in its configuration can
-make us run anything: only `rev-parse`, `ls-tree`, `ls-files` and `cat-file` are run in it, without hooks and file monitor,
-and no protocol is allowed through which a missing object could be fetched.
+make us run anything: only `rev-parse`, `ls-tree`, `ls-files`, `cat-file` and `merge-base` are run in it, without hooks and file
+monitor, and no protocol is allowed through which a missing object could be fetched.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ MAX_OUTPUT_BYTES = 512 * 1024 * 1024
 """What one command may say before it is killed: a tree can be crafted that lists for ever."""
 
 _MAX_STDERR_BYTES = 64 * 1024
+_MOST_WRITTEN = 4 << 30  # bytes of one file, and
+_MOST_HELD = 2 << 30  # bytes of memory, when git speaks with a server: one could send for ever
+_BOUND = f'ulimit -f {_MOST_WRITTEN // 512} 2>/dev/null; ulimit -d {_MOST_HELD // 1024} 2>/dev/null; exec "$@"'
 _READ_BYTES = 256 * 1024
 _PIPE_BUF = 4096  # what select() promises can be written to a pipe without blocking (POSIX: 512, Linux: 4096)
 _ORPHAN_GRACE = 5  # seconds after our own deadline until `timeout` ends a git whose gitboot was killed
@@ -68,6 +71,7 @@ _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "LANGUAGE": "C",
     "LC_ALL": "C",
+    "SSH_ASKPASS_REQUIRE": "never",
 }
 
 _CONFIG = {
@@ -154,7 +158,8 @@ class GitProcess:
         prefix = ["env", *(word for name in _FORGET for word in ("-u", name))]
         if self._remote is not None:
             # Fires only when gitboot itself was killed: no git may hang on behind it for ever.
-            prefix += ["timeout", "--signal=KILL", str(int(seconds) + _ORPHAN_GRACE)]
+            orphaned = str(int(seconds) + _ORPHAN_GRACE)
+            prefix += ["sh", "-c", _BOUND, "sh", "timeout", "--signal=KILL", orphaned]
         return prefix
 
     def _start(self, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:

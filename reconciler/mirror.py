@@ -1,6 +1,10 @@
-"""A mirror: our own bare copy of a remote repository's branches and tags, kept current, replaced when it is damaged.
+"""A mirror: our own bare copy of what a remote repository's ref names, kept current, replaced when it is damaged.
 
-Shell. Only one gitboot and its git children are ever in it: they share one lock, which is free again only when the last of
+Shell. A branch or tag is mirrored without its history (`--depth=1`), which costs what the commit holds and not what the
+repository ever held, and a pack is asked for only when the ref has moved. Where the server cannot do that, or the ref is an
+expression such as `HEAD~1` that only history answers, everything is fetched.
+
+Only one gitboot and its git children are ever in a mirror: they share one lock, which is free again only when the last of
 them is gone, so that what a killed git left behind (`*.lock`) can be told from what a living one is using. A mirror is
 made beside its place and renamed into it.
 """
@@ -13,7 +17,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from reconciler.errors import Unavailable, UnknownRef, advise
@@ -22,18 +26,24 @@ from reconciler.repository import Damaged, Repository
 from reconciler.snapshot import Snapshot
 from reconciler.source import Remote, Source, scrub
 
-_FIRST_PATIENCE = 10  # a first fetch brings the whole history; later ones a few objects
-_REFSPECS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+_FIRST_PATIENCE = 10  # for what may bring a whole repository; else it is a few objects
+_EVERYTHING = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+_FOLLOWED = "refs/gitboot/followed"
+_DEEPER = "refs/gitboot/deeper"
 _HEAD = "refs/gitboot/HEAD"
-_PINNED = "refs/gitboot/pinned"
-_FROM_HEAD = re.compile(r"HEAD([~^@].*)?")
+_FROM_HEAD = re.compile(r"HEAD[~^@].*")
+_NEEDS_HISTORY = re.compile(r"[0-9a-f]{4,64}|.*([~^:]|@\{).*")
 _FULL_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_MAX_REFS_BYTES = 16 * 1024 * 1024
+_DAY = 86400
 
 _DAMAGE = re.compile(
     r"^(?!remote:).*(corrupt|bad object|not a git repository|loose object|unable to read|missing (blob|tree|commit|object)|"
     r"packfile|index file|inflate|bad ref|broken|does not point to a valid object|invalid sha1|did not send all|bad config)",
     re.IGNORECASE | re.MULTILINE,
 )
+_NOT_SHALLOW = re.compile(r"does not support (shallow|--)", re.IGNORECASE)
+_NOT_BY_ID = re.compile(r"unadvertised object", re.IGNORECASE)
 _NOT_THERE = re.compile(r"couldn't find remote ref|not our ref|unadvertised object|no such remote ref", re.IGNORECASE)
 
 
@@ -50,6 +60,8 @@ class Mirror(Repository):
         self._is_ours = False
         self._is_tidy = False
         self._is_sound = True
+        self._name = ""
+        """The ref as the server lists it, or a commit's id: fetched without history. "": everything is, history and all."""
         super().__init__(source, GitProcess(timeout, location, inherit=(self._lock,)))
 
     @property
@@ -60,17 +72,30 @@ class Mirror(Repository):
     def fetch(self) -> str:
         self._own()
         try:
-            if self._is_sound and self._is_labelled():
-                self._clear_stale_locks()
-                self._fetch_into(self._directory)
-            else:
-                self._replace()
+            self._name, there = self._advertised()
+            if not self._name and not _NEEDS_HISTORY.fullmatch(self.source.ref):
+                raise self._unknown()
+            return self._held(there) or self._brought()
         except GitFailed as error:
-            self._is_tidy = False
-            if not _DAMAGE.search(error.stderr):
-                raise self.unavailable(error) from None
-            self._replace()
-        return self._named()
+            raise self.unavailable(error) from None
+
+    def follows(self, revision: str, earlier: str) -> bool | None:
+        """As for any repository. What lies between the two is fetched for this; a child's commit names its parent itself."""
+        if earlier in self._parents(revision):
+            return True
+        then, now = self._committed(earlier), self._committed(revision)
+        if then is None or now is None:
+            return None
+        since = then - _DAY  # clocks differ: a child may be dated before its parent
+        if now < since:
+            return False
+        if self._name and self._is_shallow():
+            try:
+                self._fetch(self._directory, [f"--shallow-since={since}"], [f"+{self._name}:{_DEEPER}"])
+            except GitFailed:
+                return None
+            return self._has_ancestor(revision, earlier)
+        return super().follows(revision, earlier)
 
     def snapshot(self, revision: str, known: Container[str] = ()) -> Snapshot:
         """As for any repository; a damaged mirror is fetched anew once before this fails."""
@@ -95,25 +120,58 @@ class Mirror(Repository):
 
     def unavailable(self, error: GitFailed) -> Unavailable:
         if _NOT_THERE.search(error.stderr):
-            ref = self.source.ref
-            step = "push a first commit, or name the branch to serve" if ref == "HEAD" else "push it, or correct the name"
-            return UnknownRef(f"{self.source} has no commit for {ref!r}: {step}.")
+            if self._name in ("", self.source.ref):
+                return self._unknown()
+            return Unavailable(f"{self.source} lists {self._name} and does not hold it: run `git fsck` there if this repeats.")
         secret = self._remote.password or self._remote.username  # a token may stand alone, as the user
         return Unavailable(scrub(str(super().unavailable(error)), secret))
 
-    def _named(self) -> str:
-        """The commit the source's ref names in the mirror. A commit that no branch holds is asked of the server by its id."""
+    def _advertised(self) -> tuple[str, str]:
+        """The full name of the source's ref and the object it names at the server; two "" when that lists no such ref."""
         ref = self.source.ref
+        if not ref.isprintable():
+            return "", ""
+        names = ["HEAD"] if ref == "HEAD" else [f"refs/heads/{ref}", f"refs/tags/{ref}", f"refs/{ref}"]
+        names += [ref] if ref.startswith("refs/") else []
+        # In no repository: the mirror may be damaged, or not be there yet.
+        words = ("--git-dir=/dev/null", "ls-remote", "--quiet", "--end-of-options", self._remote.url, *names)
+        answer = self._git.run(*words, limit=_MAX_REFS_BYTES).decode(errors="surrogateescape")
+        listed = {name: there for there, _, name in (line.partition("\t") for line in answer.splitlines())}
+        by_id = (ref, ref) if _FULL_ID.fullmatch(ref) else ("", "")  # no branch may hold it, and the server have it still
+        return next(((name, listed[name]) for name in names if name in listed), by_id)
+
+    def _held(self, there: str) -> str:
+        """The commit that is mirrored, when it is what the server has; else ""."""
+        if not there or not self._is_sound or not self._is_labelled():
+            return ""
         try:
-            return self.resolve(ref)
-        except UnknownRef:
-            if not _FULL_ID.fullmatch(ref):
-                raise
+            followed, commit = self._look_up([_FOLLOWED, f"{_FOLLOWED}^{{commit}}"])
+        except Damaged:
+            return ""
+        return commit[0] if followed and commit and followed[0] == there else ""
+
+    def _brought(self) -> str:
+        """The commit, fetched. Raises `GitFailed` too."""
         try:
-            self._fetch(self._directory, f"+{ref}:{_PINNED}")
+            if self._is_sound and self._is_labelled():
+                self._clear_stale_locks()
+                self._fetch_into(self._directory)
+            else:
+                self._replace()
         except GitFailed as error:
-            raise self.unavailable(error) from None
-        return self.resolve(ref)
+            self._is_tidy = False
+            if not _DAMAGE.search(error.stderr):
+                raise
+            self._replace()
+        try:
+            return self.resolve(_FOLLOWED if self._name else self.source.ref)
+        except UnknownRef:
+            raise self._unknown() from None
+
+    def _unknown(self) -> UnknownRef:
+        ref = self.source.ref
+        step = "push a first commit, or name the branch to serve" if ref == "HEAD" else "push it, or correct the name"
+        return UnknownRef(f"{self.source} has no commit for {ref!r}: {step}.")
 
     def _own(self) -> None:
         """Make sure that no git of an earlier gitboot is still at work here, then clear away what it left."""
@@ -149,13 +207,24 @@ class Mirror(Repository):
         return f"gitboot's mirror of {self._remote.url}\n"
 
     def _fetch_into(self, directory: Path, patience: float = 1) -> None:
+        if self._name:
+            refspecs = [f"+{self._name}:{_FOLLOWED}"]
+            try:
+                return self._fetch(directory, ["--depth=1"], refspecs, patience)
+            except GitFailed as error:
+                if _NOT_SHALLOW.search(error.stderr):
+                    return self._fetch(directory, [], refspecs, _FIRST_PATIENCE)
+                if self._name != self.source.ref or not _NOT_BY_ID.search(error.stderr):
+                    raise
+                self._name = ""
         # Only when it is needed: a server whose HEAD names no commit refuses the whole fetch.
         head = [f"+HEAD:{_HEAD}"] if _FROM_HEAD.fullmatch(self.source.ref) else []
-        self._fetch(directory, *_REFSPECS, *head, patience=patience)
+        history = "--unshallow" if (directory / "shallow").exists() else "--update-shallow"
+        return self._fetch(directory, ["--prune", history], [*_EVERYTHING, *head], _FIRST_PATIENCE)
 
-    def _fetch(self, directory: Path, *refspecs: str, patience: float = 1) -> None:
-        options = ("--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--quiet")
-        words = ("fetch", *options, "--end-of-options", self._remote.url, *refspecs)
+    def _fetch(self, directory: Path, options: Sequence[str], refspecs: Sequence[str], patience: float = 1) -> None:
+        always = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--quiet")
+        words = ("fetch", *always, *options, "--end-of-options", self._remote.url, *refspecs)
         self._git.run(f"--git-dir={directory}", *words, patience=patience)
 
     def _replace(self) -> None:

@@ -75,6 +75,12 @@ class Repository(ABC):
             raise UnknownRef(f"{self.source} has no commit on its HEAD yet: push one, or name the branch to serve.")
         raise UnknownRef(f"{self.source} has no branch, tag or commit {rev!r}: push it, or correct the name.")
 
+    def follows(self, revision: str, earlier: str) -> bool | None:
+        """Whether the commit `earlier` is in the history of `revision`. None: it can no longer be said, for lack of history."""
+        if self._committed(earlier) is None:
+            return None
+        return self._has_ancestor(revision, earlier) or (None if self._is_shallow() else False)
+
     def snapshot(self, revision: str, known: Container[str] = ()) -> Snapshot:
         """The inventory files of a commit, below the source's folder; without the contents of blobs that are `known`.
 
@@ -99,6 +105,35 @@ class Repository(ABC):
         feed = "".join(f"{name}\n" for name in names).encode(errors="surrogateescape")
         matches = map(_OBJECT.fullmatch, self._read("cat-file", "--batch-check", feed=feed).splitlines())
         return [(match[1].decode(), match[2].decode()) if match else None for match in matches]
+
+    def _has_ancestor(self, revision: str, earlier: str) -> bool:
+        """In the history that is here."""
+        try:
+            self._git.run(f"--git-dir={self.directory}", "merge-base", "--is-ancestor", "--end-of-options", earlier, revision)
+        except GitFailed as error:
+            if error.status == 1 and not error.stderr:
+                return False
+            raise self.unavailable(error) from None
+        return True
+
+    def _is_shallow(self) -> bool:
+        return self._read("rev-parse", "--is-shallow-repository") == b"true\n"
+
+    def _header(self, revision: str) -> list[list[str]]:
+        """The words of each line of a commit's header, as the commit itself has them; none when it is not here."""
+        found = self._look_up([f"{revision}^{{commit}}"])[0]
+        if found is None:
+            return []
+        text = self._read("cat-file", "commit", found[0]).decode(errors="replace")
+        return [line.split(" ") for line in text.partition("\n\n")[0].splitlines()]
+
+    def _parents(self, revision: str) -> list[str]:
+        return [words[1] for words in self._header(revision) if words[0] == "parent" and len(words) == 2]
+
+    def _committed(self, revision: str) -> int | None:
+        """When, in seconds since the epoch; None when it is not here, or has no date."""
+        dates = [words[-2] for words in self._header(revision) if words[0] == "committer"]
+        return int(dates[0]) if dates and dates[0].isdecimal() else None
 
     def _list(self, tree: str) -> bytes:
         try:

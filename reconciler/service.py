@@ -23,6 +23,7 @@ from netboot.log import Log
 from netboot.plans import PlanStore
 from netboot.reconciliation import read_reconciliation, write_reconciliation
 from netboot.status_documents import Reconciliation
+from reconciler.errors import Unavailable
 from reconciler.git import LocalRepository, open_repository
 from reconciler.mirror import Mirror
 from reconciler.problems import Problem
@@ -108,7 +109,7 @@ class Service:
     def _look(self) -> Outcome:
         started = time.time()
         outcome = self._reconciler.step()
-        word = _told(self._word, outcome, started)
+        word = self._with_history(_told(self._word, outcome, started))
         if outcome_changed(self._word, word) or (isinstance(outcome, Published) and outcome.changed):
             self._say(outcome)
         self._word = word
@@ -121,6 +122,20 @@ class Service:
                 self._tidy()
         self._log.flush_soon()
         return outcome
+
+    def _with_history(self, word: Reconciliation) -> Reconciliation:
+        """When the head moved: whether it moved on, or somebody rewrote history. A rewritten one is followed all the same."""
+        before = self._word.head
+        if word.head == before or not before:
+            return word
+        try:
+            follows = self._repository.follows(word.head, before)
+        except Unavailable:
+            follows = None
+        history = {True: "continued", False: "rewritten", None: "unknown"}[follows]
+        if follows is False:
+            self._log.warning("history-rewritten", revision=word.head, previous=before)
+        return replace(word, previous=before, history=history)
 
     def _say(self, outcome: Outcome) -> None:
         match outcome:

@@ -131,6 +131,8 @@ def _site(site: Document) -> str:
         for condition in site["conditions"]
         if (condition["type"], condition["status"]) in (("Ready", "False"), ("RunsHeld", "True"))
     ]
+    if site["history"] == "rewritten":
+        lines.append(f"history was rewritten: commit {site['previous'][:12]} is no ancestor of {site['head'][:12]}")
     problems = site["problems"]
     lines += [
         f"  {each.get('file')}:{each.get('line')}: {each.get('severity')}: {each.get('message')}" for each in problems[:10]

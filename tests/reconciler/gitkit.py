@@ -6,11 +6,12 @@ import base64
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -88,8 +89,47 @@ def git_daemon(base: Path, port: int) -> Iterator[str]:
         daemon.stderr.close()
 
 
+Answer = Callable[[str, bytes, bytes], Iterable[bytes]]
+"""(path, what was asked, what git answers) → what is sent instead; bytes that are waited for hang the client."""
+
+
+def _honest(path: str, question: bytes, answer: bytes) -> Iterable[bytes]:
+    return (answer,)
+
+
+def _body(asked: BaseHTTPRequestHandler) -> bytes:
+    if asked.headers.get("Transfer-Encoding") != "chunked":
+        return asked.rfile.read(int(asked.headers.get("Content-Length", 0)))
+    parts = []
+    while size := int(asked.rfile.readline(), 16):
+        parts.append(asked.rfile.read(size))
+        asked.rfile.readline()
+    return b"".join(parts)
+
+
+def _git_http_backend(base: Path, asked: BaseHTTPRequestHandler, body: bytes) -> tuple[dict[str, str], bytes]:
+    """Headers and content of git's own CGI program."""
+    path, _, query = asked.path.partition("?")
+    environment = {
+        **_ENVIRONMENT,
+        "GIT_PROJECT_ROOT": str(base),
+        "GIT_HTTP_EXPORT_ALL": "1",
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "REQUEST_METHOD": asked.command,
+        "CONTENT_TYPE": asked.headers.get("Content-Type", ""),
+        "HTTP_CONTENT_ENCODING": asked.headers.get("Content-Encoding", ""),
+        "GIT_PROTOCOL": asked.headers.get("Git-Protocol", ""),
+    }
+    done = subprocess.run(["git", "http-backend"], env=environment, input=body, capture_output=True, check=False)
+    head, _, payload = done.stdout.partition(b"\r\n\r\n")
+    return dict(line.split(": ", 1) for line in head.decode().splitlines()), payload
+
+
 @contextmanager
-def http_server(base: Path, user: str = "", password: str = "") -> Iterator[str]:
+def http_server(
+    base: Path, user: str = "", password: str = "", tls: ssl.SSLContext | None = None, answer: Answer = _honest
+) -> Iterator[str]:
     """`git http-backend` behind a small HTTP server, with basic authentication if a user is given."""
     expected = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
@@ -101,27 +141,23 @@ def http_server(base: Path, user: str = "", password: str = "") -> Iterator[str]
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            path, _, query = self.path.partition("?")
-            environment = {
-                **_ENVIRONMENT,
-                "GIT_PROJECT_ROOT": str(base),
-                "GIT_HTTP_EXPORT_ALL": "1",
-                "PATH_INFO": path,
-                "QUERY_STRING": query,
-                "REQUEST_METHOD": self.command,
-                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-            }
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            done = subprocess.run(["git", "http-backend"], env=environment, input=body, capture_output=True, check=False)
-            head, _, payload = done.stdout.partition(b"\r\n\r\n")
-            headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
+            body = _body(self)
+            headers, payload = _git_http_backend(base, self, body)
             self.send_response(int(headers.pop("Status", "200").split()[0]))
-            for name, value in {**headers, "Content-Length": str(len(payload))}.items():
+            parts = answer(self.path, body, payload)
+            if tls:  # whose end of a connection is no end of an answer
+                parts = [b"".join(parts)]
+                headers["Content-Length"] = str(len(parts[0]))
+            self._send(headers, parts)
+
+        def _send(self, headers: dict[str, str], parts: Iterable[bytes]) -> None:
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(payload)
+            with suppress(OSError):  # the client has given up
+                for part in parts:
+                    self.wfile.write(part)
+                    self.wfile.flush()
 
         do_POST = do_GET  # noqa: N815 - the name http.server looks for
 
@@ -129,10 +165,12 @@ def http_server(base: Path, user: str = "", password: str = "") -> Iterator[str]
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()

@@ -77,6 +77,14 @@ def test_endless_complaints_are_read_to_the_end_and_not_kept(tmp_path: Path, mon
     assert (caught.value.status, len(caught.value.stderr) < 100_000) == (3, True)
 
 
+def test_a_git_that_speaks_with_a_server_can_neither_fill_the_disk_nor_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(tmp_path / "bin", monkeypatch, "ulimit -f; ulimit -d")
+    limits = GitProcess(30, Remote("https://lab.example/s.git")).run("fetch").split()
+    assert [4 << 30, 2 << 30] == [int(count) * unit for count, unit in zip(limits, (512, 1024), strict=True)]
+
+
 def test_a_stopped_process_runs_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(tmp_path / "bin", monkeypatch, "echo started >&1; exec sleep 30")
     process = GitProcess(30)

@@ -106,7 +106,9 @@ def test_a_deleted_branch_is_an_unknown_ref_even_when_a_folder_takes_its_name(wo
     work.git("branch", "side/a")
     with pytest.raises(UnknownRef, match="correct the name"):
         mirror.fetch()
-    assert commit == mirror.resolve("side/a")
+    mirror.close()
+    mirror = Mirror(state, Source(address, "side/a"), 20)
+    assert commit == mirror.fetch()
     mirror.close()
 
 
@@ -240,12 +242,12 @@ def test_a_lock_left_by_a_killed_git_does_not_stop_the_next_one(work: Work, addr
     mirror = Mirror(state, Source(address, "main"), 20)
     mirror.fetch()
     mirror.close()
-    for name in ("refs/heads/main.lock", "packed-refs.lock", "HEAD.lock", "config.lock"):
+    for name in ("refs/gitboot/followed.lock", "packed-refs.lock", "HEAD.lock", "config.lock", "shallow.lock"):
         (state / name).touch()
     commit = work.commit(a="2")
     mirror = Mirror(state, Source(address, "main"), 20)
     assert commit == mirror.fetch()
-    (state / "refs/heads/main.lock").touch()
+    (state / "refs/gitboot/followed.lock").touch()
     commit = work.commit(a="3")
     with pytest.raises(Unavailable):
         mirror.fetch()
@@ -293,7 +295,7 @@ def damage_head(state: Path) -> None:
 
 
 def damage_ref(state: Path) -> None:
-    (state / "refs/gitboot/HEAD").write_bytes(b"\0" * 41)
+    (state / "refs/gitboot/followed").write_bytes(b"\0" * 41)
 
 
 def damage_config(state: Path) -> None:

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,39 @@ def test_the_mirror_is_tidied_now_and_then_in_a_quiet_moment(site: Site, monkeyp
         here._look()
         here._look()
         assert [True] == tidied
+
+
+def test_rewritten_history_is_followed_and_said_and_a_restart_remembers_what_was_before(site: Site) -> None:
+    with closing(service(site)) as here:
+        here._look()
+        assert ("", "") == (word(site).previous, word(site).history)
+        first = word(site).head
+        second = site.commit(more=SECOND_MACHINE)
+        here._look()
+        assert (first, "continued") == (word(site).previous, word(site).history)
+        assert [] == [line for line in logged(here._log) if line["event"] == "history-rewritten"]
+    site.work.git("reset", "-q", "--hard", "HEAD~1")
+    third = site.commit(more=BROKEN)
+    with closing(service(site)) as here:
+        here._look()
+        here._look()
+        assert (third, second, second, "rewritten") == (
+            word(site).head,
+            word(site).revision,
+            word(site).previous,
+            word(site).history,
+        )
+        said = [line for line in logged(here._log) if line["event"] == "history-rewritten"]
+        assert [(third, second)] == [(line["revision"], line["previous"]) for line in said]
+
+
+def test_a_head_that_git_has_thrown_away_leaves_the_history_unknown(site: Site) -> None:
+    with closing(service(site)) as here:
+        here._look()
+        here._word = replace(here._word, head="f" * 40)
+        site.commit(more=SECOND_MACHINE)
+        here._look()
+        assert ("f" * 40, "unknown") == (word(site).previous, word(site).history)
 
 
 def test_a_defect_of_a_look_itself_is_not_swallowed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
