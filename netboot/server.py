@@ -135,6 +135,7 @@ class Netboot:
                 on_exchange=self._transferred,
                 on_ignored=lambda peer, reason: self.world.exchange("tftp", "ignored", peer=peer[0], reason=reason),
                 interface=settings.interface,
+                single_port=settings.tftp_single_port,
             )
         self.tftp_port = server.port
         try:

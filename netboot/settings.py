@@ -25,6 +25,8 @@ class Settings:
     proxy_port: int = 4011
     """Where ProxyDHCP is asked again; open only while the site's DHCP mode is a proxy one."""
     tftp_port: int = 69
+    tftp_single_port: bool = False
+    """TFTP answers from the port that was asked, for a NAT in between."""
     dns_port: int = -1
     http_port: int = 80
     reply_to_source: bool = False

@@ -1,7 +1,8 @@
-"""TFTP's sockets: each request that is let in has a socket (RFC 1350's TID) and a timer of its own, and leaves one `Exchange`.
+"""TFTP's sockets: each request that is let in has a timer and a socket (RFC 1350's TID) of its own, and leaves one `Exchange`.
 
 Shell, IPv4 and Linux. What is said on the wire is decided in `netboot.tftp`; here is only who is spoken to: no address gets a
 second transfer by repeating itself, nobody gets more than their share, and an answer leaves from the address that was asked.
+With `single_port` it leaves from the port that was asked, too, for a NAT that knows no TFTP; peers are told apart all the same.
 Files are read in the event loop, a window at a time: they are local, and mostly in the page cache.
 """
 
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from netboot.errors import Malformed
 from netboot.tftp import DEFAULT_LIMITS, Failed, File, Limits, NotFound, Outcome, Refused, Transfer, admit
@@ -64,6 +66,7 @@ async def serve_tftp(
     on_exchange: Callable[[Exchange], None],
     on_ignored: Callable[[Address, str], None] = lambda *_: None,
     interface: str | None = None,
+    single_port: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> TftpServer:
     """Serve until `close`. Port 0 takes a free one. Raises `OSError` where the port or the interface cannot be had.
@@ -71,7 +74,7 @@ async def serve_tftp(
     `on_exchange` gets one value for each request that was answered, once that has ended. `on_ignored` gets (peer, reason)
     for each datagram that was dropped: malformed bytes, strays and repetitions.
     """
-    return TftpServer(_bound(host, port, interface), lookup, on_exchange, on_ignored, interface, limits)
+    return TftpServer(_bound(host, port, interface), lookup, on_exchange, on_ignored, interface, single_port, limits)
 
 
 class TftpServer:
@@ -84,6 +87,7 @@ class TftpServer:
         on_exchange: Callable[[Exchange], None],
         on_ignored: Callable[[Address, str], None],
         interface: str | None,
+        single_port: bool,
         limits: Limits,
     ) -> None:
         self._sock = sock
@@ -91,6 +95,7 @@ class TftpServer:
         self._on_exchange = on_exchange
         self._on_ignored = on_ignored
         self._interface = interface
+        self._single_port = single_port
         self._limits = limits
         self._sessions: dict[Address, _Session] = {}
         self._per_peer: Counter[str] = Counter()
@@ -109,37 +114,51 @@ class TftpServer:
         """Stop listening and end what is under way: each peer is told, each exchange reported. A second call does nothing."""
         if self._sock.fileno() >= 0:
             self._loop.remove_reader(self._sock)
-            self._sock.close()
         for session in list(self._sessions.values()):
             session.cancel("the server is stopping")
+        self._sock.close()
 
     def _readable(self) -> None:
+        heard: dict[Address, _Session] = {}
         for _ in range(_BURST):
             try:
                 datagram, ancillary, _, peer = self._sock.recvmsg(_LONGEST, socket.CMSG_SPACE(_IN_PKTINFO.size))
             except BlockingIOError:
-                return
+                break
             # None for what came before the option was set: then the route decides.
             local = next((_IN_PKTINFO.unpack(data)[1] for _, kind, data in ancillary if kind == _PKTINFO), bytes(4))
-            self._receive(datagram, peer, local)
+            if session := self._receive(datagram, peer, local):
+                heard[peer] = session
+        for peer, session in heard.items():
+            if self._sessions.get(peer) is session:  # it may have begun anew meanwhile
+                session.pump()
 
-    def _receive(self, datagram: bytes, peer: Address, local: bytes) -> None:
+    def _receive(self, datagram: bytes, peer: Address, local: bytes) -> _Session | None:
+        """The session that was spoken to, if it was one of this port."""
+        session = self._sessions.get(peer) if self._single_port else None
         try:
             packet = decode(datagram)
+            if session and not isinstance(packet, ReadRequest | WriteRequest):
+                session.transfer.receive(datagram, self._loop.time())
+                return session
         except Malformed as malformed:
             self._on_ignored(peer, malformed.reason)
-            return
+            return None
         if not isinstance(packet, ReadRequest | WriteRequest):
             self._on_ignored(peer, f"{type(packet).__name__} outside a transfer")
-            return
+            return None
         path = admit(packet)
         if isinstance(path, Refused):
             self._refuse(path, packet.path, peer, local)
         elif isinstance(packet, ReadRequest):
             self._begin(packet, path, peer, local)
+        return None
 
     def _begin(self, request: ReadRequest, path: str, peer: Address, local: bytes) -> None:
-        if earlier := self._sessions.get(peer):
+        earlier = self._sessions.get(peer)
+        if earlier and earlier.transfer.outcome:  # its last ACK came in the same burst
+            earlier.end(earlier.transfer.outcome)
+        elif earlier:
             if earlier.transfer.repeats(request):
                 self._on_ignored(peer, "the same request again")
                 return
@@ -149,17 +168,17 @@ class TftpServer:
         if isinstance(opened, Refused):
             self._refuse(opened, path, peer, local)
             return
-        file, sock = opened
+        file, line = opened
         transfer = Transfer(request, file, self._loop.time(), self._limits)
-        session = _Session(
-            transfer, file, sock, peer, on_end=lambda outcome: self._ended(peer, path, outcome), on_ignored=self._on_ignored
-        )
+        session = _Session(transfer, file, line, on_end=lambda outcome: self._ended(peer, path, outcome))
         self._sessions[peer] = session
         self._per_peer[peer[0]] += 1
         session.pump()
 
-    def _open(self, path: str, peer: Address, local: bytes) -> tuple[File, socket.socket] | Refused:
-        if len(self._sessions) >= self._limits.transfers or self._per_peer[peer[0]] >= self._limits.transfers_per_peer:
+    def _open(self, path: str, peer: Address, local: bytes) -> tuple[File, _Line] | Refused:
+        # Behind a NAT the whole rack has one address: then there is nobody to share with.
+        share = self._limits.transfers if self._single_port else self._limits.transfers_per_peer
+        if len(self._sessions) >= self._limits.transfers or self._per_peer[peer[0]] >= share:
             return Refused(NOT_DEFINED, "busy")
         try:
             file = self._lookup(path, peer)
@@ -167,16 +186,17 @@ class TftpServer:
             return Refused(NOT_DEFINED, f"the file cannot be opened: {error.strerror or error}")
         if isinstance(file, NotFound):
             return Refused(NOT_FOUND, file.reason)
+        if self._single_port:
+            return file, _SharedPort(self._sock, peer, local)
         try:
-            return file, _bound(socket.inet_ntoa(local), 0, self._interface)
+            return file, _OwnPort(_bound(socket.inet_ntoa(local), 0, self._interface), peer, self._on_ignored)
         except OSError as error:
             file.close()
             return Refused(NOT_DEFINED, f"no socket for a transfer: {error.strerror}")
 
     def _refuse(self, refused: Refused, path: str, peer: Address, local: bytes) -> None:
-        source = (socket.IPPROTO_IP, _PKTINFO, _IN_PKTINFO.pack(0, local, bytes(4)))
         with suppress(OSError):  # lost, like any datagram
-            self._sock.sendmsg([encode(Error(refused.code, refused.reason))], [source], 0, peer)
+            _SharedPort(self._sock, peer, local).send(encode(Error(refused.code, refused.reason)))
         self._on_exchange(Exchange(peer, path, refused))
 
     def _ended(self, peer: Address, path: str, outcome: Outcome) -> None:
@@ -187,33 +207,31 @@ class TftpServer:
         self._on_exchange(Exchange(peer, path, outcome))
 
 
-class _Session:
-    """One transfer with what it needs of the world: socket, timer and file, all given back when it ends."""
+class _Line(Protocol):
+    """The way from a session to its peer."""
 
-    def __init__(
-        self,
-        transfer: Transfer,
-        file: File,
-        sock: socket.socket,
-        peer: Address,
-        on_end: Callable[[Outcome], None],
-        on_ignored: Callable[[Address, str], None],
-    ) -> None:
+    def open(self, session: _Session) -> None: ...
+    def send(self, datagram: bytes) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Session:
+    """One transfer with what it needs of the world: line, timer and file, all given back when it ends."""
+
+    def __init__(self, transfer: Transfer, file: File, line: _Line, on_end: Callable[[Outcome], None]) -> None:
         self.transfer = transfer
         self._file = file
-        self._sock = sock
-        self._peer = peer
+        self._line = line
         self._on_end = on_end
-        self._on_ignored = on_ignored
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(sock, self._readable)
+        line.open(self)
 
     def pump(self) -> None:
         """Send what the transfer has to send, then wait for what it waits for."""
         for datagram in self.transfer.datagrams_to_send():
             try:
-                self._sock.sendto(datagram, self._peer)
+                self._line.send(datagram)
             except BlockingIOError:
                 pass  # the send buffer is full: lost, like any datagram
             except OSError as error:
@@ -233,8 +251,7 @@ class _Session:
         """Give everything back, then report."""
         if self._timer:
             self._timer.cancel()
-        self._loop.remove_reader(self._sock)
-        self._sock.close()
+        self._line.close()
         self._file.close()
         self._on_end(outcome)
 
@@ -252,19 +269,57 @@ class _Session:
         self.transfer.handle_timer(self._loop.time())
         self.pump()
 
-    def _readable(self) -> None:
+
+class _SharedPort:
+    """The port that requests come to. What comes back comes to the server, which knows whose it is."""
+
+    def __init__(self, sock: socket.socket, peer: Address, local: bytes) -> None:
+        self._sock = sock
+        self._peer = peer
+        self._source = (socket.IPPROTO_IP, _PKTINFO, _IN_PKTINFO.pack(0, local, bytes(4)))
+
+    def open(self, session: _Session) -> None:
+        pass
+
+    def send(self, datagram: bytes) -> None:
+        self._sock.sendmsg((datagram,), (self._source,), 0, self._peer)
+
+    def close(self) -> None:
+        pass
+
+
+class _OwnPort:
+    """A port that only this transfer has: RFC 1350 section 4. Whoever else speaks to it is told so."""
+
+    def __init__(self, sock: socket.socket, peer: Address, on_ignored: Callable[[Address, str], None]) -> None:
+        self._sock = sock
+        self._peer = peer
+        self._on_ignored = on_ignored
+        self._loop = asyncio.get_running_loop()
+
+    def open(self, session: _Session) -> None:
+        self._loop.add_reader(self._sock, self._readable, session)
+
+    def send(self, datagram: bytes) -> None:
+        self._sock.sendto(datagram, self._peer)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+
+    def _readable(self, session: _Session) -> None:
         for _ in range(_BURST):
             try:
                 datagram, sender = self._sock.recvfrom(_LONGEST)
             except BlockingIOError:
                 break
-            self._receive(datagram, sender)
-        self.pump()
+            self._receive(session, datagram, sender)
+        session.pump()
 
-    def _receive(self, datagram: bytes, sender: Address) -> None:
+    def _receive(self, session: _Session, datagram: bytes, sender: Address) -> None:
         try:
             if sender == self._peer:
-                self.transfer.receive(datagram, self._loop.time())
+                session.transfer.receive(datagram, self._loop.time())
                 return
             packet = decode(datagram)
         except Malformed as malformed:

@@ -25,7 +25,7 @@ from reconciler.source import Source
 def netboot_settings(given: Mapping[str, Any]) -> Settings:
     names = (
         "state", "artifacts", "loaders", "listen", "interface", "dhcp_port", "proxy_port", "tftp_port", "dns_port", "http_port",
-        "new_site", "reply_to_source",
+        "new_site", "reply_to_source", "tftp_single_port",
     )  # fmt: skip
     return Settings(**{name: given[name] for name in names})
 

@@ -14,7 +14,7 @@ from tests.lab.network import Network
 REPOSITORY = Path(__file__).parents[2]
 TOOLS = [
     *("ip", "qemu-system-x86_64", "qemu-img", "dnsmasq", "busybox", "cpio", "zstd", "depmod", "apt-get", "dpkg-deb"),
-    *("perfdhcp", "kea-dhcp4"),
+    *("perfdhcp", "kea-dhcp4", "nft"),
 ]
 
 _skipped: list[str] = []

@@ -195,12 +195,55 @@ TFTP_CLIENTS = {
 def test_three_tftp_clients_fetch_the_boot_program_whole(site: Gitboot, network: Network, tmp_path: Path) -> None:
     server = serve(site)
     host = network.host("10.77.0.50/24")
-    for name, argv in TFTP_CLIENTS.items():
+    for name in TFTP_CLIENTS:
         fetched = tmp_path / name
-        done = host.run([str(fetched) if word == "FILE" else word for word in argv])
+        done = host.run(_fetching(name, fetched))
         assert 0 == done.returncode, f"{name}: {done.stdout}{done.stderr}"
         assert find_binaries()["undionly.kpxe"].content == fetched.read_bytes(), name
         server.wait_for('"event":"tftp","outcome":"completed".*undionly.kpxe')
+
+
+NAT = """
+add table ip lab
+add chain ip lab out { type nat hook postrouting priority 100; }
+add rule ip lab out oifname eth0 masquerade fully-random
+"""
+
+
+def nat(network: Network, scratch: Path) -> Namespace:
+    """A router at 10.77.0.2 whose hosts, on `far`, share that address; it knows nothing of TFTP."""
+    router = network.host("10.77.0.2/24")
+    router.ip("link", "add", "far", "type", "bridge", "stp_state", "0", "forward_delay", "0")
+    router.ip("address", "add", "10.78.0.1/24", "dev", "far")
+    router.ip("link", "set", "far", "up")
+    (scratch / "nat").write_text(NAT)
+    for argv in (["sysctl", "-q", "net.ipv4.ip_forward=1"], ["nft", "-f", str(scratch / "nat")]):
+        done = router.run(argv)
+        assert 0 == done.returncode, done.stderr
+    return router
+
+
+def test_behind_a_nat_the_boot_program_arrives_from_a_single_port(site: Gitboot, network: Network, tmp_path: Path) -> None:
+    router = nat(network, tmp_path)
+    hosts = [_behind(network, router, f"52:54:00:78:00:0{number}") for number in (1, 2, 3)]
+    for number, host in enumerate(hosts):
+        host.ip("address", "add", f"10.78.0.1{number}/24", "dev", "eth1")
+        host.ip("route", "add", "default", "via", "10.78.0.1")
+    server = serve(site)
+    assert 0 != hosts[0].run(["timeout", "2", *_fetching("tftp-hpa", tmp_path / "nothing")]).returncode
+    server.stop()
+    server = site.start("--tftp-single-port")
+    server.wait_for('"event":"listening"')  # one log, two starts
+    fetching = {name: host.spawn(_fetching(name, tmp_path / name)) for name, host in zip(TFTP_CLIENTS, hosts, strict=True)}
+    for _ in fetching:
+        server.wait_for('"event":"tftp","outcome":"completed","peer":"10.77.0.2"')
+    for name, client in fetching.items():
+        assert 0 == client.wait(20), client.transcript.text()
+        assert find_binaries()["undionly.kpxe"].content == (tmp_path / name).read_bytes(), name
+
+
+def _fetching(name: str, into: Path) -> list[str]:
+    return [str(into) if word == "FILE" else word for word in TFTP_CLIENTS[name]]
 
 
 def test_two_thousand_exchanges_a_second_with_ten_thousand_reservations_lose_nothing(tmp_path: Path) -> None:

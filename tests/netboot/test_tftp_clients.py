@@ -43,6 +43,7 @@ async def busybox(port: int, remote: str, local: Path, options: Mapping[str, int
     await command("busybox", "tftp", "-g", "-r", remote, "-l", str(local), *blksize, "127.0.0.1", str(port))
 
 
+@pytest.mark.parametrize("single_port", [False, True], ids=["a port each", "single port"])
 @pytest.mark.parametrize(
     ("client", "needs", "options"),
     [
@@ -55,12 +56,12 @@ async def busybox(port: int, remote: str, local: Path, options: Mapping[str, int
 )
 @on_loop
 async def test_a_client_gets_every_size_whole(
-    tmp_path: Path, client: Callable[..., Awaitable[None]], needs: str | None, options: Mapping[str, int]
+    tmp_path: Path, client: Callable[..., Awaitable[None]], needs: str | None, options: Mapping[str, int], single_port: bool
 ) -> None:
     if needs and not shutil.which(needs):
         pytest.skip(f"{needs} is not installed")
 
-    async with serving({f"dir/{size}": content(size) for size in SIZES}) as site:
+    async with serving({f"dir/{size}": content(size) for size in SIZES}, single_port=single_port) as site:
         for size in SIZES:
             local = tmp_path / str(size)
             await client(site.server.port, f"dir/{size}", local, options)

@@ -55,7 +55,11 @@ def in_memory(files: Mapping[str, bytes]) -> Lookup:
 
 @asynccontextmanager
 async def serving(
-    files: Mapping[str, bytes] | Lookup, host: str = "127.0.0.1", limits: Limits | None = None, interface: str | None = None
+    files: Mapping[str, bytes] | Lookup,
+    host: str = "127.0.0.1",
+    limits: Limits | None = None,
+    interface: str | None = None,
+    single_port: bool = False,
 ) -> AsyncIterator[Site]:
     exchanges: asyncio.Queue[Exchange] = asyncio.Queue()
     ignored: asyncio.Queue[tuple[Address, str]] = asyncio.Queue()
@@ -66,6 +70,7 @@ async def serving(
         on_exchange=exchanges.put_nowait,
         on_ignored=lambda peer, reason: ignored.put_nowait((peer, reason)),
         interface=interface,
+        single_port=single_port,
         limits=limits or Limits(),
     )
     try:
