@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -20,7 +20,10 @@ from rich.text import Text
 
 from netboot.binaries import FOLDERS, PROGRAMS, find_binaries
 from netboot.host import NoHost, links
+from netboot.probe import Offer
+from reconciler.commands.probing import probe
 from reconciler.commands.terminal import columns, printable, show
+from reconciler.sentence import Sentence
 
 OLDEST_GIT = (2, 34)
 PORTS = (
@@ -43,11 +46,18 @@ class Finding(NamedTuple):
     """What to do about it."""
 
 
+PROBE = "Ask on --interface which DHCP servers there are; nothing is taken from them."
+
+
 @click.command("doctor", help="Say what is missing on this host, and how to get it. Exit status 1 when something fails.")
 @click.option("--state", type=click.Path(path_type=Path), metavar="DIR", help="State directory to look at.")
 @click.option("--artifacts", type=click.Path(path_type=Path), metavar="DIR", help="Folder of kernels and initrds to look at.")
 @click.option("--loaders", type=click.Path(path_type=Path), metavar="DIR", help="Network boot programs that beat the host's.")
-def command(state: Path | None, artifacts: Path | None, loaders: Path | None) -> int:
+@click.option("--probe", "ask", is_flag=True, help=PROBE)
+@click.option("--interface", metavar="IF", help="The interface to ask on.")
+def command(state: Path | None, artifacts: Path | None, loaders: Path | None, ask: bool, interface: str | None) -> int:
+    if ask and not interface:
+        raise Sentence("Say where to ask with --interface; `ip link` lists the interfaces.", 2)
     findings = [
         git(),
         *programs(loaders),
@@ -57,6 +67,7 @@ def command(state: Path | None, artifacts: Path | None, loaders: Path | None) ->
         *(each for folder in (state,) if folder for each in state_directory(folder)),
         clock(time.time(), Path(__file__).stat().st_mtime),
         interfaces(),
+        *(servers(interface, probe(interface)) if ask and interface else ()),
     ]
     table = columns("", "CHECK", "FOUND", "NEXT STEP")
     for finding in findings:
@@ -181,6 +192,21 @@ def clock(now: float, installed: float) -> Finding:
     if now < installed - 86400:
         return Finding("fail", "clock", f"{said}, before gitboot was installed", "set it, and run an NTP client")
     return Finding("ok", "clock", said)
+
+
+def servers(interface: str, offers: Sequence[Offer]) -> Iterator[Finding]:
+    """Who answers DHCP: any number of proxies may, and one server that gives addresses."""
+    givers = sum(bool(offer.address) for offer in offers)
+    for offer in offers:
+        said = f"offers {offer.address}" if offer.address else "ProxyDHCP, no address"
+        said += f", boot file {offer.file}" if offer.file else ""
+        what = f"DHCP server {offer.server or 'without a name'}"
+        if givers > 1 and offer.address:
+            yield Finding("warn", what, said, "stop all but one: machines obey whichever is faster")
+        else:
+            yield Finding("ok", what, said)
+    if not offers:
+        yield Finding("ok", f"DHCP on {interface}", "nobody answers a machine that nobody knows")
 
 
 def interfaces() -> Finding:

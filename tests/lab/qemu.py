@@ -47,6 +47,15 @@ class Kernel:
     command_line: str = ""
 
 
+@dataclass(frozen=True)
+class Card:
+    """Another network card; the machine boots from its first one."""
+
+    mac: str
+    tap: str
+    """Its port, which may be on another network."""
+
+
 class VM:
     """A machine on a network, off until `start`; its network card is first in the boot order and its disk second.
 
@@ -67,6 +76,7 @@ class VM:
         nic: str = "virtio-net-pci",
         disk: Disk | None = None,
         kernel: Kernel | None = None,
+        second: Card | None = None,
     ) -> None:
         self.name = name
         self.mac = mac
@@ -82,6 +92,9 @@ class VM:
         self._argv += ["-qmp", f"unix:{self._qmp},server=on,wait=off"]
         self._argv += ["-netdev", f"tap,id=n0,ifname={network.tap()},script=no,downscript=no"]
         self._argv += ["-device", f"{nic},netdev=n0,mac={mac}"]
+        if second:
+            self._argv += ["-netdev", f"tap,id=n1,ifname={second.tap},script=no,downscript=no"]
+            self._argv += ["-device", f"virtio-net-pci,netdev=n1,mac={second.mac}"]
         self._argv += _disk_arguments(disk) + _kernel_arguments(kernel)
         self._process: Process | None = None
 

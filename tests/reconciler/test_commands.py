@@ -21,6 +21,7 @@ from rich.text import Text
 
 from netboot.events import BootOpened
 from netboot.host import Link
+from netboot.probe import Offer
 from netboot.state_directory import StateDirectory
 from netboot.status_documents import Reconciliation
 from reconciler.cli import gitboot
@@ -357,6 +358,38 @@ def test_a_state_directory_that_is_a_file_fails(tmp_path: Path) -> None:
 
 def test_a_clock_before_the_installation_fails() -> None:
     assert ("ok", "fail") == (doctor.clock(2e9, 1.9e9).level, doctor.clock(0.0, 1.9e9).level)
+
+
+PROXY, GIVER, OTHER = Offer("10.1.0.3", "", "a.efi"), Offer("10.1.0.1", "10.1.0.9", ""), Offer("", "10.1.0.8", "b.pxe")
+
+
+@pytest.mark.parametrize(
+    ("offers", "expected"),
+    [
+        ([], [("ok", "DHCP on eth0", "nobody answers a machine that nobody knows")]),
+        (
+            [PROXY, GIVER],
+            [
+                ("ok", "DHCP server 10.1.0.3", "ProxyDHCP, no address, boot file a.efi"),
+                ("ok", "DHCP server 10.1.0.1", "offers 10.1.0.9"),
+            ],
+        ),
+        (
+            [GIVER, OTHER],
+            [
+                ("warn", "DHCP server 10.1.0.1", "offers 10.1.0.9"),
+                ("warn", "DHCP server without a name", "offers 10.1.0.8, boot file b.pxe"),
+            ],
+        ),
+    ],
+)
+def test_two_servers_that_give_addresses_are_one_too_many(offers: list[Offer], expected: list[tuple[str, ...]]) -> None:
+    assert expected == [finding[:3] for finding in doctor.servers("eth0", offers)]
+
+
+def test_doctor_asks_nobody_without_being_told_where() -> None:
+    result = call("doctor", "--probe")
+    assert (2, True) == (result.exit_code, "--interface" in result.output)
 
 
 @pytest.mark.parametrize(("names", "level"), [([], "fail"), (["eth0"], "ok"), (["eth0", "eth1"], "warn")])
