@@ -78,8 +78,8 @@ class Unreadable(Exception):
 
 # Text ------------------------------------------------------------------------------------------------------------------
 
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What no YAML file may hold (YAML 1.2, section 5.1)."""
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+"""What no YAML file may hold (YAML 1.2, section 5.1), and a byte order mark that is not in front, which nobody can see."""
 _OLD_BREAKS = re.compile("[\x85\u2028\u2029]")
 """Line breaks for YAML 1.1, and so for the parser, but not for YAML 1.2 and not for an editor (section 5.4)."""
 
