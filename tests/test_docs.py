@@ -293,11 +293,11 @@ def test_the_configuration_file_of_the_docs_is_taken(tmp_path: Path) -> None:
 
 
 def test_every_environment_variable_that_is_named_is_one() -> None:
-    """Of a flag, or of those that an action gets."""
+    """Of a flag, of those that an action gets, or of the tests."""
     flags = {f"GITBOOT_{name}_{each.name}".upper() for name in COMMANDS for each in command_of(name).params}
     given = set(re.findall(r"GITBOOT_[A-Z]+", (ROOT / "agent/runtime.py").read_text()))
     named = {name for page in PAGES for name in re.findall(r"GITBOOT_[A-Z_]*[A-Z]", page.read_text())}
-    assert named <= flags | given | {"GITBOOT_CONFIG"}
+    assert named <= flags | given | {"GITBOOT_CONFIG", "GITBOOT_MUTATIONS"}
     assert given <= named
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -143,10 +143,10 @@ DAMAGE: list[Callable[[bytes, Random], bytes]] = [
 ]
 
 
-def mutated(seed: int) -> Files:
-    """An inventory with one to three damages. The same seed gives the same inventory."""
+def mutated(seed: int, bases: Sequence[Files] = BASES) -> Files:
+    """One of the inventories, with one to three damages. The same seed gives the same inventory."""
     dice = Random(seed)
-    files = dict(dice.choice(BASES))
+    files = dict(dice.choice(bases))
     for _ in range(dice.randint(1, 3)):
         path = dice.choice(sorted(files))
         if files[path]:
