@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +24,10 @@ from reconciler.mirror import Mirror
 from reconciler.reconcile import Delayed, Outcome, Published
 from reconciler.service import ReconcileSettings, Service
 from reconciler.source import Source
-from tests.reconciler.gitkit import Work, http_server, is_gone, processes_that_mention
+from tests.reconciler.gitkit import Work, http_server, is_gone, processes_that_mention, wait_until
 from tests.reconciler.gitservers import BEHAVIOURS, authority, connect_proxy, needs_sshd, sshd
 from tests.reconciler.inventories import SOUND
+from tests.reconciler.process import FREE, Gitboot, gitboot
 from tests.reconciler.test_reconcile import SECOND_MACHINE
 
 pytestmark = pytest.mark.shell
@@ -159,6 +165,34 @@ def test_a_server_with_another_host_key_and_one_that_does_not_know_ours_are_told
         (tmp_path / "two/authorized").write_text("")
         with pytest.raises(Unavailable, match=r"Permission denied.*deploy key"):
             fetched(tmp_path, f"{two.address}{work.path}")
+
+
+class Files(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has in http.server
+        """Say nothing."""
+
+
+def test_a_plain_web_server_that_knows_nothing_of_git_is_enough(work: Work, tmp_path: Path) -> None:
+    """It cannot leave history out, so everything is fetched."""
+    work.git("clone", "-q", "--bare", str(work.path), str(tmp_path / "plain"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(tmp_path))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        mirror = Mirror(tmp_path / "mirror/git", Source(f"http://127.0.0.1:{server.server_port}/plain", "main"), 20)
+        try:
+            heads = []
+            for change in ("none", "one", "rewritten"):
+                if change != "none":
+                    work.commit(more=change) if change == "one" else work.git("commit", "-q", "--amend", "-m", change)
+                    work.git("push", "-q", "--force", str(tmp_path / "plain"), "main")
+                work.git(f"--git-dir={tmp_path}/plain", "update-server-info")
+                heads.append(mirror.fetch())
+                assert work.git("rev-parse", "HEAD") == heads[-1]
+            assert (True, False) == (mirror.follows(heads[1], heads[0]), mirror.follows(heads[2], heads[1]))
+        finally:
+            mirror.close()
+            server.shutdown()
+            thread.join()
 
 
 # Servers that go wrong -----------------------------------------------------------------------------------------------------
@@ -333,10 +367,53 @@ def test_a_force_push_is_followed_and_said_and_a_push_of_many_commits_is_none(wo
         ] == told
 
 
+def test_a_running_server_shows_what_became_of_its_git(work: Work, tmp_path: Path) -> None:
+    with ExitStack() as git:
+        base = git.enter_context(http_server(tmp_path / "served"))
+        words = ("--repo", f"{base}/site/.git", "--branch", "main", "--poll", "1", "--artifacts", tmp_path / "art")
+        with Gitboot("serve", *words, "--state", tmp_path / "state", *FREE) as server:
+            server.wait_for("plan-served")
+            before = work.git("rev-parse", "HEAD")
+            work.git("commit", "-q", "--amend", "-m", "as if nothing had been")
+            line = server.wait_for("history-rewritten")
+            assert (before, work.git("rev-parse", "HEAD")) == (line["previous"], line["revision"])
+            assert wait_until(lambda: site_status(server)["history"] == "rewritten")
+            said = gitboot("status", "--server", f"http://127.0.0.1:{server.port}").stdout
+            assert f"history was rewritten: commit {before[:12]} is no ancestor of {line['revision'][:12]}" in said
+            git.close()
+            assert wait_until(lambda: ready(server)["reason"] == "Unavailable")
+            assert "check that the git server is running" in ready(server)["message"]
+            site = site_status(server)
+            assert (line["revision"], True) == (site["revision"], site["lastSuccess"] is not None)
+            metrics = server.get("/metrics").decode()
+            (at,) = re.findall(r"^gitboot_reconcile_last_success_seconds (\S+)$", metrics, re.MULTILINE)
+            assert 0 < time.time() - float(at) < 60
+            assert 0 == server.stop(10)
+
+
+def ready(server: Gitboot) -> dict[str, Any]:
+    return next(each for each in site_status(server)["conditions"] if each["type"] == "Ready")
+
+
+def site_status(server: Gitboot) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(server.get("/status/reconcile.json"))
+    return document
+
+
 def test_a_mirror_that_was_lost_cannot_say_what_came_before_and_says_that(work: Work, tmp_path: Path) -> None:
     with http_server(tmp_path / "served") as base, closing(Mirror(tmp_path / "git", Source(f"{base}/site/.git"), 20)) as mirror:
         head = mirror.fetch()
         assert (None, True) == (mirror.follows(head, "f" * 40), mirror.follows(work.commit() and mirror.fetch(), head))
+
+
+def test_a_branch_that_was_set_back_by_years_is_rewritten(work: Work, tmp_path: Path) -> None:
+    """No commit between the two is young enough to be asked for."""
+    dated = (b"commit refs/heads/main\ncommitter A <a@b> %d +0000\ndata 0\n\n" % at for at in (1_500_000_000, 1_600_000_000))
+    work.git("fast-import", "--quiet", "--force", feed=b"deleteall\n".join([*dated, b""]))
+    with http_server(tmp_path / "served") as base, closing(Mirror(tmp_path / "git", Source(f"{base}/site/.git"), 20)) as mirror:
+        young = mirror.fetch()
+        work.git("update-ref", "refs/heads/main", "main~1")
+        assert False is mirror.follows(mirror.fetch(), young)
 
 
 def test_a_mirror_is_as_large_as_its_commit_and_not_as_its_history(work: Work, tmp_path: Path) -> None:
