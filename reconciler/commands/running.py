@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import resource
 import signal
@@ -20,6 +21,11 @@ from reconciler.errors import BadSource, Unavailable
 from reconciler.sentence import Sentence
 from reconciler.service import Busy, ReconcileSettings, Service
 from reconciler.source import Source
+
+
+COLLECTOR = (700, 10, 1000)
+"""Thresholds of the garbage collector; only the last is not Python's own, which is 10. A full collection walks the whole
+inventory and plan: for ten thousand machines 0.1 to 0.2 s, with nearly every commit, in which no machine is answered."""
 
 
 def netboot_settings(given: Mapping[str, Any]) -> Settings:
@@ -43,6 +49,7 @@ def serve(netboot: Settings | None, reconcile: ReconcileSettings | None) -> None
     log = Log()
     logging.basicConfig(handlers=[Bridge(log)], level=logging.WARNING)
     _raise_file_limit()
+    gc.set_threshold(*COLLECTOR)
     try:
         asyncio.run(_serve(netboot, reconcile, log))
     except (Locked, Busy, Corrupt, CannotListen, Died, Unavailable, store.Unavailable) as error:
