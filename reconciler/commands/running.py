@@ -22,7 +22,6 @@ from reconciler.sentence import Sentence
 from reconciler.service import Busy, ReconcileSettings, Service
 from reconciler.source import Source
 
-
 COLLECTOR = (700, 10, 1000)
 """Thresholds of the garbage collector; only the last is not Python's own, which is 10. A full collection walks the whole
 inventory and plan: for ten thousand machines 0.1 to 0.2 s, with nearly every commit, in which no machine is answered."""
