@@ -104,6 +104,7 @@ def _read_overload(options: dict[int, bytes], file: bytes, sname: bytes) -> tupl
                 more = unpack(field)
             except Malformed as error:
                 raise Malformed(f"in the overloaded {name} field: {error.reason}") from None
+            more.pop(52, None)  # it counts among the options alone: a field cannot say that it is one
             for code, data in more.items():
                 options[code] = options.get(code, b"") + data
     return b"" if overload[0] & 1 else file, b"" if overload[0] & 2 else sname

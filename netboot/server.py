@@ -25,6 +25,7 @@ from netboot.http import application
 from netboot.http_server import Bounds, serving, tcp_socket
 from netboot.log import Log
 from netboot.markers import clear_new_site, new_site_declared
+from netboot.privileges import become, find_user
 from netboot.runs import overdue
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
@@ -76,7 +77,8 @@ class Netboot:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Netboot]:
-        """Raises CannotListen or Unavailable; listeners that were already open are closed again."""
+        """Raises CannotListen, CannotBecome or Unavailable; listeners that were already open are closed again."""
+        user = find_user(self.settings.user) if self.settings.user else None
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self.world.directory.close)
             stack.callback(self.log.flush_soon)
@@ -90,6 +92,8 @@ class Netboot:
             await stack.enter_async_context(self._tftp())
             await stack.enter_async_context(self._dns())
             await stack.enter_async_context(self._http())
+            if user:
+                become(user, self.settings.state)
             for name, work in (
                 ("follower", follower.run()),
                 ("status writer", self._status.run()),

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
+import pwd
 import resource
 import signal
 from collections.abc import Coroutine, Iterable, Mapping
@@ -13,6 +15,7 @@ from typing import Any
 
 from netboot import store
 from netboot.log import Bridge, Log
+from netboot.privileges import CannotBecome
 from netboot.server import CannotListen, Died, Netboot
 from netboot.settings import Settings
 from netboot.state_directory import Locked
@@ -30,7 +33,7 @@ inventory and plan: for ten thousand machines 0.1 to 0.2 s, with nearly every co
 def netboot_settings(given: Mapping[str, Any]) -> Settings:
     names = (
         "state", "artifacts", "loaders", "listen", "interface", "dhcp_port", "proxy_port", "tftp_port", "dns_port", "http_port",
-        "new_site", "reply_to_source", "tftp_single_port",
+        "new_site", "reply_to_source", "tftp_single_port", "user",
     )  # fmt: skip
     return Settings(**{name: given[name] for name in names})
 
@@ -51,7 +54,7 @@ def serve(netboot: Settings | None, reconcile: ReconcileSettings | None) -> None
     gc.set_threshold(*COLLECTOR)
     try:
         asyncio.run(_serve(netboot, reconcile, log))
-    except (Locked, Busy, Corrupt, CannotListen, Died, Unavailable, store.Unavailable) as error:
+    except (Locked, Busy, Corrupt, CannotBecome, CannotListen, Died, Unavailable, store.Unavailable) as error:
         raise Sentence(_ended(str(error))) from None
     except OSError as error:
         raise Sentence(f"{_named(error)} cannot be used: {error.strerror or error}; check its owner and the disk.") from None
@@ -66,9 +69,11 @@ async def _serve(netboot: Settings | None, reconcile: ReconcileSettings | None, 
         loop.add_signal_handler(number, stopped.set)
     async with contextlib.AsyncExitStack() as stack:
         server = Netboot(netboot, log) if netboot else None
-        service = stack.enter_context(contextlib.closing(Service(reconcile, log))) if reconcile else None
-        if server is not None:
+        if server is not None and netboot is not None:
             await stack.enter_async_context(server.running())
+            _at_home(netboot.user)
+        # Not before: it runs git, which with --user must not be root's.
+        service = stack.enter_context(contextlib.closing(Service(reconcile, log))) if reconcile else None
         waits: list[Coroutine[object, object, object]] = [stopped.wait()]  # not before: Python complains of one never awaited
         if server is not None:
             waits.append(server.died())
@@ -88,6 +93,12 @@ async def _first(waits: Iterable[Coroutine[object, object, object]]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
+
+
+def _at_home(user: str) -> None:
+    """git and ssh look for their keys where the environment says, and root's are none of theirs."""
+    if user:
+        os.environ |= {"HOME": pwd.getpwnam(user).pw_dir, "USER": user, "LOGNAME": user}
 
 
 def _raise_file_limit() -> None:

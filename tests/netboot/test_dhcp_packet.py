@@ -111,6 +111,10 @@ def test_an_option_split_over_the_options_and_both_overloaded_fields_is_joined_i
     assert (read.sname, read.file) == (b"", b"")
 
 
+def test_an_overload_within_an_overloaded_field_means_nothing() -> None:
+    assert {53: b"\1"} == decode(with_field("file", b"\x34\x01\x02\xff", 1)).options
+
+
 def test_a_field_that_is_not_overloaded_keeps_its_name() -> None:
     assert decode(with_field("file", b"pxelinux.0", 2)).file == b"pxelinux.0"
 
