@@ -143,14 +143,21 @@ def _site(site: Document) -> str:
         count = len(site["unknown"])
         who = "1 machine that is not in git has" if count == 1 else f"{count} machines that are not in git have"
         lines.append(f"{who} asked for something")
+    if site["otherServers"]:
+        lines.append(f"also heard to answer DHCP: {', '.join(each['address'] for each in site['otherServers'])}")
     return "\n".join(map(printable, lines)) + "\n"
+
+
+def _addresses(machine: Document) -> Iterator[str]:
+    """What git says, what was lent, where it was seen: each once."""
+    return iter(dict.fromkeys([*machine["addresses"], *machine["leases"].values(), *machine["seenAt"].values()]))
 
 
 def _table(machines: list[Document], now: float) -> Table:
     table = columns("MACHINE", "ADDRESS", "PHASE", "RUN", "SEEN", "NEXT")
     for each in machines:
         boot, run = each["boot"], each["run"]
-        address = next(iter([*each["addresses"], *each["leases"].values()]), "-")
+        address = next(_addresses(each), "-")
         phase = boot["phase"] if boot and boot["closed"] is None else "-"
         state = run["state"] if run else "-"
         doing = f"{run['workflow']} {state}" if run else "-"
@@ -170,7 +177,7 @@ def _details(machine: Document, now: float) -> list[Table | str]:
     for name, value in (
         ("machine", machine["name"]),
         ("MACs", ", ".join(machine["macs"])),
-        ("addresses", ", ".join([*machine["addresses"], *machine["leases"].values()])),
+        ("addresses", ", ".join(_addresses(machine))),
         ("seen", _age(machine["lastSeen"], now)),
         ("boot", f"{boot['phase']}{'' if boot['closed'] is None else ', closed'}: {boot['reason']}" if boot else "never"),
         ("waits for", f"{boot['expected']}, until {boot['deadline']}" if boot and boot["expected"] else "nothing"),

@@ -172,8 +172,8 @@ def test_a_provider_s_machine_comes_by_its_second_interface(
 
 def test_a_server_that_nobody_asked_for_is_named(site: Gitboot, network: Network, other: Namespace) -> None:
     server = serve(site, "reservation", site=site.site())
-    udhcpc(network.host(mac=MAC)).told("bound", server=THEIRS)
-    server.wait_for(f'"level":"warning","event":"other-dhcp-server","server":"{THEIRS}"')
+    udhcpc(network.host(mac=MAC), "-B").told("bound", server=THEIRS)  # asks for broadcasts
+    server.wait_for(f'"level":"warning","event":"other-dhcp-server","server":"{THEIRS}","mac":"{MAC}","heard":"OFFER"')
     wait_until(lambda: bool(site.status("reconcile.json")["otherServers"]), "it is in the status")
     (named,) = site.status("reconcile.json")["otherServers"]
     assert (THEIRS, MAC) == (named["address"], named["mac"])

@@ -177,6 +177,14 @@ def test_a_machine_of_git_is_told_what_to_boot_and_never_an_address(mode: Mode, 
         assert ("node-01", "boot-1") == (answered.machine, answered.boot)
 
 
+def test_an_address_that_moved_in_git_holds_nobody_up_where_it_is_not_ours() -> None:
+    room = beside(WORKING)
+    room.discover(said=BIOS)
+    moved = (machine("node-02", port(SECOND, "10.1.0.11")), machine("node-01", port(MAC, "10.1.0.12")))
+    room.publish(plan(*moved, site=room.plans.current.site))
+    assert "undionly.kpxe" == file(room.discover(SECOND, said=BIOS))
+
+
 def test_a_boot_opens_and_is_pinned_beside_another_server_too() -> None:
     room = beside(WORKING)
     room.discover(said=BIOS)

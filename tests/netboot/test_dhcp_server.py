@@ -156,6 +156,12 @@ def test_a_second_server_on_the_same_port_is_refused() -> None:
         open_socket("127.0.0.1", first.getsockname()[1])
 
 
+def test_a_shared_port_may_have_a_second_listener() -> None:
+    with closing(open_socket("127.0.0.1", 0, shared=True)) as sock, closing(socket.socket(type=socket.SOCK_DGRAM)) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+        other.bind(sock.getsockname())
+
+
 def test_an_unknown_interface_is_refused() -> None:
     with pytest.raises(OSError, match=r"No such device|Operation not permitted"):
         open_socket("127.0.0.1", 0, "nosuch0")

@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.text import Text
 
+from netboot.dhcp_packet import OFFER
 from netboot.events import BootOpened
 from netboot.host import Link
 from netboot.probe import Offer
@@ -26,6 +27,7 @@ from netboot.state_directory import StateDirectory
 from netboot.status_documents import Reconciliation
 from reconciler.cli import gitboot
 from reconciler.commands import doctor, terminal
+from tests.netboot.dhcp_example import packet
 from tests.netboot.site import browser, machine, plan, world
 
 
@@ -100,10 +102,11 @@ def written(state: Path, *, hostile: str = "", problems: tuple[dict[str, Any], .
 
     async def run() -> None:
         served = plan(machine(1, "look"), machine(2, idle="wait"))
-        async with world(state, served) as here, browser(here, "10.1.0.1") as client:
+        async with world(state, served) as here, browser(here, "10.1.0.77") as client:
             here.git.latest = Reconciliation("/srv/site", head="c1", revision="c1", problems=problems)
             await client.get("/ipxe/52-54-00-12-34-01/boot.ipxe", headers={"X": hostile})
             await client.get("/ipxe/02-00-00-00-00-09/boot.ipxe")
+            here.rivals.note("10.1.0.66", packet(OFFER, {}), 1.0)
             for path in ("index.json", "reconcile.json", "hardware/node-01.json", "hardware/node-02.json"):
                 data = (await client.get(f"/status/{path}")).content
                 here.directory.status.put(path, data)
@@ -116,6 +119,7 @@ def test_status_is_a_line_for_each_machine_that_grep_can_find(tmp_path: Path) ->
     lines = call("status", "--state", tmp_path).output.splitlines()
     assert "commit c1 of /srv/site is served" == lines[0]
     assert "1 machine that is not in git has asked for something" == lines[1]
+    assert "also heard to answer DHCP: 10.1.0.66" == lines[2]
     first, second = lines[-2:]
     assert re.fullmatch(r"node-01 +10\.1\.0\.1 +script +- +\d+s +runs workflow look run 1 .*", first)
     assert re.fullmatch(r"node-02 +10\.1\.0\.2 +- +- +never +waits: git names no work for it; .*", second)
@@ -127,7 +131,7 @@ def test_status_of_one_machine_tells_all_of_it(tmp_path: Path) -> None:
     output = call("status", "--state", tmp_path, "node-01").output
     for word in (
         "52:54:00:12:34:01",
-        "10.1.0.1",
+        "10.1.0.1, 10.1.0.77",
         "script: runs workflow look",
         "it loads its kernel, or asks",
         "run        none",
@@ -375,8 +379,9 @@ PROXY, GIVER, OTHER = Offer("10.1.0.3", "", "a.efi"), Offer("10.1.0.1", "10.1.0.
             ],
         ),
         (
-            [GIVER, OTHER],
+            [PROXY, GIVER, OTHER],
             [
+                ("ok", "DHCP server 10.1.0.3", "ProxyDHCP, no address, boot file a.efi"),
                 ("warn", "DHCP server 10.1.0.1", "offers 10.1.0.9"),
                 ("warn", "DHCP server without a name", "offers 10.1.0.8, boot file b.pxe"),
             ],
