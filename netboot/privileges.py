@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 
 _NET_ADMIN = 1 << 12
-_SET_KEEPCAPS, _SET_NO_NEW_PRIVS = 8, 38
+_SET_KEEPCAPS, _SET_NO_NEW_PRIVS, _AMBIENT, _AMBIENT_CLEAR_ALL = 8, 38, 47, 4
 _VERSION_3 = 0x20080522
 
 
@@ -63,6 +63,11 @@ def become(user: pwd.struct_passwd, state: Path) -> None:
     for program in (__file__, os.__file__):  # not every module is loaded yet
         if not os.access(program, os.R_OK):
             raise CannotBecome(f"{user.pw_name} cannot read {program}; install gitboot, and Python, where every user can read.")
+
+
+def bequeath_nothing() -> None:
+    """What a service manager gave us for the ports (ambient capabilities) is not for the programs that we start."""
+    ctypes.CDLL(None).prctl(_AMBIENT, _AMBIENT_CLEAR_ALL, 0, 0, 0)  # before Linux 4.3 there was nothing to clear
 
 
 def _give(state: Path, uid: int, gid: int) -> None:

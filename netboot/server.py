@@ -25,7 +25,7 @@ from netboot.http import application
 from netboot.http_server import Bounds, serving, tcp_socket
 from netboot.log import Log
 from netboot.markers import clear_new_site, new_site_declared
-from netboot.privileges import become, find_user
+from netboot.privileges import become, bequeath_nothing, find_user
 from netboot.runs import overdue
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
@@ -92,6 +92,7 @@ class Netboot:
             await stack.enter_async_context(self._tftp())
             await stack.enter_async_context(self._dns())
             await stack.enter_async_context(self._http())
+            bequeath_nothing()
             if user:
                 become(user, self.settings.state)
             for name, work in (

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -122,3 +125,13 @@ def test_what_broke_a_law_once_is_a_seed_for_ever(tmp_path: Path, monkeypatch: p
         assert b"found" == corpus.seeds("dns")[-1]
     finally:
         corpus.seeds.cache_clear()
+
+
+@pytest.mark.shell
+def test_the_long_run_goes_through_the_targets_in_every_process_and_counts() -> None:
+    argv = [sys.executable, "-m", "tests.fuzz", "--engine=own", "--inputs=2000", "--processes=2", "--minutes=1", "dns", "tftp"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=100, check=False)
+    assert 0 == done.returncode, done.stdout + done.stderr
+    told = dict(re.findall(r"^(\S+) +(\d+) inputs", done.stdout, re.MULTILINE))
+    assert {"dns": "1428", "tftp": "572"} == told  # as their parts are, by process
+    assert "2000 inputs, 0 workers in trouble" in done.stdout

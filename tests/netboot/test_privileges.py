@@ -102,9 +102,8 @@ def leased(server: Gitboot) -> str:
         return socket.inet_ntoa(address)
 
 
-def test_the_servers_are_an_ordinary_users_once_they_listen_and_everything_goes_on(
-    site: Work, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def watched_git(folder: Path) -> Path:
+    """A git in `bin/` that leaves a line about whose it is, and where."""
     wrapper, witness = folder / "bin/git", folder / "witness"
     wrapper.parent.mkdir()
     seen = f"echo $(id -u) $(grep CapPrm /proc/self/status) $* >>{witness}"
@@ -112,8 +111,21 @@ def test_the_servers_are_an_ordinary_users_once_they_listen_and_everything_goes_
     wrapper.chmod(0o755)
     witness.touch()
     witness.chmod(0o666)
+    return witness
+
+
+def check(witness: Path) -> None:
+    """Every git was nobody's and had no capability, but for gitpython's `git version` while it is imported."""
+    ours = [line for line in witness.read_text().splitlines() if not line.endswith(" version")]
+    assert {f"{NOBODY.pw_uid} CapPrm: 0000000000000000"} == {" ".join(line.split()[:3]) for line in ours}
+
+
+def test_the_servers_are_an_ordinary_users_once_they_listen_and_everything_goes_on(
+    site: Work, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    witness = watched_git(folder)
     with monkeypatch.context() as patched:
-        patched.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+        patched.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
         started = serve(site, "--user", "nobody")
     with started as server:
         first = server.wait_for("plan-served")["plan"]
@@ -130,11 +142,46 @@ def test_the_servers_are_an_ordinary_users_once_they_listen_and_everything_goes_
         assert wait_until(lambda: first not in server.get("/readyz").decode())
         assert 0 == server.stop()
     assert {NOBODY.pw_uid} == owners(folder / "state")
-    ours = [line for line in witness.read_text().splitlines() if not line.endswith(" version")]  # gitpython's own curiosity
-    assert {f"{NOBODY.pw_uid} CapPrm: 0000000000000000"} == {" ".join(line.split()[:3]) for line in ours}
+    check(witness)
     with serve(site, "--user", "nobody") as server:
         assert address == leased(server)
         assert 0 == server.stop()
+
+
+def test_a_service_managers_capabilities_open_the_ports_and_go_no_further(
+    site: Work, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/deploy/gitboot.service has it: an ordinary user from the start, with ambient capabilities."""
+    witness = watched_git(folder)
+    (folder / "state").mkdir()
+    os.chown(folder / "state", NOBODY.pw_uid, NOBODY.pw_gid)
+    capabilities = "+net_bind_service,+net_admin"
+    manager = folder / "bin/python"
+    manager.write_text(
+        f"#!/bin/sh\nexec setpriv --reuid={NOBODY.pw_uid} --regid={NOBODY.pw_gid} --clear-groups --no-new-privs"
+        f" --inh-caps=-all,{capabilities} --ambient-caps=-all,{capabilities} --bounding-set=-all,{capabilities}"
+        f' {sys.executable} "$@"\n'
+    )
+    manager.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
+        patched.setattr(sys, "executable", str(manager))
+        started = serve(site, "--http-port", str(low_port()))
+    with started as server:
+        server.wait_for("plan-served")
+        assert server.port < 1024
+        assert leased(server)
+        assert 0 == server.stop()
+    check(witness)
+
+
+def low_port() -> int:
+    """One that takes a privilege to bind, and is free."""
+    for port in range(1023, 600, -1):
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("0.0.0.0", port))
+            return port
+    raise AssertionError("every port below 1024 is taken")
 
 
 def test_what_root_did_meanwhile_is_given_back(site: Work, folder: Path) -> None:
