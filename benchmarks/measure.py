@@ -1,14 +1,15 @@
 """Measuring a DHCP server: processor time per exchange, and the rate at which it begins to lose exchanges.
 
-The law: every peer is measured by the same calls, alone, for a bounded time. Ratios between the peers of one run are worth
-keeping; the numbers themselves belong to the machine.
+The law: every peer is measured by the same calls, while the others rest, for a bounded time. Ratios between the peers of one
+run are worth keeping; the numbers themselves belong to the machine.
 
-    figures = measure(Kea(), scratch=Path(folder))
+    figures = compare([Gitboot(), Kea()], Path(folder), Fleet())
 """
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -17,12 +18,13 @@ from benchmarks import perfdhcp
 from benchmarks.peers import Peer
 from benchmarks.perfdhcp import Fleet, Report
 from tests.lab.network import Namespace, Network
+from tests.lab.process import Process
 
 CALM_RATE = 2_000
 """Exchanges per second at which processor time is measured, unless half of what the server can do is less."""
 
-CALM_RUNS = 5
-"""How often processor time is measured; the median counts, for neighbours on the machine cost cache and clock."""
+CALM_RUNS = 7
+"""Rounds in which processor time is measured."""
 
 FASTEST = 64_000
 """Exchanges per second beyond which nothing is tried: perfdhcp on two processors ends at half of that."""
@@ -58,42 +60,65 @@ class Figures:
     """MB of resident memory at the end."""
 
 
-def measure(peer: Peer, scratch: Path, fleet: Fleet | None = None, seconds: int = 2) -> Figures:
-    """Start the peer in a network of its own and measure it, `seconds` for each of about ten probes.
+@dataclass(frozen=True)
+class Bench:
+    """One server that is ready, and the client that loads it; times are seconds."""
 
-    Raises TimeoutError when it does not begin to answer; takes at most a minute.
+    name: str
+    client: Namespace
+    process: Process
+    fleet: Fleet
+    seconds: int
+
+    def saturation(self) -> int:
+        """The highest rate that it serves. A machine has hiccups: only a rate that is refused twice is too much."""
+        return highest(lambda rate: self._served(rate) or self._served(rate))
+
+    def _served(self, rate: int) -> bool:
+        await_answer(self.client, self.fleet, self.process.running)
+        return keeps_up(rate * self.seconds, perfdhcp.run(self.client, self.fleet, rate, self.seconds))
+
+    def calm(self, rate: int) -> tuple[float, float]:
+        """Microseconds of processor time per exchange, and milliseconds to an OFFER, at a rate it serves with ease."""
+        before = cpu_seconds(self.process.pid)
+        report = perfdhcp.run(self.client, self.fleet, rate, self.seconds)
+        spent = cpu_seconds(self.process.pid) - before
+        return 1e6 * spent / max(1, report.acks.received), report.offers.average_delay or float("nan")
+
+
+def compare(peers: Sequence[Peer], scratch: Path, fleet: Fleet, seconds: int = 2) -> list[Figures]:
+    """Start every peer in a network of its own and measure them in turn, `seconds` for each of some fifteen probes.
+
+    Processor time is measured in rounds in which each has its turn, and the median counts: neighbours on the machine cost
+    cache and clock, and so cost everyone alike. Raises TimeoutError when one does not begin to answer; about a minute each.
     """
-    fleet = fleet or Fleet()
+    with ExitStack() as stack:
+        benches = [stack.enter_context(_started(peer, scratch / peer.name, fleet, seconds)) for peer in peers]
+        limits = [bench.saturation() for bench in benches]
+        rates = [min(CALM_RATE, max(1, limit // 2)) for limit in limits]
+        rounds = [[bench.calm(rate) for bench, rate in zip(benches, rates, strict=True)] for _ in range(CALM_RUNS)]
+        return [
+            Figures(
+                name=bench.name,
+                cpu_microseconds=median(cost for cost, _ in calm),
+                calm_rate=rate,
+                average_delay=median(delay for _, delay in calm),
+                saturation=limit,
+                memory=memory(bench.process.pid),
+            )
+            for bench, limit, rate, calm in zip(benches, limits, rates, zip(*rounds, strict=True), strict=True)
+        ]
+
+
+@contextmanager
+def _started(peer: Peer, scratch: Path, fleet: Fleet, seconds: int) -> Iterator[Bench]:
+    scratch.mkdir()
     with Network(scratch, str(fleet.server)) as network:
         client = network.host(str(fleet.relay))
         process = peer.start(network, fleet)
         await_answer(client, fleet, process.running)
         await_calm(process.pid)
-
-        def served(rate: int) -> bool:
-            await_answer(client, fleet, process.running)
-            return keeps_up(rate * seconds, perfdhcp.run(client, fleet, rate, seconds))
-
-        # A machine has hiccups: only a rate that is refused twice is too much.
-        saturation = highest(lambda rate: served(rate) or served(rate))
-        await_answer(client, fleet, process.running)
-        calm_rate = min(CALM_RATE, max(1, saturation // 2))
-
-        def calm() -> tuple[float, float]:
-            before = cpu_seconds(process.pid)
-            report = perfdhcp.run(client, fleet, calm_rate, seconds)
-            spent = cpu_seconds(process.pid) - before
-            return 1e6 * spent / max(1, report.acks.received), report.offers.average_delay or float("nan")
-
-        costs, delays = zip(*(calm() for _ in range(CALM_RUNS)), strict=True)
-        return Figures(
-            name=peer.name,
-            cpu_microseconds=median(costs),
-            calm_rate=calm_rate,
-            average_delay=median(delays),
-            saturation=saturation,
-            memory=memory(process.pid),
-        )
+        yield Bench(peer.name, client, process, fleet, seconds)
 
 
 def await_answer(client: Namespace, fleet: Fleet, running: Callable[[], bool], within: float = 60) -> None:
@@ -163,15 +188,3 @@ def family(pid: int) -> list[int]:
         for children in Path(f"/proc/{member}/task").glob("*/children"):
             members += map(int, children.read_text().split())
     return members
-
-
-def line(figures: Figures, against: Figures | None = None) -> str:
-    """The figures in a row of a table, with ratios to another's."""
-    row = (
-        f"{figures.name:10} {figures.cpu_microseconds:7.0f} us/exchange at {figures.calm_rate:5}/s"
-        f"  {figures.average_delay:6.2f} ms to OFFER  {figures.saturation:6}/s  {figures.memory:5.0f} MB"
-    )
-    if against:
-        cpu, rate = against.cpu_microseconds / figures.cpu_microseconds, figures.saturation / against.saturation
-        row += f"  ({cpu:.1f} times less CPU and {rate:.1f} times the rate of {against.name})"
-    return row

@@ -2,7 +2,7 @@
 
     python -m benchmarks.run [servers] [push]
 
-The law: whoever is compared is measured in the same run, one after the other, on the same machine. The figures are printed as
+The law: whoever is compared is measured in the same run, in turn, on the same machine. The figures are printed as
 Markdown, and kept with the machine and the date in `benchmarks/results/`.
 """
 
@@ -21,8 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.gitboot import Gitboot
-from benchmarks.measure import Figures, line, measure
-from benchmarks.peers import Dnsmasq, Kea, Peer
+from benchmarks.measure import Figures, compare
+from benchmarks.peers import Dnsmasq, Kea
 from benchmarks.perfdhcp import Fleet
 from benchmarks.push import Latency, measure_pushes
 
@@ -32,24 +32,18 @@ PARTS = ("servers", "push")
 
 
 def main(parts: Sequence[str]) -> None:
+    host = machine()
     figures: list[Figures] = []
     latency: Latency | None = None
     if "servers" in parts:
-        peers: list[Peer] = [Gitboot(), Kea(), Dnsmasq()]
-        for peer in peers:
-            figures.append(_alone(peer))
-            print(line(figures[-1]), file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory(prefix="gitboot-bench-") as scratch:
+            figures = compare([Gitboot(), Kea(), Dnsmasq()], Path(scratch), SERVED)
     if "push" in parts:
         with tempfile.TemporaryDirectory(prefix="gitboot-bench-") as scratch:
             latency = measure_pushes(Path(scratch), PUSHED)
-    text = report(figures, latency, machine(), datetime.now(UTC))
+    text = report(figures, latency, host, datetime.now(UTC))
     print(text)
     _keep(figures, latency, text)
-
-
-def _alone(peer: Peer) -> Figures:
-    with tempfile.TemporaryDirectory(prefix="gitboot-bench-") as scratch:
-        return measure(peer, Path(scratch), SERVED)
 
 
 def report(figures: Sequence[Figures], latency: Latency | None, host: str, now: datetime) -> str:
@@ -82,10 +76,13 @@ def _table(figures: Sequence[Figures]) -> list[str]:
 
 
 def machine() -> str:
-    """This host in a phrase."""
+    """This host in a phrase, and how busy it is with other work now."""
     model = next((row.partition(":")[2].strip() for row in _lines("/proc/cpuinfo") if row.startswith("model name")), "")
     kea = subprocess.run(["kea-dhcp4", "-v"], capture_output=True, text=True, check=False).stdout.strip()
-    return f"{os.cpu_count()} processors ({model or platform.machine()}), Python {platform.python_version()}, Kea {kea}"
+    return (
+        f"{os.cpu_count()} processors ({model or platform.machine()}; load average before {os.getloadavg()[0]:.1f}), "
+        f"Python {platform.python_version()}, Kea {kea}"
+    )
 
 
 def _lines(path: str) -> list[str]:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks.measure import FASTEST, PRECISION, Figures, cpu_seconds, family, highest, keeps_up, line, memory
+from benchmarks.measure import FASTEST, PRECISION, cpu_seconds, family, highest, keeps_up, memory
 from benchmarks.perfdhcp import Half, Report
 
 
@@ -63,10 +63,3 @@ def test_processor_time_and_memory_include_living_children() -> None:
 def test_this_process_has_used_the_processor() -> None:
     times = os.times()
     assert cpu_seconds(os.getpid()) >= (times.user + times.system) / 2
-
-
-def test_a_line_of_the_table_names_the_ratios() -> None:
-    kea = Figures("Kea", 125.0, 2000, 0.2, 13_000, 83.0)
-    ours = Figures("gitboot", 50.0, 2000, 0.1, 26_000, 60.0)
-    assert "125 us/exchange" in line(kea)
-    assert line(ours, against=kea).endswith("(2.5 times less CPU and 2.0 times the rate of Kea)")
