@@ -9,6 +9,7 @@ Compaction is out of scope: segments accumulate and are all read at start.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -139,6 +140,7 @@ class Journal:
     def _write(self, data: bytes, first: int) -> None:
         if not data:
             return
+        self._still_there()
         if self._size >= self._segment_bytes:
             self._open_segment(self._path(first))
         self._sync(self._file, data)
@@ -184,6 +186,7 @@ class Journal:
 
     def _recover(self) -> None:
         """Cuts off what the failed write left and makes sure that the disk takes more."""
+        self._still_there()
         os.ftruncate(self._file, self._size)
         os.fsync(self._file)
         probe = self._directory / ".probe"
@@ -202,6 +205,12 @@ class Journal:
             self.failure = None
 
     # Files
+
+    def _still_there(self) -> None:
+        """What is written to a file that has no name any more is lost when we end. Raises OSError, now and ever after."""
+        if not os.fstat(self._file).st_nlink:
+            step = "stop gitboot, put the journal back from a backup, and start again"
+            raise OSError(errno.ENOENT, f"its file was removed from {self._directory}; {step}")
 
     def _path(self, first: int) -> Path:
         return self._directory / f"{first:020d}.jsonl"
@@ -246,6 +255,8 @@ def _segments(directory: Path) -> list[Path]:
 
 
 def _read(path: Path, first: int) -> Scan:
+    if not (path.stem.isascii() and path.stem.isdecimal() and path.is_file()):
+        raise Corrupt(f"{path} is no segment of the journal: move it away")
     if int(path.stem) != first:
         raise Corrupt(f"{path} begins with event {int(path.stem)}, but event {first} is due: a segment before it is missing")
     return scan(path.read_bytes(), first)

@@ -7,6 +7,7 @@ number and the event's bytes, so that a line that was moved is as wrong as one t
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -49,12 +50,15 @@ def scan(data: bytes, first: int) -> Scan:
     while start < len(data):
         end = data.find(b"\n", start)
         if end < 0:
-            return Scan(tuple(events), start, "its last line has no end", torn=True)
+            return Scan(tuple(events), start, "its last line has no end", torn=not _is_line(data[start:-1]))
         try:
             events.append(_event(data[start:end], first + len(events)))
         except Malformed as error:
-            # Bytes of zero are pages that a file system had promised and not yet written when the power went.
-            return Scan(tuple(events), start, str(error), torn=b"\0" in data[start:end])
+            # Bytes of zero are pages that a file system had promised and not yet written when the power went. Whole events
+            # after them may have been acknowledged: then it is damage, for a person to judge.
+            rest = data[start:].partition(b"\0")[2]
+            torn = b"\0" in data[start:end] and not any(map(_is_line, re.split(rb"[\n\0]+", rest)))
+            return Scan(tuple(events), start, str(error), torn)
         start = end + 1
     return Scan(tuple(events), start)
 
@@ -68,12 +72,26 @@ def _checksum(seq: int, payload: bytes) -> int:
 
 
 def _event(line: bytes, seq: int) -> Event:
+    found = _sound(line)
+    if found.seq != seq:
+        raise Malformed(f"event {seq} is due and event {found.seq} is there")
+    return decode(found.event)
+
+
+def _sound(line: bytes) -> _Line:
+    """A line as it was written, whatever its number."""
     try:
         found = _decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"not a journal line: {error}") from error
     if found.crc32 != f"{_checksum(found.seq, bytes(found.event)):08x}":
         raise Malformed("the checksum does not match")
-    if found.seq != seq:
-        raise Malformed(f"event {seq} is due and event {found.seq} is there")
-    return decode(found.event)
+    return found
+
+
+def _is_line(line: bytes) -> bool:
+    try:
+        _sound(line)
+    except Malformed:
+        return False
+    return True

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netboot.events import Event
-from netboot.journal import Journal, sync_directory
+from netboot.journal import Journal, sync_directory, write_and_sync
 from netboot.ledger import Ledger
 from netboot.logs import Logs
 from netboot.status import StatusFiles
-from netboot.store import LogName
+from netboot.store import Corrupt, LogName
 from netboot.tokens import KEY_BYTES
 
 
@@ -79,16 +79,20 @@ def _lock(path: Path) -> int:
 
 
 def _key(path: Path) -> bytes:
-    """The server key, made once. Whoever reads it can speak for every boot."""
-    if path.exists():
-        return path.read_bytes()
-    fresh = path.with_suffix(".new")
-    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(file, os.urandom(KEY_BYTES))
-        os.fsync(file)
-    finally:
-        os.close(file)
-    fresh.rename(path)
-    sync_directory(path.parent)
-    return path.read_bytes()
+    """The server key, made once. Whoever reads it can speak for every boot, and whoever knows that it is empty, too."""
+    if not path.exists():
+        fresh = path.with_suffix(".new")
+        file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            write_and_sync(file, os.urandom(KEY_BYTES))
+        finally:
+            os.close(file)
+        fresh.rename(path)
+        sync_directory(path.parent)
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise Corrupt(
+            f"{path} holds {len(key)} bytes where a key has {KEY_BYTES}. Restore it from a backup; or remove it and start "
+            "again, and a new one is made: machines that are at work then must boot again"
+        )
+    return key

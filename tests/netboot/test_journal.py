@@ -188,6 +188,14 @@ def test_a_missing_segment_is_noticed(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["copy.jsonl", "1 (copy).jsonl", "-1.jsonl", "\u0661.jsonl"])
+def test_a_file_that_is_no_segment_is_named(tmp_path: Path, name: str) -> None:
+    write(tmp_path, leases(1, 3))
+    (tmp_path / name).touch()
+    with pytest.raises(Corrupt, match="is no segment of the journal: move it away"):
+        opened(tmp_path)
+
+
 def test_a_full_disk_acknowledges_nothing_and_recovers_without_a_restart(tmp_path: Path) -> None:
     async def scenario() -> None:
         disk = FaultyDisk()
@@ -209,6 +217,22 @@ def test_a_full_disk_acknowledges_nothing_and_recovers_without_a_restart(tmp_pat
 
     asyncio.run(scenario())
     assert leases(1, 2) == opened(tmp_path)[1]
+
+
+def test_what_is_written_to_a_file_that_was_removed_is_not_acknowledged(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        disk = FaultyDisk()
+        journal, _ = opened(tmp_path, sync=disk, retry=0.001)
+        await journal.append(None, [lease(1)])
+        next(tmp_path.glob("*.jsonl")).unlink()
+        with pytest.raises(Unavailable, match=f"its file was removed from {tmp_path}; stop gitboot"):
+            await journal.append(None, [lease(2)])
+        await asyncio.sleep(0.02)  # nor does it come back by itself
+        with pytest.raises(Unavailable):
+            journal.submit([lease(2)], lambda error: None)
+        await journal.close()
+
+    asyncio.run(scenario())
 
 
 def test_while_the_disk_stays_full_the_journal_stays_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

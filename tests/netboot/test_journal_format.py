@@ -50,6 +50,19 @@ def test_pages_the_power_cut_left_zero_are_torn() -> None:
     assert (EVENTS[:2], True) == (found.events, found.torn)
 
 
+@given(st.integers(0, len(lines(1, EVENTS[:2])) - 1))
+def test_a_zero_with_whole_events_after_it_is_damage(place: int) -> None:
+    data = bytearray(lines(1, EVENTS))
+    data[place] = 0
+    found = scan(bytes(data), 1)
+    assert (True, False) == (bool(found.problem), found.torn)
+
+
+def test_a_last_line_whose_end_was_changed_is_damage() -> None:
+    assert not scan(lines(1, EVENTS)[:-1] + b"x", 1).torn
+    assert scan(lines(1, EVENTS)[:-1], 1).torn
+
+
 @pytest.mark.parametrize(
     ("data", "problem"),
     [

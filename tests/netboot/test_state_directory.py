@@ -54,6 +54,14 @@ def test_a_directory_that_could_not_be_opened_is_not_left_locked(tmp_path: Path)
     asyncio.run(StateDirectory(tmp_path).close())
 
 
+@pytest.mark.parametrize("content", [b"", b"x", bytes(33)])
+def test_a_key_that_was_cut_off_is_not_used(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "key").write_bytes(content)
+    with pytest.raises(Corrupt, match=f"key holds {len(content)} bytes where a key has 32.*remove it"):
+        StateDirectory(tmp_path)
+    assert content == (tmp_path / "key").read_bytes()
+
+
 def test_the_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     async def key() -> bytes:
         directory = StateDirectory(tmp_path)
