@@ -145,7 +145,7 @@ def firmware_asks(
     opening = _Opening(mac, "dhcp", phase, client, now, fresh)
     if boot is None:
         return _open(plans, observed, opening)
-    if why := _anew(boot, phase, now - boot.last_seen, plans.of(boot).site.boot_timeout):
+    if why := _anew(boot, phase, observed.silence(boot, now), plans.of(boot).site.boot_timeout):
         return _open(plans, observed, opening, boot, why)
     turn = _joined(plans, boot, mac)
     if boot.phase == phase:
@@ -175,7 +175,7 @@ def script_asked(plans: Plans, observed: Observed, mac: str, hold: str, now: flo
     if boot is None:
         return _open(plans, observed, opening)
     turn = _joined(plans, boot, mac)
-    silent = now - boot.last_seen
+    silent = observed.silence(boot, now)
     if silent > (SILENT if boot.phase == "agent" else turn.plan.site.boot_timeout):
         why = f"not heard of for {silent:.0f} seconds in phase {boot.phase}, then its script was fetched"
         return _open(plans, observed, opening, boot, why)

@@ -90,6 +90,7 @@ class Ledger:
             self._journal.failure = self._journal.failure or Unavailable(f"the journal cannot be read: {error}")
             return
         self._stale = False
+        self.observed.listening = before.listening
         for boot in before.boots.values():
             self.observed.touch(boot.id, boot.last_seen)
 

@@ -53,6 +53,8 @@ class Observed:
     """MAC → when its lease was bound."""
     declined: dict[str, float] = field(default_factory=dict)
     """Address → when a client last found it in use by somebody else."""
+    listening: float = field(default=0.0, compare=False)
+    """Since when the server has listened without a break. Telemetry, as when a boot was last seen."""
     _open: dict[str, str] = field(default_factory=dict)
     """Key (name or MAC) → id of the open boot. Names and MACs cannot collide: see `_name`."""
     _last: dict[str, str] = field(default_factory=dict)
@@ -85,7 +87,11 @@ class Observed:
 
     def expired(self, now: float, timeout: float) -> list[BootStatus]:
         """Open boots not heard of for more than `timeout` seconds. O(boots)."""
-        return [boot for boot in self.open_boots() if now - boot.last_seen > timeout]
+        return [boot for boot in self.open_boots() if self.silence(boot, now) > timeout]
+
+    def silence(self, boot: BootStatus, now: float) -> float:
+        """Seconds in which something of the boot could have been heard, and was not."""
+        return now - max(boot.last_seen, self.listening)
 
     def pinned_plans(self) -> set[str]:
         """Plans that an open boot still reads from: not to be pruned. O(boots)."""

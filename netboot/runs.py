@@ -175,7 +175,11 @@ def cancel(observed: Observed, run_id: str, reason: str, now: float) -> tuple[Ev
 
 
 def overdue(observed: Observed, now: float, grace: float = 60.0) -> tuple[Event, ...]:
-    """Ends the runs whose global timeout passed without a word of their agent, which has `grace` seconds to say it itself."""
+    """Ends the runs whose global timeout passed without a word of their agent, which has `grace` seconds to say it itself,
+    and as long to reach a server that was away.
+    """
+    if now - observed.listening <= grace:
+        return ()
     return tuple(
         RunEnded(at=now, run=run.id, state="TIMEOUT", reason=f"no end within {run.document.global_timeout} s")
         for run in observed.active_runs()

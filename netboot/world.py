@@ -16,6 +16,7 @@ from pathlib import Path
 
 from netboot import markers
 from netboot.artifacts import ArtifactStore
+from netboot.attention import Attention
 from netboot.binaries import Binary
 from netboot.boot import Plans
 from netboot.dhcp import Server
@@ -60,7 +61,8 @@ class World:
         """(kind, outcome) → exchanges since start."""
         self.http_port = settings.http_port
         """As bound: differs from the setting when that was 0."""
-        self.started = self.now()
+        self.started = time.time()
+        self._attention = Attention(self.started, self.started, time.monotonic())
 
     @property
     def ledger(self) -> Ledger:
@@ -75,7 +77,10 @@ class World:
         return self.directory.key
 
     def now(self) -> float:
-        return time.time()
+        """The time of a decision; how long somebody was silent is decided by since when we listen."""
+        now = time.time()
+        self.observed.listening = self._attention.look(now, time.monotonic())
+        return now
 
     def new_id(self) -> str:
         """For boots and runs: unguessable is not needed (the token is), unique is."""

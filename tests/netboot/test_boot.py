@@ -404,6 +404,20 @@ def test_an_agent_not_heard_of_for_half_a_minute_is_gone_when_its_machine_asks_f
     assert "not heard of for 32 seconds in phase agent, then its script was fetched" == closed.reason
 
 
+def test_an_agent_whose_server_was_away_is_not_gone_when_anybody_fetches_the_script() -> None:
+    room = Room.of(WORKING)
+    boot, run = begun(room)
+    room.publish(plan(IDLE))
+    room.now += 7200
+    room.observed.listening = room.now  # it was down all the while, and has just begun to listen
+    assert () == timed_out(room.observed, 1800, room.now + 1)
+    assert boot == room.script().boot
+    assert "RUNNING" == room.observed.runs[run].state
+    room.now += 31
+    assert boot != room.script().boot
+    assert "CANCELLED" == room.observed.runs[run].state
+
+
 def test_a_run_that_the_new_plan_does_not_name_ends_when_the_machine_is_sent_elsewhere() -> None:
     room = Room.of(WORKING)
     _, run = begun(room)

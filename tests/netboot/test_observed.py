@@ -94,6 +94,9 @@ def test_silence_expires_a_boot_and_a_touch_keeps_it() -> None:
     boot = story.boot()
     assert [] == story.observed.expired(story.now + 60, timeout=60)
     assert [boot] == [status.id for status in story.observed.expired(story.now + 61, timeout=60)]
+    story.observed.listening = story.now + 10  # the server was down, and could hear nothing
+    assert [] == story.observed.expired(story.now + 70, timeout=60)
+    assert [boot] == [status.id for status in story.observed.expired(story.now + 71, timeout=60)]
     story.observed.touch(boot, story.now + 30)
     story.observed.touch(boot, story.now)  # clocks may step back
     story.observed.touch("no-such", story.now)
