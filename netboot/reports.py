@@ -15,6 +15,7 @@ from netboot.errors import Malformed
 from netboot.events import ActionEnd, ActionEnded, ActionStarted, RunEnded
 from netboot.records import ActionStatus, RunStatus
 
+MOST_REASON = 1000
 ON_FAILURE, ON_TIMEOUT = ":on-failure", ":on-timeout"
 """Endings of the names under which handlers are reported; no action of a workflow may end so."""
 
@@ -91,14 +92,15 @@ def _decode(body: bytes, shape: type[_Request]) -> _Request:
 
 
 def to_event(report: Report, run: str, sequence: int, at: float) -> ActionStarted | ActionEnded | RunEnded:
+    """A reason is cut to `MOST_REASON` characters: it is read in tables and on the machine's console."""
     match report:
         case Started(task=task, action=action, attempt=attempt):
             return ActionStarted(at=at, run=run, sequence=sequence, task=task, action=action, attempt=attempt)
         case Ended():
-            fields = msgspec.structs.asdict(report)
+            fields = msgspec.structs.asdict(report) | {"reason": report.reason[:MOST_REASON]}
             return ActionEnded(at=at, run=run, sequence=sequence, **fields)
         case Finished(state=state, reason=reason):
-            return RunEnded(at=at, run=run, sequence=sequence, state=state, reason=reason)
+            return RunEnded(at=at, run=run, sequence=sequence, state=state, reason=reason[:MOST_REASON])
 
 
 def from_event(event: ActionEnded) -> Ended:

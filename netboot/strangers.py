@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-MOST = 4096
+MOST = 1024
 
 
 @dataclass(slots=True)

@@ -32,6 +32,8 @@ from reconciler.source import Source
 from reconciler.watch import Watcher
 
 TIDY_SECONDS = 3600.0
+MOST_PROBLEMS = 500
+"""Of a commit, in the status."""
 STOP_SECONDS = 1.0
 """What a look under way has to come to its end before it is left behind."""
 
@@ -153,10 +155,10 @@ class Service:
     def _prune(self) -> None:
         """Pins that cannot be read keep everything: a plan too many is on disk, and none is missing."""
         try:
-            pinned = json.loads((self._settings.state / "pinned.json").read_bytes())
+            pinned = frozenset(json.loads((self._settings.state / "pinned.json").read_bytes()))
         except FileNotFoundError:
-            pinned = []
-        except (OSError, ValueError) as error:
+            pinned = frozenset()
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             self._log.warning("not-pruned", reason=f"pinned.json: {error}")
             return
         try:
@@ -218,7 +220,13 @@ def _told(before: Reconciliation, outcome: Outcome, started: float) -> Reconcili
 
 
 def _plain(problems: Sequence[Problem]) -> list[dict[str, object]]:
-    return [asdict(problem) for problem in problems]
+    """All of them, or the first `MOST_PROBLEMS`, errors before warnings, and how many there are besides: the status is rendered
+    again with every event, beside machines that wait."""
+    if len(problems) <= MOST_PROBLEMS:
+        return [asdict(problem) for problem in problems]
+    first = sorted(problems, key=lambda problem: problem.severity == "warning")[:MOST_PROBLEMS]
+    message = f"and {len(problems) - len(first)} more problems: `gitboot check` names them all"
+    return [asdict(problem) for problem in (*first, Problem("", 0, 0, "", "more-problems", first[-1].severity, message))]
 
 
 def _settle(future: asyncio.Future[Outcome], outcome: Outcome | None, error: Exception | None) -> None:

@@ -396,6 +396,26 @@ def test_a_run_whose_agent_fell_silent_ends_when_its_global_timeout_and_grace_ha
     assert runs.overdue(story.observed, started + 999) == ()
 
 
+def test_an_agent_that_finished_while_the_server_was_down_is_heard_first() -> None:
+    story = Story().new_site()
+    run = story.claimed(story.boot(), asked=work(Workflow("install", INSTALL.tasks, global_timeout=100)))["id"]
+    restarted = story.observed.runs[run].started + 999
+    story.observed.listening = restarted
+    assert () == runs.overdue(story.observed, restarted + 60)
+    assert [run] == [event.run for event in runs.overdue(story.observed, restarted + 61) if isinstance(event, RunEnded)]
+
+
+def test_a_reason_without_end_is_cut_and_the_report_that_brought_it_can_be_repeated() -> None:
+    story, boot, run = begun()
+    task = INSTALL.tasks[0]
+    story.start(boot, run, task.name, task.actions[0].name)
+    ended = reports.Ended(task=task.name, action=task.actions[0].name, attempt=1, state="FAILED", reason="x" * 60_000)
+    assert [Accepted, Duplicate] == [type(story.report(boot, run, ended, sequence=2)) for _ in range(2)]
+    assert isinstance(story.report(boot, run, reports.Finished(state="FAILED", reason="y" * 60_000)), Accepted)
+    status = story.observed.runs[run]
+    assert ("x" * 1000, "y" * 1000) == (status.attempts[0].reason, status.reason)
+
+
 def test_a_run_without_a_global_timeout_is_never_overdue() -> None:
     story, _, _ = begun()
     assert runs.overdue(story.observed, story.now + 1e9) == ()

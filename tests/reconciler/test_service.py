@@ -22,6 +22,7 @@ from netboot.status_documents import Reconciliation
 from reconciler import service as module
 from reconciler.errors import Unavailable
 from reconciler.mirror import Mirror
+from reconciler.problems import Problem
 from reconciler.reconcile import Published
 from reconciler.service import Busy, ReconcileSettings, Service
 from reconciler.source import Source
@@ -270,3 +271,20 @@ def test_a_word_that_cannot_be_written_is_written_next_time(site: Site) -> None:
         here._look()
         assert "" != word(site).revision
         assert json.loads((site.root / "state/reconcile.json").read_bytes())["plan"]
+
+
+@pytest.mark.parametrize("content", ["5", '[["a"]]', '{"a"', "[" * 100_000])
+def test_pins_that_cannot_be_read_keep_every_plan_and_end_nothing(site: Site, content: str) -> None:
+    with closing(service(site)) as here:
+        here._look()
+        (site.root / "state" / "pinned.json").write_text(content)
+        here._prune()
+        assert "not-pruned" == logged(here._log)[-1]["event"]
+
+
+def test_the_status_of_a_commit_names_many_problems_and_counts_the_rest() -> None:
+    warnings = [Problem(f"{number}.yaml", 1, 1, "", "x", "warning", "w") for number in range(100_000)]
+    told = module._plain([*warnings, Problem("z.yaml", 1, 1, "", "x", "error", "e")])
+    assert ("z.yaml", 501) == (told[0]["file"], len(told))
+    assert "and 99501 more problems: `gitboot check` names them all" == told[-1]["message"]
+    assert 500 == len(module._plain(warnings[:500]))
