@@ -1,8 +1,9 @@
 """The log: one structured line per exchange, written in batches so that a boot storm costs its reader, not its machines.
 
 Shell. JSON when the stream is no terminal, else a line for people. A flood is bounded: beyond `MOST_PER_SECOND` routine lines
-a second, and beyond `MOST_WAITING` lines that nobody reads, they are counted instead of written, and the count is a line of
-its own. Whoever adds never waits: a reader that stopped reading holds up a thread of the log's own.
+a second, `MOST_TROUBLE` warnings or errors of a kind, and `MOST_WAITING` lines that nobody reads, they are counted instead of
+written, and the count is a line of its own. Whoever adds never waits: a reader that stopped reading holds up a thread of the
+log's own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ import msgspec
 
 Level = Literal["info", "warning", "error"]
 MOST_PER_SECOND = 1000
+MOST_TROUBLE = 200
+"""Warnings and errors of one kind in a second: peers can cause some of them as often as they like, and others must be seen."""
 MOST_WAITING = 20_000
 
 Value = str | int | float | bool | None
@@ -44,6 +47,8 @@ class Log:
         self._lines: deque[_Line] = deque()
         self._second = 0
         self._routine = 0
+        self._trouble: Counter[str] = Counter()
+        """By event, in this second."""
         self._suppressed = 0
         self._writer: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -54,9 +59,7 @@ class Log:
 
     def routine(self, event: str, describe: Callable[[], dict[str, Value]]) -> None:
         """`info` for what comes in floods: only a line that will be written is described."""
-        now = time.time()
-        if int(now) != self._second:
-            self._second, self._routine = int(now), 0
+        now = self._now()
         self._routine += 1
         if self._routine > MOST_PER_SECOND:
             self._suppressed += 1
@@ -64,10 +67,10 @@ class Log:
             self._add(_Line(now, "info", event, describe()))
 
     def warning(self, event: str, **values: Value) -> None:
-        self._add(_Line(time.time(), "warning", event, values))
+        self._complain("warning", event, values)
 
     def error(self, event: str, **values: Value) -> None:
-        self._add(_Line(time.time(), "error", event, values))
+        self._complain("error", event, values)
 
     def flush_soon(self) -> None:
         """Hand what was added to the writing thread, unless that still waits for its reader."""
@@ -83,6 +86,21 @@ class Log:
             self.flush_soon()
             if self._writer:
                 self._writer.join(max(0.0, deadline - time.monotonic()))
+
+    def _now(self) -> float:
+        """The counts are those of one second."""
+        now = time.time()
+        if int(now) != self._second:
+            self._second, self._routine, self._trouble = int(now), 0, Counter()
+        return now
+
+    def _complain(self, level: Level, event: str, values: dict[str, Value]) -> None:
+        now = self._now()
+        self._trouble[event] += 1
+        if self._trouble[event] > MOST_TROUBLE:
+            self._suppressed += 1
+        else:
+            self._add(_Line(now, level, event, values))
 
     def _add(self, line: _Line) -> None:
         if len(self._lines) < MOST_WAITING:

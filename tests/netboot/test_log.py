@@ -12,7 +12,7 @@ import time
 import pytest
 
 from netboot import log as module
-from netboot.log import MOST_PER_SECOND, MOST_WAITING, Bridge, Log, Value
+from netboot.log import MOST_PER_SECOND, MOST_TROUBLE, MOST_WAITING, Bridge, Log, Value
 from tests.netboot.site import logged
 
 
@@ -52,6 +52,19 @@ def test_a_flood_of_routine_lines_is_counted_and_what_matters_is_written(monkeyp
     assert [] == logged(Log(io.StringIO()))
 
 
+@pytest.mark.parametrize("level", ["warning", "error"])
+def test_a_flood_of_one_kind_of_trouble_is_counted_and_hides_no_other(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "time", Clock)
+    log = Log(io.StringIO())
+    for _ in range(MOST_TROUBLE + 500):
+        getattr(log, level)("dhcp-failed")
+    log.warning("rejected")
+    lines = logged(log)
+    assert MOST_TROUBLE == sum(line["event"] == "dhcp-failed" for line in lines)
+    assert ["rejected", "lines-suppressed"] == [line["event"] for line in lines[-2:]]
+    assert 500 == lines[-1]["count"]
+
+
 def test_a_line_that_will_not_be_written_is_not_even_described(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "time", Clock)
     log, described = Log(io.StringIO()), 0
@@ -68,8 +81,8 @@ def test_a_line_that_will_not_be_written_is_not_even_described(monkeypatch: pyte
 
 def test_lines_that_nobody_reads_are_bounded_too() -> None:
     log = Log(io.StringIO())
-    for _ in range(MOST_WAITING + 7):
-        log.error("dhcp-failed")
+    for number in range(MOST_WAITING + 7):
+        log.error(f"failed-{number}")
     lines = logged(log)
     assert (MOST_WAITING + 1, 7) == (len(lines), lines[-1]["count"])
 
@@ -131,8 +144,8 @@ def test_many_threads_may_log_at_once() -> None:
     log = Log(io.StringIO())
 
     def say() -> None:
-        for _ in range(500):
-            log.warning("x")
+        for number in range(500):
+            log.warning(f"x-{number}")
             log.flush_soon()
 
     threads = [threading.Thread(target=say) for _ in range(4)]
