@@ -170,7 +170,7 @@ class ArtifactStore:
         """What cannot be read is as good as never remembered."""
         if self._remembered is None:
             return
-        with suppress(OSError, msgspec.MsgspecError):
+        with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             changed = self._remembered.stat().st_mtime_ns
             if changed != self._read_at:
                 self._read_at = changed

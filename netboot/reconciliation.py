@@ -46,6 +46,6 @@ class ReconciliationReader:
                 return False
             self.latest = msgspec.json.decode(self._path.read_bytes(), type=Reconciliation)
             self._stamp = stamp
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return False
         return True

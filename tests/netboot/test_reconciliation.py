@@ -26,7 +26,7 @@ def test_a_word_is_read_when_it_is_new_and_only_then(tmp_path: Path) -> None:
     assert (True, NEW) == (reader.look(), reader.latest)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"source": 3}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"source": 3}', b'{"source": "\xff"}', b"[" * 5000])
 def test_a_word_that_cannot_be_read_leaves_the_last_one(tmp_path: Path, content: bytes) -> None:
     write_reconciliation(tmp_path, OLD)
     reader = ReconciliationReader(tmp_path)
