@@ -15,18 +15,36 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 CHUNK = 1024 * 1024
 TIMEOUT = 30.0
 """Seconds without a byte from the origin."""
 LONGEST = 1800.0
 """Seconds for all of it: a commit after this one waits as long."""
+RESERVE = 128 << 20
+"""Bytes that stay free on the disk: the journal lies on it too, and no origin may stop that."""
+SCHEMES = ("http://", "https://")
 LOOK = 0.1
 """Seconds between two looks whether to stop."""
 
 
 class MirrorError(Exception):
     """The origin did not give the promised bytes: the world's fault, tried again later. The message is a sentence."""
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """From http and https to http and https; by itself it would follow to ftp too."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if not newurl.startswith(SCHEMES):
+            raise urllib.error.HTTPError(
+                req.full_url, code, "it leads to an address that is neither http nor https", headers, fp
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_opener = urllib.request.build_opener(_Redirects)
 
 
 class _Work:
@@ -55,8 +73,10 @@ class _Work:
 
     def _copy(self) -> str:
         digest = hashlib.sha256()
-        with urllib.request.urlopen(self._url, timeout=self._timeout) as answer, self._partial.open("wb") as file:  # noqa: S310 - scheme checked
+        with _opener.open(self._url, timeout=self._timeout) as answer, self._partial.open("wb") as file:
             while not self.given_up.is_set() and (chunk := answer.read1(CHUNK)):
+                if _free(file.fileno()) < RESERVE:
+                    raise MirrorError(f"the disk is full but for the {RESERVE >> 20} MiB that are kept for the journal")
                 digest.update(chunk)
                 file.write(chunk)
             if answer.length:
@@ -66,11 +86,17 @@ class _Work:
         return digest.hexdigest()
 
 
+def _free(descriptor: int) -> int:
+    """Bytes that may still be written to this file's disk."""
+    disk = os.statvfs(descriptor)
+    return disk.f_bavail * disk.f_frsize
+
+
 def download(
     url: str, target: Path, stop: threading.Event, timeout: float = TIMEOUT, longest: float = LONGEST
 ) -> tuple[Path, str]:
     """Returns a file beside `target`, complete and fsynced, and its SHA-256. Raises MirrorError, or OSError of the disk."""
-    if not url.startswith(("http://", "https://")):
+    if not url.startswith(SCHEMES):
         raise MirrorError(f"{url} is neither http nor https; only those are mirrored")
     handle, name = tempfile.mkstemp(prefix=f"{target.name}.", suffix=".part", dir=target.parent)
     os.close(handle)

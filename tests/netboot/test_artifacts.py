@@ -126,7 +126,7 @@ def test_a_file_that_may_still_be_written_to_is_hashed_again(folder: Path, tmp_p
     assert 2 == store.hashed
 
 
-@pytest.mark.parametrize("remembered", [b"", b"[]", b'{"x": 1}', b"\xff"])
+@pytest.mark.parametrize("remembered", [b"", b"[]", b'{"x": 1}', b"\xff", b'{"\xff": 1}'])
 def test_damaged_memory_only_costs_hashing(folder: Path, tmp_path: Path, remembered: bytes) -> None:
     (tmp_path / "state/artifacts.json").write_bytes(remembered)
     assert sha256(b"kernel") == ArtifactStore(folder, tmp_path / "state").find(["os/vmlinuz"])["os/vmlinuz"].sha256
@@ -154,6 +154,11 @@ class Origin:
         self.asked.append(handler.path)
         if handler.path == "/missing":
             handler.send_error(404)
+            return
+        if handler.path == "/ftp":
+            handler.send_response(302)
+            handler.send_header("Location", "ftp://127.0.0.1:9/vmlinuz")
+            handler.end_headers()
             return
         handler.send_response(200)
         handler.send_header("Content-Length", "6")
@@ -252,6 +257,20 @@ def test_a_slow_origin_is_waited_for_only_so_long(store: ArtifactStore, monkeypa
         for bounds in ({"timeout": 0.1}, {"longest": 0.1}):
             with pytest.raises(MirrorError, match="tried again"):
                 download.download(f"{base}/slow", store.mirror / "x", threading.Event(), **bounds)
+
+
+@pytest.mark.shell
+def test_a_redirect_leads_to_nothing_but_http(store: ArtifactStore) -> None:
+    with origin() as (_, base), pytest.raises(MirrorError, match="leads to an address that is neither http nor https"):
+        store.fetch(f"{base}/ftp", sha256(b"kernel"))
+
+
+@pytest.mark.shell
+def test_a_download_leaves_room_for_the_journal(store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "_free", lambda _: download.RESERVE - 1)
+    with origin() as (_, base), pytest.raises(MirrorError, match="full but for the 128 MiB that are kept for the journal"):
+        store.fetch(f"{base}/kernel", sha256(b"kernel"))
+    assert [] == list((tmp_path / "state/artifacts").iterdir())
 
 
 @pytest.mark.shell
