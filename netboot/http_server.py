@@ -2,7 +2,7 @@
 
 Shell. Law: a connection is always on its way to something. Whoever does not finish a request's head in `HEAD_SECONDS`, or does
 not take what they asked for within `STALL_SECONDS`, is cut off; nobody has more than `MOST_PER_PEER` connections, and all
-together not more than `MOST`.
+together not more than `MOST`, or than leaves descriptors to the rest of the server.
 """
 
 from __future__ import annotations
@@ -38,6 +38,12 @@ class Bounds:
     most_per_peer: int = MOST_PER_PEER
     peers: Counter[str] = field(default_factory=Counter)
     turned_away: int = 0
+
+    @classmethod
+    def within(cls, files: int) -> Bounds:
+        """For a process that may have so many descriptors open: a connection takes up to three, and some are for others."""
+        most = max(4, min(MOST, files // 4))
+        return cls(most=most, most_per_peer=max(1, min(MOST_PER_PEER, most // 4)))
 
 
 class _Connection(H11Protocol):

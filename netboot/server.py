@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import resource
 import traceback
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from typing import Any
@@ -64,7 +65,7 @@ class Netboot:
         self.dhcp_port = self.tftp_port = self.dns_port = self.http_port = 0
         """As bound."""
         self._ports = DhcpPorts(self.world, self._dhcp_failed)
-        self._bounds = Bounds()
+        self._bounds = Bounds.within(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._status = StatusWriter(self.world.directory.status, self.world.status_document)
         self._stale = asyncio.Event()
         """Set when every status file is to be written again."""

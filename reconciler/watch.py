@@ -119,7 +119,7 @@ class Watcher:
         """What there is to watch, by inode: a folder that changed places with another must be watched anew."""
         try:
             directories = sorted(set(self._find()))
-        except Unavailable:
+        except (Unavailable, OSError):  # no descriptor or no memory for a git, for instance: the timer goes on
             return ()
         found = []
         for directory in directories:

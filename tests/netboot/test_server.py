@@ -20,6 +20,7 @@ from netboot import server as module
 from netboot.boot import Plans
 from netboot.events import JournalOpened
 from netboot.follow import Follower
+from netboot.http_server import Bounds
 from netboot.log import Log
 from netboot.markers import declare_new_site, freeze, unfreeze
 from netboot.plans import PlanStore
@@ -87,6 +88,14 @@ def test_a_thousand_half_open_connections_are_bounded_and_keep_nobody_out(tmp_pa
         await until(lambda: server.world.counts["http", "turned-away"] == bounds.turned_away)
 
     serve(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("files", "most", "per_peer"), [(1 << 20, 4096, 256), (4096, 1024, 256), (1024, 256, 64), (64, 16, 4), (8, 4, 1)]
+)
+def test_connections_leave_descriptors_to_the_rest_of_the_server(files: int, most: int, per_peer: int) -> None:
+    bounds = Bounds.within(files)
+    assert (most, per_peer) == (bounds.most, bounds.most_per_peer)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -148,3 +149,13 @@ def test_a_repository_that_is_not_there_yet_is_found_when_it_comes(tmp_path: Pat
         assert await watcher.wait() == "change"
 
     watching(of(tmp_path / "late"), scene)
+
+
+def test_a_host_without_descriptors_is_polled(tmp_path: Path) -> None:
+    def find() -> Iterable[Path]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def scene(watcher: Watcher) -> None:
+        assert "poll" == await watcher.wait()
+
+    watching(find, scene, poll=0.05)
