@@ -207,7 +207,9 @@ def _bound_pair(host: str, port: int, interface: str | None) -> tuple[socket.soc
 
 
 def _bound(kind: socket.SocketKind, host: str, port: int, interface: str | None) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, kind)
+    # Named, not 0: asyncio switches Nagle's algorithm off only then, and a second answer would wait for the first.
+    protocol = socket.IPPROTO_TCP if kind is socket.SOCK_STREAM else socket.IPPROTO_UDP
+    sock = socket.socket(socket.AF_INET, kind, protocol)
     try:
         sock.setblocking(False)
         if kind is socket.SOCK_DGRAM:
