@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconciler.errors import Unavailable, complaint_of
-from reconciler.gitprocess import GitFailed, GitProcess
+from reconciler.gitprocess import NOT_FOUND, GitFailed, GitProcess
 from reconciler.mirror import Mirror
 from reconciler.repository import Repository
 from reconciler.source import Local, Source, scrub
@@ -54,6 +54,8 @@ class LocalRepository(Repository):
         try:
             found = self._git.run(*words, GIT_CEILING_DIRECTORIES=str(path.resolve().parent))
         except GitFailed as error:
+            if error.status == NOT_FOUND:
+                raise self.unavailable(error) from None
             raise Unavailable(f"{path} is no git repository: {scrub(complaint_of(error.stderr))}; check the path.") from None
         git_dir, common_dir = found.removesuffix(b"\n").decode(errors="surrogateescape").split("\n")
         return Path(git_dir), Path(common_dir)

@@ -22,12 +22,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO
 
-import git
-
 from reconciler.source import Remote
+
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # else gitpython cannot even be imported where git is not installed
+import git
 
 MAX_OUTPUT_BYTES = 512 * 1024 * 1024
 """What one command may say before it is killed: a tree can be crafted that lists for ever."""
+
+NOT_FOUND = 127
+"""The status of a git that is not installed, as `env` and shells have it."""
 
 _MAX_STDERR_BYTES = 64 * 1024
 _MOST_WRITTEN = 4 << 30  # bytes of one file, and
@@ -166,14 +170,17 @@ class GitProcess:
         with self._guard:
             if self._stopped:
                 raise TimedOut("stopped")
-            started = self._git.execute(
-                command,
-                as_process=True,
-                istream=subprocess.PIPE,
-                env=environment,
-                start_new_session=True,  # its own process group: ssh and remote helpers die with it
-                pass_fds=self._inherit,
-            )
+            try:
+                started = self._git.execute(
+                    command,
+                    as_process=True,
+                    istream=subprocess.PIPE,
+                    env=environment,
+                    start_new_session=True,  # its own process group: ssh and remote helpers die with it
+                    pass_fds=self._inherit,
+                )
+            except git.GitCommandNotFound as error:
+                raise GitFailed(str(error), NOT_FOUND) from None
             process = started.proc
             started.proc = None  # from here on the process is ours to end: gitpython would kill git alone
             if process is None:

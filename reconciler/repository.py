@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reconciler.errors import Unavailable, UnknownRef, advise, complaint_of
-from reconciler.gitprocess import MAX_OUTPUT_BYTES, GitFailed, GitProcess, TimedOut, TooMuchOutput
+from reconciler.gitprocess import MAX_OUTPUT_BYTES, NOT_FOUND, GitFailed, GitProcess, TimedOut, TooMuchOutput
 from reconciler.problems import Problem, Rejected
 from reconciler.snapshot import MAX_FILE_BYTES, Entry, EntryKind, Snapshot, is_inventory
 from reconciler.source import Source, scrub
@@ -180,7 +180,7 @@ class Repository(ABC):
         if isinstance(error, TimedOut):
             seconds = f"{self._git.timeout:g} s"
             return Unavailable(f"{self.source} did not answer within {seconds}: check the network and the git server.")
-        if error.status == 127:
+        if error.status == NOT_FOUND:
             return Unavailable("git is not installed: install the package `git`.")
         complaint = scrub(complaint_of(error.stderr))
         return Unavailable(f"{self.source} cannot be read: {complaint}; {advise(complaint)}.")

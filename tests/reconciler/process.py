@@ -23,10 +23,10 @@ def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("GITBOOT_")}
 
 
-def gitboot(*words: str | Path, timeout: float = DEADLINE) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+def gitboot(*words: str | Path, timeout: float = DEADLINE, **changed: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; `changed` are environment variables."""
     command = [sys.executable, "-m", "reconciler", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment(), check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment() | changed, check=False)
 
 
 class Gitboot:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -117,6 +118,19 @@ def test_a_privileged_port_without_privilege_is_a_sentence(site: Work) -> None:
     assert (
         "TCP port 80 needs root or the capability CAP_NET_BIND_SERVICE; run as root or choose a port above 1023" in done.stderr
     )
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("tools", [["env"], []], ids=["no git", "no program at all"])
+@pytest.mark.parametrize("words", [("check", "SITE@HEAD"), ("render", "SITE@HEAD", "node-01"), ("serve",), ("demo", "--once")])
+def test_a_host_without_git_is_a_sentence(site: Work, words: tuple[str, ...], tools: list[str], tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    for tool in tools:
+        (tmp_path / "bin" / tool).symlink_to(str(shutil.which(tool)))
+    flags = start(site) if words == ("serve",) else [word.replace("SITE", str(site.path)) for word in words]
+    done = gitboot(*flags, PATH=str(tmp_path / "bin"))
+    assert 0 != done.returncode
+    assert "Error: git is not installed" in done.stderr
     assert "Traceback" not in done.stderr
 
 
