@@ -166,13 +166,20 @@ def _foreign_workers(
         if task["worker"] is not None and _worker(task["worker"]) not in own:
             message = (
                 f"The task {task['name']!r} of workflow {workflow.name} is for the worker {task['worker']!r}, which is not "
-                f'{hardware.name}; write "{{{{ .device_1 }}}}" or one of its MACs.'
+                f"{hardware.name}; {_own_worker(task['worker'], workflow)}."
             )
             path: Path = ("spec", "tasks", index, "worker")
             if template.text is not None:
                 path = ("spec", "data") if "spec" in template.source else ()
             problems.append(Problem(*template.where(path), path_text(path), "foreign-worker", "error", message))
     return tuple(problems)
+
+
+def _own_worker(written: str, workflow: WorkflowDoc) -> str:
+    """The next step: one `device_1` for all machines of a selector is a slip that the template is innocent of."""
+    if written == workflow.hardware_map.get("device_1"):
+        return "take device_1 out of the workflow's hardwareMap: without it, it is the MAC of each machine"
+    return 'leave the worker away, or write "{{ .device_1 }}" or one of its MACs'
 
 
 def _worker(written: str) -> str:

@@ -221,6 +221,19 @@ def test_the_example_inventory_can_be_served_without_a_warning() -> None:
     assert () == problems
 
 
+def test_a_machine_added_to_the_example_as_its_readme_says_has_work_at_once(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "example-inventory", tmp_path, dirs_exist_ok=True)
+    text = (tmp_path / "hardware" / "node-02.yaml").read_text()
+    for old, new in (("node-02", "node-04"), ("34:02", "34:04"), ("1.0.12", "1.0.14"), ("role: compute", "role: storage")):
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "hardware" / "node-04.yaml").write_text(text)
+    plan, problems = read(str(tmp_path), None)
+    assert (True, ()) == (plan is not None, problems)
+    assert plan is not None
+    assert ["burn-in-storage"] == [work.workflow for work in plan.machines["node-04"].work]
+
+
 # What must be documented ---------------------------------------------------------------------------------------------------
 
 

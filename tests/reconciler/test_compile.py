@@ -292,7 +292,6 @@ WRITTEN = {
     "interfaces[0].subnet": "rack1", "interfaces[0].gateway": "10.1.0.1", "interfaces[0].nameServers": "10.1.0.1",
     "interfaces[0].leaseTime": "24h", "interfaces[0].domain": "lab.example",
     "work[burn-in-storage].run": "run: 1", "work[burn-in-storage].resets": "resets: 1",
-    "work[burn-in-storage].hardwareMap.device_1": 'device_1: "52:54:00:12:34:03"',
     "work[burn-in-storage].hardwareMap.rounds": 'rounds: "3"', "work[burn-in-storage].profile": "profile: inspect",
 }  # fmt: skip
 DEFAULTS = {"arch", "idle", "handover", "interfaces[0].dhcp", "interfaces[0].netboot", "interfaces[0].timeServers"}

@@ -92,6 +92,13 @@ def test_a_task_for_another_machine_rejects_at_its_line(worker: str) -> None:
     assert "{{ .device_1 }}" in problem.message
 
 
+def test_a_device_1_that_is_another_machine_s_is_the_workflow_s_slip() -> None:
+    mapped = SOUND["workflow.yaml"].replace("template: look", 'template: look, hardwareMap: {device_1: "52:54:00:12:34:99"}')
+    text = TEMPLATE.replace("    actions:", '    worker: "{{ .device_1 }}"\n    actions:')
+    (problem,) = rendered(text, **{"workflow.yaml": mapped}).problems
+    assert "take device_1 out of the workflow's hardwareMap" in problem.message
+
+
 def test_a_bare_template_for_another_machine_rejects_at_its_file() -> None:
     files = {"workflow.yaml": SOUND["workflow.yaml"].replace("template: look", "template: bare")}
     (problem,) = rendered(BARE.replace("{{ .device_1 }}", "node-09"), **files).problems
