@@ -16,6 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo 'gitboot needs Python 3.11 or newer: set PYTHON=/path/to/python3.11'; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo 'The venv module is missing: apt-get install python3-venv'; exit 1; }
+	@echo 'Installing what pyproject.toml names into $(VENV); the first time this takes a minute.'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 

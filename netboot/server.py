@@ -268,6 +268,7 @@ class Netboot:
         world = self.world
         seen = (world.hold(), world.ledger.failure is None)
         if seen != self._around:
+            self._say_held(seen[0], self._around[0] if self._around else "")
             self._around = seen
             self._stale.set()
         others = len(world.rivals)
@@ -275,6 +276,12 @@ class Netboot:
             self._others = others
             self._status.mark([RECONCILE_PATH])
         world.counts["http", "turned-away"] = self._bounds.turned_away
+
+    def _say_held(self, hold: str, before: str) -> None:
+        if hold and hold != before:
+            self.log.warning("runs-held", reason=hold)
+        elif before and not hold:
+            self.log.info("runs-free")
 
     def _follow_mode(self) -> None:
         """A push can make the site a proxy while the servers run, or end that."""

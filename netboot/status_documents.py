@@ -325,11 +325,11 @@ def _reconcile_conditions(site: Reconciliation, observed: Observed, now: float) 
     rejected = len(site.problems) and any(problem.get("severity") != "warning" for problem in site.problems)
     current = bool(site.revision) and site.revision == site.head and not rejected
     if rejected:
-        reason, message = "Rejected", f"commit {site.head} was rejected; commit {site.revision or 'none'} is served"
+        reason, message = "Rejected", f"commit {site.head[:12]} was rejected; {_kept(site.revision)}"
     elif site.unavailable:
         reason, message = "Unavailable", site.unavailable
     elif current:
-        reason, message = "Served", f"commit {site.revision} is served"
+        reason, message = "Served", f"commit {site.revision[:12]} is served"
     else:
         reason, message = "Pending", site.reconciling or "no commit was read yet"
     held = site.hold or ("" if observed.journal else "this state directory was not declared a new site (`gitboot init`)")
@@ -339,6 +339,10 @@ def _reconcile_conditions(site: Reconciliation, observed: Observed, now: float) 
         _condition("Stalled", "True" if rejected else "False", reason, message, now),
         _condition("RunsHeld", "True" if held else "False", "Held" if held else "Free", held or "runs may start", now),
     ]
+
+
+def _kept(revision: str) -> str:
+    return f"commit {revision[:12]} stays served" if revision else "none was accepted so far"
 
 
 def _condition(kind: str, status: Truth, reason: str, message: str, at: float | None) -> Document:

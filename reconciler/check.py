@@ -32,11 +32,8 @@ def as_json(problems: Iterable[Problem]) -> str:
 
 
 def _line(problem: Problem) -> str:
-    """A problem without a file, or of a file as a whole, is printed without the parts it has not."""
-    place = f"{problem.file}:{problem.line}:{problem.column}" if problem.line else problem.file
-    where = f"{place}: " if place else ""
     path = f"{problem.path}: " if problem.path else ""
-    return f"{where}{problem.severity}: {path}{problem.message} [{problem.code}]"
+    return f"{problem.where}{problem.severity}: {path}{problem.message} [{problem.code}]"
 
 
 def _summary(problems: list[Problem]) -> str:

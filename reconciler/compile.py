@@ -273,7 +273,7 @@ def _references(inventory: Inventory) -> list[tuple[Place, str, ArtifactRef]]:
 
 
 def _missing(place: Place, path: str, key: str) -> Problem:
-    message = f"The artefact {key!r} is not in the server's artefact folder: put it there, or correct the path."
+    message = f"The artefact {key!r} is not in the artefact folder, which --artifacts names: put it there, or correct the path."
     return Problem(*place, path, "missing-artifact", "error", message)
 
 

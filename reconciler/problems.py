@@ -31,7 +31,13 @@ class Problem:
     """One sentence that names the fault and the next step."""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message} [{self.code}]"
+        return f"{self.where}{self.severity}: {self.message} [{self.code}]"
+
+    @property
+    def where(self) -> str:
+        """`file:line:column: `, and less of it for a problem of a file, or of the tree, as a whole."""
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: " if place else ""
 
 
 class Rejected(Exception):

@@ -48,7 +48,7 @@ def _site(link: Link, name: str, domain: str) -> str:
         f"  domain: {domain}",
         f"  server: {link.address.ip}",
         "  dhcp: {mode: reservation}",
-        "  unknown: ignore  # or wait, with a range below",
+        "  unknown: ignore  # or wait: machines that git does not know get an address of the range, and wait to be added",
         "  subnets:",
         f"  - name: {link.name.lower()}",
         f"    cidr: {network}",

@@ -21,4 +21,4 @@ def command(state: Path, reason: str) -> None:
         raise Sentence(f"There is no state directory {state}; correct --state.", 2) from None
     except OSError as error:
         raise Sentence(f"{state} cannot be written ({error.strerror}); check its owner and the disk.") from None
-    click.echo(f"New runs are held: {sentence}. Runs in progress go on.")
+    click.echo(f"New runs are held: {sentence}. Runs in progress go on. `gitboot unfreeze --state {state}` ends it.")

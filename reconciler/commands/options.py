@@ -21,10 +21,21 @@ artifacts = click.option(
 )
 
 
+class _Port(click.IntRange):
+    name = "port number"
+
+
 def repository(command: Command) -> Command:
     """What to follow."""
     for option in (
-        click.option("--poll", type=click.FloatRange(1, 86400), default=30.0, show_default=True, help="Seconds between looks."),
+        click.option(
+            "--poll",
+            type=click.FloatRange(1, 86400),
+            metavar="N",
+            default=30.0,
+            show_default=True,
+            help="Seconds between looks.",
+        ),
         click.option("--path", default="", metavar="FOLDER", help="Folder of the inventory inside the repository."),
         click.option("--branch", default="HEAD", show_default=True, metavar="REF", help="Branch, tag or commit."),
         click.option("--repo", required=True, metavar="URL", help="Git repository: a path, or an https, ssh, http or git URL."),
@@ -36,7 +47,7 @@ def repository(command: Command) -> Command:
 def _port(name: str, default: int, protocol: str, least: int = -1) -> Callable[[Command], Command]:
     """`least` 0: this one cannot be left out, for without scripts and status there is no server."""
     said = f"{protocol}; -1 for none." if least < 0 else f"{protocol}."
-    return click.option(f"--{name}-port", type=click.IntRange(least, 65535), default=default, show_default=True, help=said)
+    return click.option(f"--{name}-port", type=_Port(least, 65535), metavar="N", default=default, show_default=True, help=said)
 
 
 def listeners(command: Command) -> Command:

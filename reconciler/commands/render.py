@@ -48,7 +48,7 @@ def _find(plan: BootPlan, text: str) -> Binding:
         found = None
     if found is None:
         close = get_close_matches(text, plan.machines, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {len(plan.machines)} machines."
+        hint = f"did you mean {close[0]}?" if close else f"machines in it: {len(plan.machines)}."
         raise Sentence(f"There is no machine {text!r} in this inventory; {hint}", 2)
     return found
 

@@ -26,6 +26,7 @@ Read = Callable[[str], Document | None]
 
 TIMEOUT = 10
 LONGEST = 64 << 20
+MOST_SHOWN = 10
 COLOURS = {
     "SUCCESS": "green",
     "RUNNING": "cyan",
@@ -48,12 +49,12 @@ def command(machine: str | None, server: str, state: Path | None) -> None:
         names = _machines(read)
         if machine is None:
             shown = [document for name in names if (document := read(f"hardware/{name}.json")) is not None]
-            show(_site(site), *([_table(shown, time.time())] if shown else []))
+            show(_site(site, time.time()), *([_table(shown, time.time())] if shown else []))
         else:
             document = read(f"hardware/{machine}.json") if machine in names else None
             if document is None:
                 close = get_close_matches(machine, names, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"there are {len(names)} machines."
+                hint = f"did you mean {close[0]}?" if close else f"machines there: {len(names)}; `gitboot status` lists them."
                 raise Sentence(printable(f"There is no machine {machine!r}; {hint}"), 2)
             show(*_details(document, time.time()))
 
@@ -124,8 +125,9 @@ def _document(data: bytes, whose: str) -> Document:
     return document
 
 
-def _site(site: Document) -> str:
-    lines = [f"commit {site['revision'][:12] or 'none'} of {site['source'] or 'no repository'} is served"]
+def _site(site: Document, now: float) -> str:
+    commit, source = site["revision"][:12], site["source"] or "no repository"
+    lines = [f"commit {commit} of {source} is served" if commit else f"no commit of {source} was accepted so far"]
     lines += [
         f"{condition['type']}: {condition['message']}"
         for condition in site["conditions"]
@@ -134,18 +136,29 @@ def _site(site: Document) -> str:
     if site["history"] == "rewritten":
         lines.append(f"history was rewritten: commit {site['previous'][:12]} is no ancestor of {site['head'][:12]}")
     problems = site["problems"]
-    lines += [
-        f"  {each.get('file')}:{each.get('line')}: {each.get('severity')}: {each.get('message')}" for each in problems[:10]
-    ]
-    if len(problems) > 10:
-        lines.append(f"  and {len(problems) - 10} more problems")
-    if site["unknown"]:
-        count = len(site["unknown"])
-        who = "1 machine that is not in git has" if count == 1 else f"{count} machines that are not in git have"
-        lines.append(f"{who} asked for something")
+    lines += [f"  {_place(each)}{each.get('severity')}: {each.get('message')}" for each in problems[:MOST_SHOWN]]
+    if len(problems) > MOST_SHOWN:
+        lines.append(f"  and {len(problems) - MOST_SHOWN} more problems")
     if site["otherServers"]:
         lines.append(f"also heard to answer DHCP: {', '.join(each['address'] for each in site['otherServers'])}")
-    return "\n".join(map(printable, lines)) + "\n"
+    return "\n".join(map(printable, [*lines, *_strangers(site["unknown"], now)])) + "\n"
+
+
+def _place(problem: Document) -> str:
+    """`file:line: `, and less of it for a problem of a file, or of the commit, as a whole."""
+    file, line = problem.get("file"), problem.get("line")
+    return f"{file}:{line}: " if file and line else f"{file}: " if file else ""
+
+
+def _strangers(unknown: list[Document], now: float) -> Iterator[str]:
+    """Whoever adds a machine wants to know its MAC."""
+    if unknown:
+        who = "1 machine that is not in git has" if len(unknown) == 1 else f"{len(unknown)} machines that are not in git have"
+        yield f"{who} asked for something; add the MACs that are yours:"
+    for each in unknown[:MOST_SHOWN]:
+        yield f"  {each['mac']}  {each['address'] or 'no address'}  {each['asked']}, seen {_age(each['lastSeen'], now)} ago"
+    if len(unknown) > MOST_SHOWN:
+        yield f"  and {len(unknown) - MOST_SHOWN} more in /status/reconcile.json"
 
 
 def _addresses(machine: Document) -> Iterator[str]:

@@ -54,6 +54,10 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+def events(server: Netboot) -> list[str]:
+    return [line["event"] for line in logged(server.log)]
+
+
 async def dial(server: Netboot, source: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return await asyncio.open_connection("127.0.0.1", server.http_port, local_addr=(source, 0))
 
@@ -289,8 +293,10 @@ def test_a_lost_state_directory_starts_no_run_until_somebody_says_so(tmp_path: P
         script = await ask(server, get("/ipxe/52-54-00-12-34-01/boot.ipxe"))
         assert b"knows no history" in script
         assert b"kernel" not in script
+        await until(lambda: "runs-held" in events(server))
         declare_new_site(tmp_path)
-        await until(lambda: not server.world.hold())
+        await until(lambda: "runs-free" in events(server))
+        assert ["runs-held", "runs-free"] == [event for event in events(server) if event.startswith("runs-")]
         assert b"kernel" in await ask(server, get("/ipxe/52-54-00-12-34-01/boot.ipxe"))
 
     serve(tmp_path, story)

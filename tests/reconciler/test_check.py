@@ -24,6 +24,11 @@ def test_text_is_one_line_for_each_problem_in_order_of_place_and_a_summary() -> 
     ]
 
 
+def test_a_log_names_no_place_that_a_problem_has_not() -> None:
+    assert "error: There is no Site. [missing-site]" == str(NOWHERE)
+    assert "link.yaml: error: Symbolic links are not followed. [unread-symlink]" == str(WHOLE)
+
+
 def test_a_commit_with_warnings_passes_and_the_summary_says_so() -> None:
     assert passes([WARNING])
     assert as_text([WARNING]).splitlines()[-1] == "1 warning: the commit can be served; docs/problems.md explains each."

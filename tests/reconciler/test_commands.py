@@ -83,7 +83,8 @@ def test_init_beside_a_running_server_declares_through_its_lock(tmp_path: Path) 
 
 def test_freezing_says_what_is_shown_and_unfreezing_ends_it(tmp_path: Path) -> None:
     result = call("freeze", "--state", tmp_path, "--reason", "moving racks")
-    assert re.fullmatch(r"New runs are held: frozen by .* UTC: moving racks\. Runs in progress go on\.\n", result.output)
+    assert re.fullmatch(r"New runs are held: frozen by .* UTC: moving racks\. Runs in progress go on\. .*\n", result.output)
+    assert f"`gitboot unfreeze --state {tmp_path}` ends it." in result.output
     assert "New runs may start again.\n" == call("unfreeze", "--state", tmp_path).output
     assert "It was not frozen; nothing to do.\n" == call("unfreeze", "--state", tmp_path).output
 
@@ -118,8 +119,9 @@ def test_status_is_a_line_for_each_machine_that_grep_can_find(tmp_path: Path) ->
     written(tmp_path)
     lines = call("status", "--state", tmp_path).output.splitlines()
     assert "commit c1 of /srv/site is served" == lines[0]
-    assert "1 machine that is not in git has asked for something" == lines[1]
-    assert "also heard to answer DHCP: 10.1.0.66" == lines[2]
+    assert "also heard to answer DHCP: 10.1.0.66" == lines[1]
+    assert "1 machine that is not in git has asked for something; add the MACs that are yours:" == lines[2]
+    assert re.fullmatch(r"  02:00:00:00:00:09  10\.1\.0\.77  boot script, seen \d+s ago", lines[3])
     first, second = lines[-2:]
     assert re.fullmatch(r"node-01 +10\.1\.0\.1 +script +- +\d+s +runs workflow look run 1 .*", first)
     assert re.fullmatch(r"node-02 +10\.1\.0\.2 +- +- +never +waits: git names no work for it; .*", second)
@@ -141,7 +143,7 @@ def test_status_of_one_machine_tells_all_of_it(tmp_path: Path) -> None:
 
 def test_status_of_a_machine_that_is_not_there_guesses(tmp_path: Path) -> None:
     written(tmp_path)
-    for name, hint in (("node-1", "did you mean node-01?"), ("x/../../key", "there are 2 machines")):
+    for name, hint in (("node-1", "did you mean node-01?"), ("x/../../key", "machines there: 2")):
         result = call("status", "--state", tmp_path, name)
         assert (2, True) == (result.exit_code, hint in result.output)
 

@@ -88,6 +88,7 @@ FAILURES: dict[str, tuple[dict[str, str | None], int, str]] = {
     "a wrong address": ({"listen": "192.0.2.1"}, 1, "has no address 192.0.2.1; `ip address` lists them"),
     "a wrong interface": ({"interface": "nowhere0"}, 1, "no interface 'nowhere0'; `ip link` lists them"),
     "a port that is none": ({"http_port": "99999"}, 2, "is not in the range"),
+    "a port that is a word": ({"http_port": "http"}, 2, "'http' is not a valid port number"),
     "no HTTP at all": ({"http_port": "-1"}, 2, "is not in the range"),
     "a poll that is none": ({"poll": "0"}, 2, "is not in the range"),
     "a taken port": ({"http_port": "TAKEN"}, 1, "Address already in use.*`ss -lnp` names it.*--http-port"),
