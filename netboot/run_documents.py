@@ -17,9 +17,15 @@ from netboot.store import LogName
 Document = dict[str, Any]
 
 
+_FIRST, _LAST = -62135596800.0, 253402300799.0
+"""The years 1 to 9999: a damaged file may name any other."""
+
+
 def rfc3339(at: float) -> str:
     """Seconds since the epoch → `2026-01-31T12:00:00.123Z`."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return (
+        datetime.fromtimestamp(min(max(at, _FIRST), _LAST), UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    )
 
 
 def run_document(run: RunStatus) -> Document:

@@ -11,6 +11,10 @@ def test_times_are_rfc_3339_in_utc() -> None:
     assert rfc3339(0) == "1970-01-01T00:00:00.000Z"
 
 
+def test_a_time_that_no_calendar_has_is_its_end() -> None:
+    assert ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.000Z"] == [rfc3339(-1e300), rfc3339(1e300)]
+
+
 def test_every_action_appears_with_its_attempts_times_and_log() -> None:
     story, boot, run = begun()
     story.do(boot, run, "disk", "wipe")
