@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from netboot.disk_loader import MODULES, TARGETS, build_disk_loader, name_of
+
 FOLDERS = tuple(Path(name) for name in ("/usr/lib/ipxe", "/usr/share/ipxe", "/usr/local/share/ipxe"))
 
 
@@ -39,6 +41,8 @@ PROGRAMS: Mapping[str, Program] = {
         "32-bit UEFI", ("ipxe-i386.efi", "i386-efi/snponly.efi"), _BUILD.format("i386-efi", "ipxe-i386.efi")
     ),
     "ipxe-arm32.efi": Program("32-bit UEFI on ARM", ("ipxe-arm32.efi",), _BUILD.format("arm32-efi", "ipxe-arm32.efi")),
+    "disk-x86_64.efi": Program("", ("disk-x86_64.efi",), "install the packages `grub-common` and `grub-efi-amd64-bin`"),
+    "disk-arm64.efi": Program("", ("disk-arm64.efi",), "`gitboot doctor --fetch` gets GRUB's modules for it"),
     "ipxe.efi": Program("", ("ipxe.efi", "ipxe-x86_64.efi"), _DEBIAN),
     "ipxe.pxe": Program("", ("ipxe.pxe",), _DEBIAN),
 }  # fmt: skip
@@ -51,17 +55,22 @@ class Binary:
     content: bytes
     sha256: str
     origin: str
-    """The path it was read from."""
+    """The path it was read from, or what made it."""
 
 
-def find_binaries(extra: Path | None = None, folders: Iterable[Path] = FOLDERS) -> dict[str, Binary]:
-    """By name. `extra`: a folder of the operator's, every file of which is served and beats the host's. Raises OSError."""
+def find_binaries(extra: Path | None = None, folders: Iterable[Path] = FOLDERS, modules: Path = MODULES) -> dict[str, Binary]:
+    """By name. `extra`: a folder of the operator's, every file of which is served and beats the host's. `modules`: GRUB's, of
+    which the loaders for the disk are made. Raises OSError.
+    """
     places = tuple(folders)
     found: dict[str, Binary] = {}
     for name, program in PROGRAMS.items():
         there = [place / file for place in places for file in program.files if (place / file).is_file()]
         if there:
             found[name] = _read(name, there[0])
+    for arch in TARGETS:
+        if content := build_disk_loader(arch, modules):
+            found[name_of(arch)] = _binary(name_of(arch), content, f"grub-mkimage with {modules}")
     for path in sorted(extra.iterdir()) if extra else ():
         if path.is_file():
             found[path.name] = _read(path.name, path)
@@ -69,5 +78,8 @@ def find_binaries(extra: Path | None = None, folders: Iterable[Path] = FOLDERS) 
 
 
 def _read(name: str, path: Path) -> Binary:
-    content = path.read_bytes()
-    return Binary(name, content, hashlib.sha256(content).hexdigest(), str(path))
+    return _binary(name, path.read_bytes(), str(path))
+
+
+def _binary(name: str, content: bytes, origin: str) -> Binary:
+    return Binary(name, content, hashlib.sha256(content).hexdigest(), origin)

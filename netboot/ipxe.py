@@ -83,19 +83,16 @@ def objection(cmdline: str) -> str:
 def disk_script(console: Console, handover: Handover, why: str) -> str:
     """Hand over to the local disk.
 
-    `auto`: `exit` is what BIOS wants; under UEFI it lands in the firmware's menu, so there the first disk is booted directly
-    and a failing exit is the fallback, which makes the firmware go on to the next entry of its boot order.
+    `auto`: `exit` is what BIOS wants; under UEFI it lands in the firmware's menu, so there iPXE boots the disk itself, which an
+    old one cannot, or else GRUB does. A failing exit is the last resort: the firmware goes on to the next entry of its boot
+    order, which may take it minutes (docs/handover.md).
     """
+    sanboot, grub = "sanboot --no-describe --drive 0x80", f"chain {console.base}/ipxe/disk-${{buildarch}}.efi"
     ways = {
-        "auto": [
-            "iseq ${platform} efi && goto efi ||",
-            "exit",
-            ":efi",
-            "sanboot --no-describe --drive 0x80 ||",
-            "exit 1",
-        ],
+        "auto": ["iseq ${platform} efi && goto efi ||", "exit", ":efi", f"{sanboot} ||", f"{grub} ||", "exit 1"],
         "exit": ["exit"],
-        "sanboot": ["sanboot --no-describe --drive 0x80 || exit 1"],
+        "sanboot": [f"{sanboot} || exit 1"],
+        "grub": [f"{grub} || exit 1"],
         "no-boot-file": ["exit 1"],
     }
     return _script(console, why, ["echo gitboot: booting from the local disk", *ways[handover]])

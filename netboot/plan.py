@@ -24,7 +24,7 @@ FORMAT = 1
 
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 """SHA-256 in lower-case hex."""
-Handover = Literal["auto", "exit", "sanboot", "no-boot-file"]
+Handover = Literal["auto", "exit", "sanboot", "grub", "no-boot-file"]
 Unknown = Literal["ignore", "wait"]
 Mode = Literal["reservation", "proxy", "auto-proxy", "off"]
 

@@ -44,7 +44,7 @@ DhcpMode = Literal["reservation", "proxy", "auto-proxy", "off"]
 Unknown = Literal["ignore", "wait"]
 Unverified = Literal["warn", "reject"]
 Idle = Literal["disk", "wait", "profile"]
-Handover = Literal["auto", "exit", "sanboot", "no-boot-file"]
+Handover = Literal["auto", "exit", "sanboot", "grub", "no-boot-file"]
 Repeat = Literal["once", "everyBoot"]
 
 

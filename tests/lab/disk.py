@@ -3,11 +3,21 @@
 The law: what prints the mark is code on the disk, started by the firmware and by nothing else.
 """
 
+import struct
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from tests.lab.efi import BOOT_NAMES, efi_program
 
 SECTOR = 512
+START = 64
+"""The partition's first sector."""
+SMALLEST = 2048
+"""Sectors of the partition beside its files."""
+EFI_SYSTEM = 0xEF
+"""Partition type (UEFI 2.10 section 5.2.2)."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +34,35 @@ def empty_disk(path: Path, size: str = "1G") -> Disk:
     return Disk(path, "qcow2")
 
 
-def installed_disk(path: Path, mark: str = "MARK-DISK") -> Disk:
-    """A disk of 1 MiB with an "operating system" on it: its boot sector writes `mark` on the console and stops."""
-    path.write_bytes(boot_sector(mark).ljust(1 << 20, b"\0"))
+def installed_disk(path: Path, mark: str = "MARK-DISK", files: Mapping[str, bytes] | None = None) -> Disk:
+    """A disk with an "operating system" on it, which writes `mark` on the console and stops.
+
+    A BIOS runs its boot sector; UEFI finds an EFI system partition with a program for each architecture, or with `files`
+    (path below the root → content) instead of those.
+    """
+    programs = {f"EFI/BOOT/{name}": efi_program(arch, mark) for arch, name in BOOT_NAMES.items()}
+    contents = programs if files is None else files
+    sectors = SMALLEST + sum(map(len, contents.values())) // SECTOR
+    path.write_bytes(boot_sector(mark, sectors).ljust((START + sectors) * SECTOR, b"\0"))
+    volume = f"{path}@@{START * SECTOR}"
+    _mtools("mformat", "-i", volume, "-T", str(sectors), "-h", "16", "-s", "63", "::")
+    folders = {str(parent): None for name in contents for parent in reversed(PurePosixPath(name).parents[:-1])}
+    for folder in folders:
+        _mtools("mmd", "-i", volume, f"::{folder}")
+    for name, content in contents.items():
+        _mtools("mcopy", "-i", volume, "-", f"::{name}", stdin=content)
     return Disk(path)
 
 
-def boot_sector(mark: str) -> bytes:
+def _mtools(*words: str, stdin: bytes = b"") -> None:
+    subprocess.run(words, input=stdin, check=True, capture_output=True, timeout=30)
+
+
+def boot_sector(mark: str, sectors: int = SMALLEST) -> bytes:
     """The 512 bytes of a master boot record that prints `mark` on the first serial port and halts.
 
     16-bit code, loaded at 0000:7c00. It drives the port itself instead of asking the firmware, so the mark is the disk's own.
+    Its one partition, of `sectors` sectors, is an EFI system partition.
     """
     code = (
         b"\x31\xc0"  # 00        xor ax, ax
@@ -56,4 +85,5 @@ def boot_sector(mark: str) -> bytes:
         b"\xeb\xfd"  # 1f        jmp halt
     )
     text = f"\r\n{mark}\r\n".encode("ascii") + b"\0"
-    return (code + text).ljust(SECTOR - 2, b"\0") + b"\x55\xaa"
+    partition = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", EFI_SYSTEM, b"\xfe\xff\xff", START, sectors)
+    return (code + text).ljust(446, b"\0") + partition.ljust(64, b"\0") + b"\x55\xaa"

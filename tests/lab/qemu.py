@@ -1,4 +1,4 @@
-"""Virtual machines with real firmware: SeaBIOS, and the card's own iPXE as its PXE ROM.
+"""Virtual machines with real firmware: SeaBIOS with the card's own iPXE as its PXE ROM, and EDK2 with its own network drivers.
 
 The law: a machine is emulated in software and has one processor. A virtual machine's KVM need not be able to boot firmware,
 and with two emulated processors one run in ten ends in a soft lock-up; so the lab asks for neither.
@@ -7,9 +7,10 @@ The console is the serial port, firmware included, written to a file; `wait_for`
 """
 
 import json
+import shutil
 import socket
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,40 @@ gets, fetches it by TFTP and hands it its UNDI, as a ROM would. What still tells
 
 
 @dataclass(frozen=True)
+class Firmware:
+    """What a machine is before anything boots: its architecture, its board and what is in its flash."""
+
+    name: str
+    machine: tuple[str, ...]
+    """QEMU's program and flags for the board."""
+    memory: int
+    """MB in which it boots the lab's system."""
+    code: Path | None = None
+    """The flash with the program, which stays as it is; None for SeaBIOS, which QEMU brings."""
+    variables: Path | None = None
+    """The flash with the settings: each machine gets a copy."""
+    nic: str = "virtio-net-pci,romfile="
+    """A card without a ROM: the firmware's own driver boots from it."""
+
+
+_ONLY_HTTP = tuple(word for version in "46" for word in ("-fw_cfg", f"name=opt/org.tianocore/IPv{version}PXESupport,string=n"))
+"""Without these HTTP Boot comes after a minute of PXE by IPv4 and one by IPv6."""
+_OVMF, _AAVMF = Path("/usr/share/OVMF"), Path("/usr/share/AAVMF")
+_Q35 = ("qemu-system-x86_64", "-machine", "q35")
+_VIRT = ("qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a57")
+_SMM = ("qemu-system-x86_64", "-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on")
+
+# graphics=off puts what SeaBIOS and its ROMs say on the serial port.
+BIOS = Firmware("bios", ("qemu-system-x86_64", "-machine", "pc,graphics=off"), 256, nic="virtio-net-pci")
+UEFI = Firmware("uefi", _Q35, 512, _OVMF / "OVMF_CODE_4M.fd", _OVMF / "OVMF_VARS_4M.fd")
+UEFI_HTTP = replace(UEFI, name="uefi-http", machine=(*_Q35, *_ONLY_HTTP))
+ARM64 = Firmware("arm64", _VIRT, 512, _AAVMF / "AAVMF_CODE.fd", _AAVMF / "AAVMF_VARS.fd")
+ARM64_HTTP = replace(ARM64, name="arm64-http", machine=(*_VIRT, *_ONLY_HTTP))
+SECURE = Firmware("secure", _SMM, 512, _OVMF / "OVMF_CODE_4M.secboot.fd", _OVMF / "OVMF_VARS_4M.ms.fd")
+"""Secure Boot, with the keys enrolled that shim is signed with."""
+
+
+@dataclass(frozen=True)
 class Kernel:
     """A kernel that QEMU loads by itself, past the firmware's own choice."""
 
@@ -62,8 +97,8 @@ class VM:
         with VM(network, "node-01", mac="52:54:00:77:00:01") as vm:
             vm.wait_for("MARK-INIT", within=60)
 
-    Its UUID follows from its name. `memory` is in MB. `nic` is a QEMU device: `virtio-net-pci`, or `e1000` for another
-    ROM (the lab's kernel cannot drive it).
+    Its UUID follows from its name. `memory` is in MB and `nic` a QEMU device, where the firmware's own will not do: `e1000` is
+    another ROM (and the lab's kernel cannot drive it).
     """
 
     def __init__(
@@ -72,8 +107,9 @@ class VM:
         name: str,
         mac: str,
         *,
-        memory: int = 256,
-        nic: str = "virtio-net-pci",
+        firmware: Firmware = BIOS,
+        memory: int | None = None,
+        nic: str | None = None,
         disk: Disk | None = None,
         kernel: Kernel | None = None,
         second: Card | None = None,
@@ -83,15 +119,15 @@ class VM:
         self._network = network
         self._qmp = network.scratch / f"{name}.qmp"
         self.console = Transcript(network.scratch / f"{name}.console")
-        self._argv = ["qemu-system-x86_64", "-name", name, "-accel", "tcg", "-smp", "1", "-m", str(memory), "-no-user-config"]
-        self._argv += ["-machine", "pc,graphics=off", "-display", "none", "-boot", "n"]
+        self._argv = [*firmware.machine, "-name", name, "-accel", "tcg", "-smp", "1", "-m", str(memory or firmware.memory)]
+        self._argv += ["-no-user-config", "-display", "none", *_flash_arguments(firmware, network.scratch / f"{name}.vars")]
         # Without a UUID option 97 is all zeroes, and a machine without a maker is not one that anybody has.
         self.uuid = str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
         self._argv += ["-uuid", self.uuid, "-smbios", f"type=1,manufacturer=LabCo,product=LabServer,serial={name}"]
         self._argv += ["-chardev", f"file,id=console,path={self.console.path},append=on", "-serial", "chardev:console"]
         self._argv += ["-qmp", f"unix:{self._qmp},server=on,wait=off"]
         self._argv += ["-netdev", f"tap,id=n0,ifname={network.tap()},script=no,downscript=no"]
-        self._argv += ["-device", f"{nic},netdev=n0,mac={mac}"]
+        self._argv += ["-device", f"{nic or firmware.nic},netdev=n0,mac={mac},bootindex=1"]
         if second:
             self._argv += ["-netdev", f"tap,id=n1,ifname={second.tap},script=no,downscript=no"]
             self._argv += ["-device", f"virtio-net-pci,netdev=n1,mac={second.mac}"]
@@ -162,9 +198,20 @@ def _returned(messages: Any) -> None:
             return
 
 
+def _flash_arguments(firmware: Firmware, variables: Path) -> list[str]:
+    if not firmware.code or not firmware.variables:
+        return []
+    shutil.copyfile(firmware.variables, variables)
+    flash = [f"unit=0,readonly=on,file={firmware.code}", f"unit=1,file={variables}"]
+    return [word for part in flash for word in ("-drive", f"if=pflash,format=raw,{part}")]
+
+
 def _disk_arguments(disk: Disk | None) -> list[str]:
+    if not disk:
+        return []
     # cache=writeback: what the guest has synced survives `power_cycle`, which kills this process, as it would a power cut.
-    return ["-drive", f"file={disk.path},format={disk.format},if=virtio,cache=writeback"] if disk else []
+    drive = f"file={disk.path},format={disk.format},if=none,id=d0,cache=writeback"
+    return ["-drive", drive, "-device", "virtio-blk-pci,drive=d0,bootindex=2"]
 
 
 def _kernel_arguments(kernel: Kernel | None) -> list[str]:

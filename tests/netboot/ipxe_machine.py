@@ -27,7 +27,9 @@ class Ipxe:
     """`works(command, arguments)` says whether a command that needs the world succeeds."""
 
     works: Callable[[str, list[str]], bool] = lambda command, arguments: True
-    settings: dict[str, str] = field(default_factory=lambda: {"platform": "pcbios", "net0/mac": "52:54:00:12:34:01"})
+    settings: dict[str, str] = field(
+        default_factory=lambda: {"platform": "pcbios", "buildarch": "x86_64", "net0/mac": "52:54:00:12:34:01"}
+    )
     did: list[str] = field(default_factory=list)
     """Commands as executed, in order; without labels, tests and jumps."""
     slept: int = 0

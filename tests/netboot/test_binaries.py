@@ -21,7 +21,7 @@ def put(folder: Path, *names: str) -> Path:
 def test_known_programs_are_found_in_the_first_folder_that_has_them(tmp_path: Path) -> None:
     first = put(tmp_path / "first", "ipxe.efi", "README")
     second = put(tmp_path / "second", "ipxe.efi", "undionly.kpxe")
-    found = find_binaries(folders=(tmp_path / "nowhere", first, second))
+    found = find_binaries(None, (tmp_path / "nowhere", first, second), tmp_path)
     assert {"ipxe.efi": str(first / "ipxe.efi"), "undionly.kpxe": str(second / "undionly.kpxe")} == {
         name: binary.origin for name, binary in found.items()
     }
@@ -32,7 +32,7 @@ def test_the_operators_files_are_all_served_and_beat_the_hosts(tmp_path: Path) -
     host = put(tmp_path / "host", *PROGRAMS)
     mine = put(tmp_path / "mine", "undionly.kpxe", "custom.efi")
     (mine / "folder").mkdir()
-    found = find_binaries(mine, (host,))
+    found = find_binaries(mine, (host,), tmp_path)
     assert {*PROGRAMS, "custom.efi"} == set(found)
     assert b"mine/undionly.kpxe" == found["undionly.kpxe"].content
 
@@ -44,7 +44,7 @@ def test_a_folder_that_is_not_there_is_the_operators_to_mend(tmp_path: Path) -> 
 
 def test_a_program_is_served_by_one_name_however_a_distribution_calls_it(tmp_path: Path) -> None:
     put(tmp_path / "arm64-efi", "snponly.efi")
-    (binary,) = find_binaries(folders=(tmp_path,)).values()
+    (binary,) = find_binaries(None, (tmp_path,), tmp_path).values()
     assert ("ipxe-arm64.efi", b"arm64-efi/snponly.efi") == (binary.name, binary.content)
 
 

@@ -180,12 +180,16 @@ def test_a_chain_gets_its_url_with_ipxe_s_own_settings() -> None:
 # To the disk, and waiting --------------------------------------------------------------------------------------------------
 
 
+DISK_LOADER = "http://10.1.0.1/ipxe/disk-x86_64.efi"
+
+
 @pytest.mark.parametrize(
     ("handover", "platform", "sanboot_works", "expected"),
     [
         ("auto", "pcbios", True, ["exit"]),
         ("auto", "efi", True, ["sanboot --no-describe --drive 0x80"]),
-        ("auto", "efi", False, ["sanboot --no-describe --drive 0x80", "exit 1"]),
+        ("auto", "efi", False, ["sanboot --no-describe --drive 0x80", f"chain {DISK_LOADER}"]),
+        ("grub", "efi", False, [f"chain {DISK_LOADER}"]),
         ("exit", "efi", True, ["exit"]),
         ("sanboot", "pcbios", True, ["sanboot --no-describe --drive 0x80"]),
         ("sanboot", "efi", False, ["sanboot --no-describe --drive 0x80", "exit 1"]),
