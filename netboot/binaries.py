@@ -13,7 +13,11 @@ from pathlib import Path
 
 from netboot.disk_loader import MODULES, TARGETS, build_disk_loader, name_of
 
-FOLDERS = tuple(Path(name) for name in ("/usr/lib/ipxe", "/usr/share/ipxe", "/usr/local/share/ipxe"))
+_PLACES = (
+    *("/usr/lib/ipxe", "/usr/share/ipxe", "/usr/local/share/ipxe"),
+    *("/usr/lib/shim", "/usr/lib/grub", "/usr/lib/PXELINUX", "/usr/lib/syslinux/modules/bios"),
+)
+FOLDERS = tuple(map(Path, _PLACES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,9 @@ class Program:
 
 
 _DEBIAN = "install the package `ipxe` (Fedora: `ipxe-bootimgs-x86`)"
+_SIGNED = "install the packages `shim-signed` and `grub-efi-amd64-signed`"
+_SIGNED_ARM = "`gitboot doctor --fetch` gets Debian's `shim-signed` and `grub-efi-arm64-signed` for it"
+_PXELINUX = "install the packages `pxelinux` and `syslinux-common`"
 _BUILD = "build it from iPXE's source (`make bin-{0}/snponly.efi`) and put it into the folder of --loaders as {1}"
 
 PROGRAMS: Mapping[str, Program] = {
@@ -43,10 +50,16 @@ PROGRAMS: Mapping[str, Program] = {
     "ipxe-arm32.efi": Program("32-bit UEFI on ARM", ("ipxe-arm32.efi",), _BUILD.format("arm32-efi", "ipxe-arm32.efi")),
     "disk-x86_64.efi": Program("", ("disk-x86_64.efi",), "install the packages `grub-common` and `grub-efi-amd64-bin`"),
     "disk-arm64.efi": Program("", ("disk-arm64.efi",), "`gitboot doctor --fetch` gets GRUB's modules for it"),
-    "ipxe.efi": Program("", ("ipxe.efi", "ipxe-x86_64.efi"), _DEBIAN),
+    "ipxe.efi": Program("", ("ipxe.efi", "ipxe-amd64.efi", "ipxe-x86_64.efi"), _DEBIAN),
     "ipxe.pxe": Program("", ("ipxe.pxe",), _DEBIAN),
+    "shimx64.efi": Program("", ("shimx64.efi.signed",), _SIGNED),
+    "grubx64.efi": Program("", ("x86_64-efi-signed/grubnetx64.efi.signed",), _SIGNED),
+    "shimaa64.efi": Program("", ("shimaa64.efi.signed",), _SIGNED_ARM),
+    "grubaa64.efi": Program("", ("arm64-efi-signed/grubnetaa64.efi.signed",), _SIGNED_ARM),
+    "lpxelinux.0": Program("", ("lpxelinux.0",), _PXELINUX),
+    "ldlinux.c32": Program("", ("ldlinux.c32",), _PXELINUX),
 }  # fmt: skip
-"""By the name it is served under: all that the table of loaders may name, and two that carry every driver themselves."""
+"""By the name it is served under: all that the table of loaders may name, and what those fetch for themselves."""
 
 
 @dataclass(frozen=True, slots=True)

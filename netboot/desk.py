@@ -65,9 +65,8 @@ class _Question(msgspec.Struct, frozen=True):
     def mac(self) -> str:
         return self.packet.mac
 
-    @property
-    def urls(self) -> Urls:
-        return Urls(server=self.at.server.address, base=self.at.base, mac=self.mac)
+    def urls(self, loader: str = "") -> Urls:
+        return Urls(server=self.at.server.address, base=self.at.base, mac=self.mac, loader=loader)
 
     @property
     def discovers(self) -> bool:
@@ -128,7 +127,8 @@ def _firmware(question: _Question, turn: Turn, binding: Binding) -> Answer:
     observed, now = question.observed, question.now
     step = next_step(turn.plan, binding.machine, observed, question.at.hold, turn.boot)
     to_disk = isinstance(step, ToDisk) and step.handover == "no-boot-file"
-    settled = _settled(question, turn, binding, None if to_disk else boot_file(question.client, question.urls))
+    urls = question.urls(binding.machine.loader)
+    settled = _settled(question, turn, binding, None if to_disk else boot_file(question.client, urls))
     if not (to_disk and question.discovers):
         return settled
     if isinstance(settled.outcome, Reply):
@@ -172,7 +172,7 @@ def _stranger(question: _Question) -> Answer:
     lease = _sticky(question, subnet, subnet.options)
     if lease is None:
         return Answer(Ignore(f"unknown machine {packet.mac}, and the range of subnet {subnet.name} is full"))
-    outcome = question.respond(lease, boot_file(question.client, question.urls))
+    outcome = question.respond(lease, boot_file(question.client, question.urls()))
     return Answer(outcome, address=dotted(lease.address), events=_lease_events(question, outcome, lease))
 
 

@@ -40,19 +40,10 @@ def build_disk_loader(arch: str, modules: Path = MODULES) -> bytes | None:
         first, archive, image = (Path(scratch, name) for name in ("first.cfg", "memdisk.tar", "image.efi"))
         first.write_text(_FIRST)
         archive.write_bytes(_tar("grub.cfg", disk_config(arch).encode()))
-        argv = [
-            "grub-mkimage",
-            "--format",
-            TARGETS[arch],
-            "--directory",
-            str(folder),
-            "--prefix",
-            "(memdisk)",
-            "--config",
-            first,
-        ]
+        files: list[str | Path] = ["--directory", folder, "--config", first, "--memdisk", archive, "--output", image]
+        argv = ["grub-mkimage", "--format", TARGETS[arch], "--prefix", "(memdisk)", *files, *_NEEDED.split()]
         try:
-            subprocess.run([*argv, "--memdisk", archive, "--output", image, *_NEEDED.split()], check=True, capture_output=True)
+            subprocess.run(argv, check=True, capture_output=True)
         except (FileNotFoundError, subprocess.CalledProcessError):
             return None
         return image.read_bytes()

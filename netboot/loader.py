@@ -1,8 +1,8 @@
-"""Which boot loader a client is sent: one table, architecture by client.
+"""Which boot loader a client is sent: one table, loader by architecture.
 
-Core. The law: firmware gets iPXE, iPXE gets its machine's script, and nobody gets what it already runs: iPXE that is sent
-its own binary loops for ever. A client that boots nothing (an operating system, an architecture without a row) gets None,
-and so does, from its caller, a machine that goes to its disk by finding no boot file.
+Core. The law: firmware gets a loader (iPXE, unless git says otherwise), iPXE gets its machine's script, and nobody gets what
+it already runs: iPXE that is sent its own binary loops for ever. A client that boots nothing (an operating system, an
+architecture without a column) gets None, and so does, from its caller, a machine that goes to its disk by finding no boot file.
 """
 
 from __future__ import annotations
@@ -15,26 +15,42 @@ from netboot.dhcp import BootFile
 from netboot.dhcp_client import Client
 from netboot.dhcp_options import pack
 
-LOADERS: Mapping[int | None, str] = {
-    None: "undionly.kpxe",  # a PXE ROM too old to say what it is, is a BIOS
-    0: "undionly.kpxe",
-    6: "ipxe-i386.efi",
-    7: "snponly.efi",
-    9: "snponly.efi",  # "EBC" for IANA, x86-64 for firmware that follows the text of RFC 4578 (errata 4624)
-    10: "ipxe-arm32.efi",
-    11: "ipxe-arm64.efi",
-    15: "ipxe-i386.efi",
-    16: "snponly.efi",
-    17: "snponly.efi",
-    18: "ipxe-arm32.efi",
-    19: "ipxe-arm64.efi",
+ARCHITECTURES: Mapping[int | None, str] = {
+    None: "bios",  # a PXE ROM too old to say what it is
+    0: "bios",
+    6: "ia32",
+    7: "x64",
+    9: "x64",  # "EBC" for IANA, x86-64 for firmware that follows the text of RFC 4578 (errata 4624)
+    10: "arm",
+    11: "aa64",
+    15: "ia32",
+    16: "x64",
+    17: "x64",
+    18: "arm",
+    19: "aa64",
 }
-"""IANA architecture → file, by TFTP for PXE and by HTTP for HTTP Boot.
+"""IANA "Processor Architecture Types" (option 93) → column of the table, UEFI's by UEFI's own abbreviation."""
 
-undionly and snponly use the firmware's own network driver: whatever the firmware booted from works, and only that card is
-tried; they also start faster than the builds that carry every driver (by a third in QEMU). A card whose firmware driver is
-broken needs the other kind: name `ipxe.efi` or `ipxe.pxe` for that hardware.
+LOADERS: Mapping[str, Mapping[str, str]] = {
+    "snponly": {
+        "bios": "undionly.kpxe",
+        "ia32": "ipxe-i386.efi",
+        "x64": "snponly.efi",
+        "arm": "ipxe-arm32.efi",
+        "aa64": "ipxe-arm64.efi",
+    },
+    "ipxe": {"bios": "ipxe.pxe", "x64": "ipxe.efi"},
+    "grub": {"x64": "grubx64.efi", "aa64": "grubaa64.efi"},
+    "shim": {"x64": "shimx64.efi", "aa64": "shimaa64.efi"},
+    "pxelinux": {"bios": "lpxelinux.0"},
+}
+"""Loader → architecture → file, by TFTP for PXE and by HTTP for HTTP Boot. Where a row has a gap, the first row counts.
+
+`snponly`, the default, is iPXE with the firmware's own network driver: whatever the firmware booted from works, and only
+that card is tried; it also starts faster than `ipxe`, which carries every driver (by a third in QEMU) and is for cards whose
+firmware driver is broken. `shim` is for Secure Boot: it starts GRUB, and GRUB a kernel, each if its signature is trusted.
 """
+DEFAULT = "snponly"
 
 USE_BOOT_FILE = b"\x06\x01\x08\xff"
 """PXE_DISCOVERY_CONTROL bit 3: no menu, no boot server discovery, load the file named here (PXE 2.1, table 2-1)."""
@@ -54,7 +70,7 @@ class Urls(msgspec.Struct, frozen=True):
     mac: str
     """Lower case with colons."""
     loader: str = ""
-    """File that this hardware is sent instead of the table's."""
+    """What git says for this hardware: a row of the table, a file of the operator's, or "" for the default."""
 
     @property
     def script(self) -> str:
@@ -70,7 +86,15 @@ def boot_file(client: Client, urls: Urls) -> BootFile | None:
         return BootFile(urls.script, urls.server)
     if client.kind == "other":
         return None
-    name = urls.loader or LOADERS.get(client.arch)
+    name = file_of(urls.loader, client.arch)
     if name is None:
         return None
     return BootFile(urls.binary(name) if client.kind == "http" else name, urls.server, _OPTIONS[client.kind])
+
+
+def file_of(loader: str, arch: int | None) -> str | None:
+    """The file for `loader` on an architecture by its IANA number; None when that has no column."""
+    if loader and loader not in LOADERS:
+        return loader
+    column = ARCHITECTURES.get(arch, "")
+    return LOADERS[loader or DEFAULT].get(column) or LOADERS[DEFAULT].get(column)

@@ -105,6 +105,8 @@ class Machine(_Part, frozen=True):
     disks: tuple[Disk, ...] = ()
     work: tuple[Work, ...] = ()
     """In the order they are to run."""
+    loader: str = ""
+    """A row of `loader.LOADERS`, a file that the operator put there, or "" for the default."""
 
     @property
     def macs(self) -> tuple[str, ...]:

@@ -210,6 +210,7 @@ def _hardware(site: Site, hardware: Hardware, profile: Profile | None, work: tup
         interfaces=tuple(_interface(site, hardware, index) for index in range(len(hardware.interfaces))),
         idle=f"profile:{hardware.idle_profile}" if hardware.idle == "profile" else hardware.idle,
         handover=handover,
+        loader="" if hardware.loader == "auto" else hardware.loader,
         disks=tuple(
             boot.Disk(disk.name, disk.path or "", disk.serial or "", disk.wwn or "", str(disk.size or ""))
             for disk in hardware.disks

@@ -173,6 +173,8 @@ class Hardware(_Object):
     """The profile's name when `idle` is "profile"."""
     handover: Handover
     """How it goes to its disk."""
+    loader: str
+    """What its firmware is sent: `auto`, a row of `netboot.loader.LOADERS`, or a file name."""
     interfaces: tuple[Interface, ...]
     disks: tuple[Disk, ...]
 

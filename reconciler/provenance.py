@@ -43,7 +43,7 @@ def places_of(
 ) -> Places:
     """`profile`: the machine's own; `subnets`: `subnet_places` of the inventory's site."""
     source = hardware.source
-    places = {name: _line(source, ("spec", name)) for name in ("arch", "profile", "idle", "handover")}
+    places = {name: _line(source, ("spec", name)) for name in ("arch", "profile", "idle", "handover", "loader")}
     places["name"] = _line(source, ("metadata", "name"))
     if hardware.handover == "auto" and profile is not None and profile.handover is not None:
         places["handover"] = _line(profile.source, ("spec", "handover"))

@@ -12,6 +12,8 @@ from decimal import Decimal
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Literal
 
+from netboot.loader import LOADERS
+
 LONGEST_DURATION = 0xFFFFFFFF
 """Seconds that DHCP option 51 can say (RFC 2132, section 9.2)."""
 
@@ -111,6 +113,16 @@ def idle(text: str) -> tuple[Literal["disk", "wait", "profile"], str | None]:
     if text.startswith("profile:") and text != "profile:":
         return "profile", text.removeprefix("profile:")
     raise ValueError("it takes disk, wait or profile:<name>")
+
+
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*(\.[A-Za-z0-9_+-]+)+")
+
+
+def loader(text: str) -> str:
+    """`auto`, a row of the table of loaders, or the name of a file, which has a dot."""
+    if text != "auto" and text not in LOADERS and not _FILE.fullmatch(text):
+        raise ValueError(f"it takes auto, {', '.join(LOADERS)}, or the name of a file such as custom.efi")
+    return text
 
 
 # Names -----------------------------------------------------------------------------------------------------------------
@@ -228,6 +240,7 @@ FORMATS: Mapping[str, Callable[..., object]] = {
     "count": count,
     "size": size,
     "idle": idle,
+    "loader": loader,
     "name": name,
     "hostname": domain,
     "domain": domain,

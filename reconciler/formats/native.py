@@ -105,6 +105,7 @@ def _hardware(metadata: Map, spec: Map, source: Source) -> Hardware:
         idle=idle,
         idle_profile=profile,
         handover=spec.get("handover", "auto"),
+        loader=spec.get("loader", "auto"),
         interfaces=tuple(map(_interface, spec["interfaces"])),
         disks=tuple(map(_disk, spec.get("disks", ()))),
     )

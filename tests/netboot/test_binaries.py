@@ -29,7 +29,9 @@ def test_known_programs_are_found_in_the_first_folder_that_has_them(tmp_path: Pa
 
 
 def test_the_operators_files_are_all_served_and_beat_the_hosts(tmp_path: Path) -> None:
-    host = put(tmp_path / "host", *PROGRAMS)
+    host = put(tmp_path / "host", *(Path(program.files[0]).name for program in PROGRAMS.values()))
+    for signed in ("x86_64-efi-signed/grubnetx64.efi.signed", "arm64-efi-signed/grubnetaa64.efi.signed"):
+        put(host / Path(signed).parent, Path(signed).name)
     mine = put(tmp_path / "mine", "undionly.kpxe", "custom.efi")
     (mine / "folder").mkdir()
     found = find_binaries(mine, (host,), tmp_path)
@@ -49,5 +51,6 @@ def test_a_program_is_served_by_one_name_however_a_distribution_calls_it(tmp_pat
 
 
 def test_every_program_that_a_machine_may_be_sent_is_looked_for_and_has_a_next_step() -> None:
-    assert set(LOADERS.values()) == {name for name, program in PROGRAMS.items() if program.machines}
+    assert set(LOADERS["snponly"].values()) == {name for name, program in PROGRAMS.items() if program.machines}
+    assert {file for row in LOADERS.values() for file in row.values()} <= set(PROGRAMS)
     assert all(program.step and program.files for program in PROGRAMS.values())

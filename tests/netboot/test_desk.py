@@ -73,6 +73,12 @@ def test_every_client_gets_the_reservation_and_what_it_can_boot(said: dict[int, 
         assert ("10.1.0.11", expected, "node-01") == (dotted(reply(answered).yiaddr), file(answered), answered.machine)
 
 
+def test_firmware_is_sent_the_loader_that_git_names_for_its_machine_and_ipxe_its_script() -> None:
+    room = Room.of(msgspec.structs.replace(WORKING, loader="shim"))
+    assert "shimx64.efi" == file(room.discover(said=UEFI))
+    assert file(room.discover(said=IPXE)).endswith("/boot.ipxe")
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in CAPTURES.glob("*.hex")))
 def test_captured_firmware_opens_a_boot_and_a_captured_system_none(name: str) -> None:
     asked = decode(bytes.fromhex((CAPTURES / f"{name}.hex").read_text()))

@@ -8,7 +8,7 @@ import pytest
 from netboot.dhcp_client import Client, Kind, classify
 from netboot.dhcp_options import unpack
 from netboot.dhcp_packet import DISCOVER
-from netboot.loader import LOADERS, boot_file
+from netboot.loader import ARCHITECTURES, LOADERS, boot_file, file_of
 from tests.netboot.dhcp_example import URLS, packet
 
 SCRIPT = "http://10.77.0.1/ipxe/52-54-00-77-00-01/boot.ipxe"
@@ -45,14 +45,41 @@ def test_firmware_is_sent_the_loader_of_its_architecture(kind: Kind, arch: int |
     assert file == (boot.file if boot else None)
 
 
-@pytest.mark.parametrize("arch", LOADERS)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_ipxe_is_sent_its_script_and_never_its_own_binary_again(arch: int | None) -> None:
     boot = boot_file(client("ipxe", arch), msgspec.structs.replace(URLS, loader="ipxe.efi"))
     assert boot is not None
     assert boot.file == SCRIPT
 
 
-def test_hardware_may_name_another_loader() -> None:
+@pytest.mark.parametrize(
+    ("loader", "arch", "file"),
+    [
+        ("ipxe", 0, "ipxe.pxe"),
+        ("ipxe", 7, "ipxe.efi"),
+        ("ipxe", 11, "ipxe-arm64.efi"),
+        ("grub", 7, "grubx64.efi"),
+        ("grub", 19, "grubaa64.efi"),
+        ("shim", 16, "shimx64.efi"),
+        ("shim", 0, "undionly.kpxe"),
+        ("pxelinux", None, "lpxelinux.0"),
+        ("pxelinux", 7, "snponly.efi"),
+        ("pxelinux", 12, None),
+        ("custom.efi", 12, "custom.efi"),
+    ],
+)
+def test_hardware_is_sent_the_loader_it_names_or_the_default_where_that_does_not_exist(
+    loader: str, arch: int | None, file: str | None
+) -> None:
+    assert file == file_of(loader, arch)
+
+
+def test_every_architecture_has_a_loader() -> None:
+    assert set(ARCHITECTURES.values()) == set(LOADERS["snponly"])
+    assert all(set(row) <= set(LOADERS["snponly"]) for row in LOADERS.values())
+
+
+def test_hardware_may_name_a_file() -> None:
     urls = msgspec.structs.replace(URLS, loader="ipxe.efi")
     by_tftp, by_http = boot_file(client("pxe", 7), urls), boot_file(client("http", 16), urls)
     assert by_tftp

@@ -143,6 +143,7 @@ spec:
   profile: inspect
   idle: profile:menu
   handover: sanboot
+  loader: shim
   interfaces:
   - mac: 52-54-00-12-34-AB
     address: 10.1.0.11

@@ -294,7 +294,7 @@ WRITTEN = {
     "work[burn-in-storage].run": "run: 1", "work[burn-in-storage].resets": "resets: 1",
     "work[burn-in-storage].hardwareMap.rounds": 'rounds: "3"', "work[burn-in-storage].profile": "profile: inspect",
 }  # fmt: skip
-DEFAULTS = {"arch", "idle", "handover", "interfaces[0].dhcp", "interfaces[0].netboot", "interfaces[0].timeServers"}
+DEFAULTS = {"arch", "idle", "handover", "loader", "interfaces[0].dhcp", "interfaces[0].netboot", "interfaces[0].timeServers"}
 DOCUMENTS = {"work[burn-in-storage]", "work[burn-in-storage].repeat", "work[burn-in-storage].template"}
 
 
