@@ -51,6 +51,7 @@ PROGRAMS: Mapping[str, Program] = {
     "disk-x86_64.efi": Program("", ("disk-x86_64.efi",), "install the packages `grub-common` and `grub-efi-amd64-bin`"),
     "disk-arm64.efi": Program("", ("disk-arm64.efi",), "`gitboot doctor --fetch` gets GRUB's modules for it"),
     "ipxe.efi": Program("", ("ipxe.efi", "ipxe-amd64.efi", "ipxe-x86_64.efi"), _DEBIAN),
+    "ipxe.lkrn": Program("", ("ipxe.lkrn",), _DEBIAN),
     "ipxe.pxe": Program("", ("ipxe.pxe",), _DEBIAN),
     "shimx64.efi": Program("", ("shimx64.efi.signed",), _SIGNED),
     "grubx64.efi": Program("", ("x86_64-efi-signed/grubnetx64.efi.signed",), _SIGNED),

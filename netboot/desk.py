@@ -163,7 +163,7 @@ def _stranger(question: _Question) -> Answer:
     if plan.site.unknown != "wait":
         return Answer(question.respond(None, None))
     if question.proxy:
-        return Answer(question.respond_proxy(boot_file(question.client, question.urls)))
+        return Answer(question.respond_proxy(boot_file(question.client, question.urls())))
     here = packet.ciaddr if packet.ciaddr != ZERO else question.at.server.address  # a renewal comes past its relay
     link = link_of(packet) or here
     subnet = _subnet_of(plan, link)

@@ -1,8 +1,8 @@
 """The program that starts what is installed on a machine's disk, for UEFI firmware that does not come to it by itself.
 
-Shell. It is GRUB with one configuration inside, `grub.disk_config`: it needs no network, nothing of ours and no decision.
-It is put together at start from the host's own packages; a host without them serves none, and machines get along by the
-other ways of `ipxe.disk_script`.
+Shell. It is GRUB with `grub.disk_loader_config` inside: it needs no network, nothing of ours and no decision. It is put
+together at start from the host's own packages; a host without them serves none, and machines get along by the other ways of
+`ipxe.disk_script`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from netboot.grub import disk_config
+from netboot.grub import disk_loader_config
 
 TARGETS: Mapping[str, str] = {"x86_64": "x86_64-efi", "arm64": "arm64-efi"}
 """Architecture as iPXE's `buildarch` names it → GRUB's name for it."""
@@ -39,7 +39,7 @@ def build_disk_loader(arch: str, modules: Path = MODULES) -> bytes | None:
     with tempfile.TemporaryDirectory(prefix="gitboot-") as scratch:
         first, archive, image = (Path(scratch, name) for name in ("first.cfg", "memdisk.tar", "image.efi"))
         first.write_text(_FIRST)
-        archive.write_bytes(_tar("grub.cfg", disk_config(arch).encode()))
+        archive.write_bytes(_tar("grub.cfg", disk_loader_config().encode()))
         files: list[str | Path] = ["--directory", folder, "--config", first, "--memdisk", archive, "--output", image]
         argv = ["grub-mkimage", "--format", TARGETS[arch], "--prefix", "(memdisk)", *files, *_NEEDED.split()]
         try:

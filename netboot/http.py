@@ -22,9 +22,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from netboot.agent_api import agent_routes
 from netboot.artifacts import by_digest, stamp_of
+from netboot.grub import first_config
 from netboot.ipxe import find_script
+from netboot.loader_paths import First, Step, asked
 from netboot.metrics import page
-from netboot.scripts import NoScript, mac_at, script_for
+from netboot.script_front import fetch_script
+from netboot.scripts import Language, NoScript, mac_at
 from netboot.store import Unavailable
 from netboot.world import World
 
@@ -51,6 +54,9 @@ def application(world: World) -> Starlette:
         Route("/artifacts/sha256/{digest}", server.artifact),
         Route("/artifacts/sha256/{digest}/{name:path}", server.artifact),
         Route("/ipxe/{name}", server.loader),
+        Route("/grub/{path:path}", server.config),
+        Route("/pxelinux.cfg/{path:path}", server.config),
+        Route("/ipxe/pxelinux.cfg/{path:path}", server.config),
         Route("/status/{path:path}", server.status),
         Route("/logs/{path:path}", server.log),
         Route("/healthz", server.healthz),
@@ -85,26 +91,25 @@ class _Server:
         peer = request.client.host if request.client else ""
         return await self._script(mac, peer, known_only="known" in request.query_params, local=_local(request))
 
-    async def _script(self, mac: str, peer: str, known_only: bool, local: str) -> Response:
+    async def _script(self, mac: str, peer: str, known_only: bool, local: str, language: Language = "ipxe") -> Response:
         world = self._world
         if world.plans is None:
             raise HTTPException(503, f"No plan is served yet: {world.no_plan}.", {"Retry-After": "5"})
-        now = world.now()
-        answer = script_for(world.house(local), world.plans, world.observed, mac, world.hold(), now, world.new_id(), known_only)
+        answer = await fetch_script(world, language, mac, peer, local, known_only=known_only)
         if isinstance(answer, NoScript):
-            world.exchange("script", mac=mac, peer=peer, outcome="404", reason=answer.reason)
-            if not known_only:
-                world.strangers.note(mac, now, "boot script", address=peer)
             raise HTTPException(404, answer.reason)
-        if answer.machine:
-            world.sightings.note(mac, peer)
-        else:
-            world.strangers.note(mac, now, "boot script", address=peer)
-        await world.ledger.commit(answer.events)
-        if answer.boot:
-            world.observed.touch(answer.boot, now)
-        world.exchange("script", mac=mac, peer=peer, machine=answer.machine, boot=answer.boot, reason=answer.why)
         return _ipxe(answer.text)
+
+    async def config(self, request: Request) -> Response:
+        """What GRUB and PXELINUX ask for, where they can ask by HTTP."""
+        peer, local = request.client.host if request.client else "", _local(request)
+        match asked(request.url.path.lstrip("/")):
+            case Step(language, mac):
+                return await self._script(mac, peer, known_only=False, local=local, language=language)
+            case First():
+                host = self._world.base(local).removeprefix("http://")
+                return _ipxe(first_config(f"(http,{host})"))
+        raise HTTPException(404, "There is no such configuration.")
 
     async def artifact(self, request: Request) -> Response:
         """By digest: HEAD, ranges and caching for ever. What is not in a served plan is not served."""

@@ -175,10 +175,7 @@ def _script(console: Console, why: str, body: list[str]) -> str:
 
 def _kernel(console: Console, profile: Profile, artifacts: Mapping[str, Artifact], capability: Capability | None) -> list[str]:
     names = [f"initrd{number}" for number in range(len(profile.initrd))]
-    words = [profile.cmdline, *(f"initrd={name}" for name in names), f"BOOTIF=01-{console.mac.replace(':', '-')}"]
-    words.append(f"gitboot.server={console.base}")
-    if capability:
-        words += [f"gitboot.boot={capability.boot}", f"gitboot.token={capability.token}"]
+    words = [profile.cmdline, *(f"initrd={name}" for name in names), *identity(console, capability)]
     kernel = artifact_url(console.base, artifacts[profile.kernel])
     lines = [
         f"echo gitboot: fetching {_plain(profile.kernel)}",
@@ -190,6 +187,12 @@ def _kernel(console: Console, profile: Profile, artifacts: Mapping[str, Artifact
             f"initrd --name {name} {artifact_url(console.base, artifacts[path])} || goto gitboot-again",
         ]
     return [*lines, "boot || goto gitboot-again"]
+
+
+def identity(console: Console, capability: Capability | None) -> list[str]:
+    """The words on every kernel's command line by which the booted system knows its interface, its server and its boot."""
+    words = [f"BOOTIF=01-{console.mac.replace(':', '-')}", f"gitboot.server={console.base}"]
+    return words + ([f"gitboot.boot={capability.boot}", f"gitboot.token={capability.token}"] if capability else [])
 
 
 def _settings(console: Console, capability: Capability | None) -> list[str]:

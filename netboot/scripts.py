@@ -5,24 +5,46 @@ Core. A machine that is not in git is never told to boot anything; with `unknown
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
+from netboot import grub, ipxe, pxelinux
 from netboot.boot import Diskless, Plans, RunWork, Stay, Step, ToDisk, next_step, script_asked, step_served
 from netboot.events import Event
-from netboot.ipxe import Capability, Console, boot_script, disk_script, wait_script
+from netboot.ipxe import Capability, Console
 from netboot.observed import Observed
-from netboot.plan import BootPlan
+from netboot.plan import Artifact, BootPlan, Handover, Profile
 from netboot.tokens import token
+
+Language = Literal["ipxe", "grub", "pxelinux"]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """How one loader is told each step."""
+
+    boot: Callable[[Console, Profile, Mapping[str, Artifact], Capability | None, str], str]
+    disk: Callable[[Console, Handover, str], str]
+    wait: Callable[[Console, str], str]
+
+
+WRITERS: Mapping[Language, Writer] = {
+    "ipxe": Writer(ipxe.boot_script, ipxe.disk_script, ipxe.wait_script),
+    "grub": Writer(grub.boot_config, grub.disk_config, grub.wait_config),
+    "pxelinux": Writer(pxelinux.boot_config, pxelinux.disk_config, pxelinux.wait_config),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What does not change while the server runs."""
+    """What does not change while the server runs, and which language the loader that asks understands."""
 
     base: str
     """`http://10.1.0.1` or with a port: where machines reach us."""
     key: bytes
     """The secret that boot tokens are made with."""
+    language: Language = "ipxe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +89,17 @@ def script_for(
 
 def script_text(house: House, plan: BootPlan, console: Console, step: Step, boot: str) -> str:
     """The script for one step; also what `gitboot render` shows."""
+    write = WRITERS[house.language]
     match step:
         case RunWork(profile=profile, why=why):
             capability = Capability(boot, token(house.key, boot))
-            return boot_script(console, profile, plan.artifacts, capability, why)
+            return write.boot(console, profile, plan.artifacts, capability, why)
         case Diskless(profile=profile, why=why):
-            return boot_script(console, profile, plan.artifacts, None, why)
+            return write.boot(console, profile, plan.artifacts, None, why)
         case ToDisk(handover=handover, why=why):
-            return disk_script(console, handover, why)
+            return write.disk(console, handover, why)
         case Stay(why=why):
-            return wait_script(console, why)
+            return write.wait(console, why)
 
 
 def _stranger(house: House, plan: BootPlan, mac: str, known_only: bool, events: tuple[Event, ...]) -> Script | NoScript:
@@ -84,4 +107,4 @@ def _stranger(house: House, plan: BootPlan, mac: str, known_only: bool, events: 
     if plan.site.unknown != "wait" or known_only:
         return NoScript(f"no machine in git has the MAC {mac}")
     why = f"no machine in git has the MAC {mac}; add it to the inventory and push"
-    return Script(wait_script(Console(house.base, "", mac, plan.id), why), "", "", why, events)
+    return Script(WRITERS[house.language].wait(Console(house.base, "", mac, plan.id), why), "", "", why, events)

@@ -34,7 +34,8 @@ from netboot.status import StatusWriter
 from netboot.status_documents import RECONCILE_PATH, paths_of
 from netboot.status_view import all_paths
 from netboot.store import Unavailable
-from netboot.tftp import Completed, File, NotFound
+from netboot.tftp import Completed
+from netboot.tftp_front import TftpFront
 from netboot.tftp_server import Exchange, TftpServer, serve_tftp
 from netboot.world import World
 
@@ -137,7 +138,7 @@ class Netboot:
             server: TftpServer = await serve_tftp(
                 settings.listen,
                 settings.tftp_port,
-                self._find,
+                TftpFront(self.world).find,
                 on_exchange=self._transferred,
                 on_ignored=lambda peer, reason: self.world.exchange("tftp", "ignored", peer=peer[0], reason=reason),
                 interface=settings.interface,
@@ -148,13 +149,6 @@ class Netboot:
             yield
         finally:
             await server.close()
-
-    def _find(self, path: str, peer: tuple[str, int]) -> File | NotFound:
-        binary = self.world.binaries.get(path)
-        if binary is None:
-            return NotFound(f"no network boot program is called {path}; `gitboot doctor` says which there are")
-        content = binary.content
-        return File(size=len(content), read=lambda offset, length: content[offset : offset + length])
 
     def _transferred(self, exchange: Exchange) -> None:
         outcome = exchange.outcome

@@ -14,7 +14,7 @@ import socket
 import stat
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,8 +24,9 @@ from netboot.tftp import DEFAULT_LIMITS, Failed, File, Limits, NotFound, Outcome
 from netboot.tftp_packets import NOT_DEFINED, NOT_FOUND, UNKNOWN_TID, Error, ReadRequest, WriteRequest, decode, encode
 
 Address = tuple[str, int]
-Lookup = Callable[[str, Address], File | NotFound]
-"""(normalised path, peer) → the file. May raise `OSError`: that one request is answered with ERROR."""
+Found = File | NotFound
+Lookup = Callable[[str, Address], Found | Awaitable[Found]]
+"""(normalised path, peer) → the file, at once or later. May raise `OSError`: that one request is answered with ERROR."""
 
 _LONGEST = 2048
 """Octets read of a datagram. Whatever a client may rightly send is shorter."""
@@ -98,6 +99,8 @@ class TftpServer:
         self._single_port = single_port
         self._limits = limits
         self._sessions: dict[Address, _Session] = {}
+        self._waiting: dict[Address, asyncio.Task[None]] = {}
+        """Requests whose file is being looked up."""
         self._per_peer: Counter[str] = Counter()
         sock.setsockopt(socket.IPPROTO_IP, _PKTINFO, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # a rack that gets power asks all at once
@@ -114,6 +117,8 @@ class TftpServer:
         """Stop listening and end what is under way: each peer is told, each exchange reported. A second call does nothing."""
         if self._sock.fileno() >= 0:
             self._loop.remove_reader(self._sock)
+        for task in self._waiting.values():
+            task.cancel()
         for session in list(self._sessions.values()):
             session.cancel("the server is stopping")
         self._sock.close()
@@ -155,6 +160,9 @@ class TftpServer:
         return None
 
     def _begin(self, request: ReadRequest, path: str, peer: Address, local: bytes) -> None:
+        if peer in self._waiting:
+            self._on_ignored(peer, "the same request again")
+            return
         earlier = self._sessions.get(peer)
         if earlier and earlier.transfer.outcome:  # its last ACK came in the same burst
             earlier.end(earlier.transfer.outcome)
@@ -164,7 +172,30 @@ class TftpServer:
                 return
             # Not told: it would take an ERROR from the old transfer for the answer to its new request.
             earlier.end(Failed("the peer began anew"))
-        opened = self._open(path, peer, local)
+        if self._busy(peer[0]):
+            self._refuse(Refused(NOT_DEFINED, "busy"), path, peer, local)
+            return
+        try:
+            found = self._lookup(path, peer)
+        except OSError as error:
+            self._refuse(_unreadable(error), path, peer, local)
+            return
+        if isinstance(found, File | NotFound):
+            self._start(found, request, path, peer, local)
+        else:
+            self._waiting[peer] = self._loop.create_task(self._start_later(found, request, path, peer, local))
+
+    async def _start_later(self, found: Awaitable[Found], request: ReadRequest, path: str, peer: Address, local: bytes) -> None:
+        try:
+            file: Found | Refused = await found
+        except OSError as error:
+            file = _unreadable(error)
+        finally:
+            del self._waiting[peer]
+        self._start(file, request, path, peer, local)
+
+    def _start(self, found: Found | Refused, request: ReadRequest, path: str, peer: Address, local: bytes) -> None:
+        opened = self._open(found, peer, local)
         if isinstance(opened, Refused):
             self._refuse(opened, path, peer, local)
             return
@@ -175,15 +206,16 @@ class TftpServer:
         self._per_peer[peer[0]] += 1
         session.pump()
 
-    def _open(self, path: str, peer: Address, local: bytes) -> tuple[File, _Line] | Refused:
+    def _busy(self, address: str) -> bool:
+        if len(self._sessions) + len(self._waiting) >= self._limits.transfers:
+            return True
         # Behind a NAT the whole rack has one address: then there is nobody to share with.
         share = self._limits.transfers if self._single_port else self._limits.transfers_per_peer
-        if len(self._sessions) >= self._limits.transfers or self._per_peer[peer[0]] >= share:
-            return Refused(NOT_DEFINED, "busy")
-        try:
-            file = self._lookup(path, peer)
-        except OSError as error:
-            return Refused(NOT_DEFINED, f"the file cannot be opened: {error.strerror or error}")
+        return self._per_peer[address] + sum(peer[0] == address for peer in self._waiting) >= share
+
+    def _open(self, file: Found | Refused, peer: Address, local: bytes) -> tuple[File, _Line] | Refused:
+        if isinstance(file, Refused):
+            return file
         if isinstance(file, NotFound):
             return Refused(NOT_FOUND, file.reason)
         if self._single_port:
@@ -329,6 +361,10 @@ class _OwnPort:
         if not isinstance(packet, Error):  # two servers would answer each other's ERROR for ever
             with suppress(OSError):
                 self._sock.sendto(encode(Error(UNKNOWN_TID, "this transfer is not yours")), sender)
+
+
+def _unreadable(error: OSError) -> Refused:
+    return Refused(NOT_DEFINED, f"the file cannot be opened: {error.strerror or error}")
 
 
 def _bound(host: str, port: int, interface: str | None) -> socket.socket:

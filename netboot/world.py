@@ -26,7 +26,7 @@ from netboot.log import Log, Value
 from netboot.observed import Observed
 from netboot.reconciliation import ReconciliationReader
 from netboot.rivals import Rivals
-from netboot.scripts import House, mac_at
+from netboot.scripts import House, Language, mac_at
 from netboot.settings import Settings
 from netboot.sightings import Sightings
 from netboot.state_directory import StateDirectory
@@ -101,8 +101,8 @@ class World:
         host = site or local or self.settings.listen
         return f"http://{host}" if self.http_port == 80 else f"http://{host}:{self.http_port}"
 
-    def house(self, local: str) -> House:
-        return House(self.base(local), self.key)
+    def house(self, local: str, language: Language = "ipxe") -> House:
+        return House(self.base(local), self.key, language)
 
     def identity(self, local: str) -> Server:
         """The DHCP server identifier: what the site says, else the address the packet came to."""
