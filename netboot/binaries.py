@@ -57,7 +57,7 @@ PROGRAMS: Mapping[str, Program] = {
     "grubx64.efi": Program("", ("x86_64-efi-signed/grubnetx64.efi.signed",), _SIGNED),
     "shimaa64.efi": Program("", ("shimaa64.efi.signed",), _SIGNED_ARM),
     "grubaa64.efi": Program("", ("arm64-efi-signed/grubnetaa64.efi.signed",), _SIGNED_ARM),
-    "lpxelinux.0": Program("", ("lpxelinux.0",), _PXELINUX),
+    "pxelinux.0": Program("", ("pxelinux.0",), _PXELINUX),
     "ldlinux.c32": Program("", ("ldlinux.c32",), _PXELINUX),
 }  # fmt: skip
 """By the name it is served under: all that the table of loaders may name, and what those fetch for themselves."""

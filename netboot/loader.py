@@ -42,7 +42,7 @@ LOADERS: Mapping[str, Mapping[str, str]] = {
     "ipxe": {"bios": "ipxe.pxe", "x64": "ipxe.efi"},
     "grub": {"x64": "grubx64.efi", "aa64": "grubaa64.efi"},
     "shim": {"x64": "shimx64.efi", "aa64": "shimaa64.efi"},
-    "pxelinux": {"bios": "lpxelinux.0"},
+    "pxelinux": {"bios": "pxelinux.0"},
 }
 """Loader → architecture → file, by TFTP for PXE and by HTTP for HTTP Boot. Where a row has a gap, the first row counts.
 

@@ -1,7 +1,8 @@
 """PXELINUX's configurations, which U-Boot reads too: what such a machine is told, as text a person at the console can follow.
 
 Core. Every configuration does one thing by itself and, where that fails, asks for itself again after a pause: a machine is
-not left at the prompt. The text to the end of a line is PXELINUX's argument as it stands, so a line holds one word of ours and
+not left at the prompt. Files are named by their path on this server, by TFTP, which is all that every reader of these has.
+The text to the end of a line is PXELINUX's argument as it stands, so a line holds one word of ours and
 the rest (doc/syslinux.txt of Syslinux 6).
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from netboot.ipxe import POLL_SECONDS, RETRY_SECONDS, Capability, Console, artifact_url, identity
+from netboot.ipxe import POLL_SECONDS, RETRY_SECONDS, Capability, Console, identity
 from netboot.plan import Artifact, Handover, Profile
 
 
@@ -23,7 +24,7 @@ def boot_config(
     console: Console, profile: Profile, artifacts: Mapping[str, Artifact], capability: Capability | None, why: str
 ) -> str:
     """Boot the profile; a chain or a script, which only iPXE obeys, by starting iPXE."""
-    ipxe = [f"  KERNEL {console.base}/ipxe/ipxe.lkrn"]
+    ipxe = ["  KERNEL ipxe.lkrn"]
     body = _kernel(console, profile, artifacts, capability) if profile.kernel else ipxe
     return _config(console, why, "LABEL gitboot", *body)
 
@@ -40,10 +41,15 @@ def wait_config(console: Console, why: str, seconds: int = POLL_SECONDS) -> str:
 
 
 def _kernel(console: Console, profile: Profile, artifacts: Mapping[str, Artifact], capability: Capability | None) -> list[str]:
-    files = [artifact_url(console.base, artifacts[path]) for path in (profile.kernel, *profile.initrd)]
+    files = [place(artifacts[path]) for path in (profile.kernel, *profile.initrd)]
     words = [*profile.cmdline.split(), *identity(console, capability)]
     initrd = [f"  INITRD {','.join(files[1:])}"] if profile.initrd else []
     return [f"  KERNEL {files[0]}", *initrd, f"  APPEND {' '.join(words)}"]
+
+
+def place(artifact: Artifact) -> str:
+    """By digest from us, or from its origin, which a PXELINUX below iPXE can fetch, when the inventory gave no digest."""
+    return artifact.url or f"artifacts/sha256/{artifact.sha256 or 'DIGEST'}"
 
 
 def _config(console: Console, why: str, *body: str, pause: int = RETRY_SECONDS, prompt: bool = False) -> str:

@@ -9,7 +9,7 @@ import pytest
 from tests.lab.disk import Disk, installed_disk
 from tests.lab.initrd import Image
 from tests.lab.network import Network
-from tests.lab.qemu import BIOS, SECURE, UEFI, UEFI_HTTP, VM, Firmware
+from tests.lab.qemu import BIOS, IPXE_KERNEL, SECURE, UEFI, UEFI_HTTP, VM, Firmware, Kernel
 from tests.lab.site import PROFILE, Gitboot, hardware, workflow
 
 pytestmark = pytest.mark.lab
@@ -64,6 +64,29 @@ def test_secure_boot_starts_what_is_signed_and_nothing_else(network: Network, tm
     site.commit({"site.yaml": site.site(), "profile.yaml": PROFILE, "node.yaml": node, **work})
     site.start("--new-site")
     with VM(network, "node", MAC, firmware=SECURE, disk=signed_disk(tmp_path / "disk.img")) as vm:
+        vm.wait_for("gitboot: runs workflow look-node-01 run 1")
+        vm.wait_for("workflow look SUCCESS")
+        vm.wait_for("gitboot: workflow look-node-01 run 1 ended SUCCESS")
+        vm.wait_for("MARK-DISK")
+
+
+PXELINUX_ROM = """#!ipxe
+dhcp net0 || shell
+set net0/filename pxelinux.0
+chain tftp://${next-server}/pxelinux.0 || shell
+"""
+
+
+def test_pxelinux_boots_what_git_says_and_goes_to_the_disk(network: Network, tmp_path: Path, image: Image) -> None:
+    """Debian has no PXE ROM but iPXE, which is sent its script; here it fetches PXELINUX, as another ROM is told to."""
+    site = Gitboot(network, tmp_path / "site", image)
+    node = hardware("node-01", MAC, "10.77.0.11", "  loader: pxelinux")
+    work = {"template.yaml": LOOK, "workflow.yaml": workflow("look-node-01", "node-01", template="look")}
+    site.commit({"site.yaml": site.site(), "profile.yaml": PROFILE, "node.yaml": node, **work})
+    site.start("--new-site")
+    (tmp_path / "rom.ipxe").write_text(PXELINUX_ROM)
+    kernel = Kernel(IPXE_KERNEL, tmp_path / "rom.ipxe")
+    with VM(network, "node", MAC, disk=installed_disk(tmp_path / "disk.img"), kernel=kernel) as vm:
         vm.wait_for("gitboot: runs workflow look-node-01 run 1")
         vm.wait_for("workflow look SUCCESS")
         vm.wait_for("gitboot: workflow look-node-01 run 1 ended SUCCESS")

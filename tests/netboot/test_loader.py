@@ -62,7 +62,7 @@ def test_ipxe_is_sent_its_script_and_never_its_own_binary_again(arch: int | None
         ("grub", 19, "grubaa64.efi"),
         ("shim", 16, "shimx64.efi"),
         ("shim", 0, "undionly.kpxe"),
-        ("pxelinux", None, "lpxelinux.0"),
+        ("pxelinux", None, "pxelinux.0"),
         ("pxelinux", 7, "snponly.efi"),
         ("pxelinux", 12, None),
         ("custom.efi", 12, "custom.efi"),
