@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from netboot.disk_loader import MODULES, TARGETS, build_disk_loader, name_of
+from netboot.fetch import Fetched, origins
 
 _PLACES = (
     *("/usr/lib/ipxe", "/usr/share/ipxe", "/usr/local/share/ipxe"),
@@ -85,14 +86,23 @@ def find_binaries(extra: Path | None = None, folders: Iterable[Path] = FOLDERS, 
     for arch in TARGETS:
         if content := build_disk_loader(arch, modules):
             found[name_of(arch)] = _binary(name_of(arch), content, f"grub-mkimage with {modules}")
+    fetched = origins(extra) if extra else {}
     for path in sorted(extra.iterdir()) if extra else ():
-        if path.is_file():
-            found[path.name] = _read(path.name, path)
+        if path.is_file() and not path.name.startswith("."):
+            found[path.name] = _known(_read(path.name, path), fetched)
     return found
 
 
 def _read(name: str, path: Path) -> Binary:
     return _binary(name, path.read_bytes(), str(path))
+
+
+def _known(binary: Binary, fetched: Mapping[str, Fetched]) -> Binary:
+    """With the package it was taken from, if it is still what was taken."""
+    origin = fetched.get(binary.name)
+    if origin is None or origin.sha256 != binary.sha256:
+        return binary
+    return replace(binary, origin=f"{binary.origin}, from {origin.package} {origin.version}")
 
 
 def _binary(name: str, content: bytes, origin: str) -> Binary:
