@@ -84,17 +84,22 @@ def fetch(folder: Path, names: Collection[str]) -> list[Fetched]:
     wanted = [package for package in PACKAGES if not set(names).isdisjoint(package.files.values())]
     if not wanted:
         return []
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="gitboot-apt-") as scratch:
+        files = download(wanted, Path(scratch))
+        fetched = [each for package in wanted for each in _take(files[package], package, folder, names)]
+    _write_down(folder, fetched)
+    return fetched
+
+
+def download(packages: Collection[Package], scratch: Path) -> dict[Package, Path]:
+    """Debian's packages as files in the empty folder `scratch`. Raises CannotFetch."""
     codename = _codename()
     sources = of_suites(_host_sources(), codename, [codename, NEWER] if codename in OLD else [codename])
     if not sources:
         raise CannotFetch(f"This host's apt has no Debian sources; {_YOURSELF}.")
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="gitboot-apt-") as scratch:
-        apt = _private_apt(Path(scratch), sources, _architectures(wanted))
-        files = _download(apt, Path(scratch), wanted, codename)
-        fetched = [each for package in wanted for each in _take(files[package], package, folder, names)]
-    _write_down(folder, fetched)
-    return fetched
+    apt = _private_apt(scratch, sources, _architectures(packages))
+    return _download(apt, scratch, packages, codename)
 
 
 def origins(folder: Path) -> dict[str, Fetched]:

@@ -1,0 +1,80 @@
+"""What the lab takes from Debian for machines that this host is not: a loader and a small system for arm64.
+
+The law: nothing is installed. Packages come by `netboot.fetch`, as in `gitboot doctor --fetch`, and what is made of them is
+kept in the repository's `.cache/` under the digest of this recipe.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from netboot.fetch import Package, download, fetch
+from tests.lab.initrd import CACHE, Image
+
+INIT = """#!/bin/busybox sh
+# Says that it runs and waits to be reset.
+echo "MARK-INIT $(/bin/busybox uname -m)"
+exec /bin/busybox sleep 99999
+"""
+COMMAND_LINE = "console=ttyAMA0 panic=1 quiet"
+
+
+def arm64_loaders() -> Path:
+    """A folder for `--loaders` with Debian 13's iPXE for arm64; Debian 12 has none."""
+    return _kept("loaders", lambda folder: fetch(folder, {"ipxe-arm64.efi"}))
+
+
+def arm64_image() -> Image:
+    """Debian's cloud kernel for arm64, which needs no module to say that it runs, and busybox: 27 MB and 2 MB."""
+    folder = _kept("arm64", _build)
+    return Image(folder / "vmlinuz", folder / "initrd")
+
+
+def _kept(name: str, build: Callable[[Path], object]) -> Path:
+    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    finished = CACHE / f"{name}-{recipe}"
+    if not finished.is_dir():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+            made = Path(scratch, "made")
+            made.mkdir()
+            build(made)
+            made.rename(finished)
+    return finished
+
+
+def _build(folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        root = work / "root"
+        newest = _unpacked("linux-image-cloud-arm64", work / "name")
+        kernel = _unpacked(_field(newest, "Depends").split()[0], work / "kernel")
+        _extract(kernel, work / "files")
+        shutil.copy(next((work / "files").glob("boot/vmlinuz-*")), folder / "vmlinuz")
+        _extract(_unpacked("busybox-static", work / "busybox"), root)
+        (root / "dev").mkdir()
+        (root / "init").write_text(INIT)
+        (root / "init").chmod(0o755)
+        wanted = "init\nbin\nbin/busybox\ndev\n"
+        archive = subprocess.run(
+            ["cpio", "-o", "-H", "newc", "--quiet"], input=wanted.encode(), cwd=root, stdout=subprocess.PIPE
+        )
+        archive.check_returncode()
+        (folder / "initrd").write_bytes(archive.stdout)
+
+
+def _unpacked(name: str, scratch: Path) -> Path:
+    scratch.mkdir()
+    package = Package(name, "arm64", {})
+    return download([package], scratch)[package]
+
+
+def _extract(package: Path, root: Path) -> None:
+    subprocess.run(["dpkg-deb", "--extract", package, root], check=True)
+
+
+def _field(package: Path, name: str) -> str:
+    return subprocess.run(["dpkg-deb", "--field", package, name], check=True, capture_output=True, text=True).stdout
