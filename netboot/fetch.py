@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import subprocess
 import tarfile
 import tempfile
@@ -26,6 +25,7 @@ NEWER = "trixie"
 OLD = ("bullseye", "bookworm")
 """Releases whose own iPXE lacks that."""
 ORIGINS = ".origins.json"
+RELEASE = Path("/etc/os-release")
 PATIENCE = 300
 """Seconds that one step of apt may take."""
 
@@ -77,7 +77,7 @@ class Fetched:
     version: str
 
 
-def fetch(folder: Path, names: Collection[str]) -> list[Fetched]:
+def fetch(folder: Path, names: Collection[str], release: Path = RELEASE) -> list[Fetched]:
     """Put those of `names` that Debian has into `folder`, over what is there. Raises CannotFetch or OSError; what was fetched
     before that stays.
     """
@@ -86,15 +86,15 @@ def fetch(folder: Path, names: Collection[str]) -> list[Fetched]:
         return []
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gitboot-apt-") as scratch:
-        files = download(wanted, Path(scratch))
+        files = download(wanted, Path(scratch), release)
         fetched = [each for package in wanted for each in _take(files[package], package, folder, names)]
     _write_down(folder, fetched)
     return fetched
 
 
-def download(packages: Collection[Package], scratch: Path) -> dict[Package, Path]:
+def download(packages: Collection[Package], scratch: Path, release: Path = RELEASE) -> dict[Package, Path]:
     """Debian's packages as files in the empty folder `scratch`. Raises CannotFetch."""
-    codename = _codename()
+    codename = _codename(release)
     sources = of_suites(_host_sources(), codename, [codename, NEWER] if codename in OLD else [codename])
     if not sources:
         raise CannotFetch(f"This host's apt has no Debian sources; {_YOURSELF}.")
@@ -216,9 +216,9 @@ def _host_sources() -> list[Source]:
     return [source for file in files if file.is_file() for source in read_sources(file.read_text())]
 
 
-def _codename() -> str:
+def _codename(release: Path) -> str:
     """The release's name. Raises CannotFetch on another system than Debian."""
-    lines = Path("/etc/os-release").read_text().splitlines()
+    lines = release.read_text().splitlines()
     said = dict(line.partition("=")[::2] for line in lines if "=" in line)
     if said.get("ID", "").strip('"') != "debian" or not said.get("VERSION_CODENAME"):
         raise CannotFetch(f"This host is not Debian; {_YOURSELF}.")
@@ -227,9 +227,8 @@ def _codename() -> str:
 
 def _run(argv: list[str], folder: Path | None = None) -> str:
     """What it prints. Raises CannotFetch with what it complains of."""
-    environment = {**os.environ, "LC_ALL": "C"}
     try:
-        done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
     except FileNotFoundError:
         raise CannotFetch(f"`{argv[0]}` is missing, so this host is not Debian; {_YOURSELF}.") from None
     except subprocess.TimeoutExpired:
