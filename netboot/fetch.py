@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from netboot.apt_sources import Source, of_suites, read_sources, write_sources
 from netboot.disk_loader import TARGETS, build_disk_loader, name_of
@@ -105,8 +106,8 @@ def download(packages: Collection[Package], scratch: Path, release: Path = RELEA
 def origins(folder: Path) -> dict[str, Fetched]:
     """What is known of the files that `fetch` put there, by name; a file that was changed since has another digest."""
     try:
-        return {name: Fetched(**each) for name, each in json.loads((folder / ORIGINS).read_text()).items()}
-    except (OSError, ValueError, TypeError):
+        return msgspec.json.decode((folder / ORIGINS).read_bytes(), type=dict[str, Fetched])
+    except (OSError, msgspec.MsgspecError, ValueError):
         return {}
 
 
@@ -203,8 +204,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _write_down(folder: Path, fetched: Iterable[Fetched]) -> None:
     known = origins(folder) | {each.name: each for each in fetched}
-    document = {name: asdict(each) for name, each in sorted(known.items())}
-    _replace(folder / ORIGINS, (json.dumps(document, indent=2) + "\n").encode())
+    _replace(folder / ORIGINS, msgspec.json.format(msgspec.json.encode(known, order="sorted")) + b"\n")
 
 
 def _host_sources() -> list[Source]:

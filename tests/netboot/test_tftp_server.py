@@ -360,3 +360,68 @@ async def test_closing_tells_the_peers_reports_and_gives_everything_back(peer: M
         assert Exchange(client.address, "a", Failed("the server is stopping")) == await site.exchange()
     client.sock.close()
     assert before == open_descriptors()
+
+
+# -- a file that is looked up later ----------------------------------------------------------------------------------------
+
+
+@on_loop
+async def test_a_file_that_takes_time_is_sent_once_it_is_there_and_a_repeated_request_is_one(peer: MakePeer) -> None:
+    there: asyncio.Future[File | NotFound] = asyncio.get_running_loop().create_future()
+    async with serving(lambda path, address: there) as site:
+        client = peer(site)
+        client.ask("step")
+        client.ask("step")
+        assert (client.address, "the same request again") == await asyncio.wait_for(site.ignored.get(), DEADLINE)
+        there.set_result(File.of(b"at last"))
+        assert Data(1, b"at last") == await client.hear()
+        client.say(Ack(1))
+        assert isinstance((await site.exchange()).outcome, Completed)
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [(NotFound("not yours"), Error(1, "not yours")), (OSError(5, "sick"), Error(0, "the file cannot be opened: sick"))],
+)
+@on_loop
+async def test_what_is_refused_later_is_refused_all_the_same(
+    peer: MakePeer, result: NotFound | OSError, expected: Error
+) -> None:
+    async def lookup() -> File | NotFound:
+        await asyncio.sleep(0)
+        if isinstance(result, OSError):
+            raise result
+        return result
+
+    async with serving(lambda path, address: lookup()) as site:
+        client = peer(site)
+        client.ask("step")
+        assert expected == await client.hear()
+
+
+@on_loop
+async def test_what_is_waited_for_counts_as_a_transfer(peer: MakePeer) -> None:
+    there: asyncio.Future[File | NotFound] = asyncio.get_running_loop().create_future()
+    async with serving(lambda path, address: there, limits=Limits(transfers_per_peer=1)) as site:
+        first, second = peer(site), peer(site)
+        first.ask("step")
+        second.ask("step")
+        assert Error(0, "busy") == await second.hear()
+        there.set_result(NotFound("no"))
+        assert Error(1, "no") == await first.hear()
+
+
+@on_loop
+async def test_a_server_that_stops_waits_for_no_file(peer: MakePeer) -> None:
+    never: asyncio.Future[File | NotFound] = asyncio.get_running_loop().create_future()
+    asked = asyncio.Event()
+
+    def lookup(path: str, address: Address) -> asyncio.Future[File | NotFound]:
+        asked.set()
+        return never
+
+    async with serving(lookup) as site:
+        peer(site).ask("step")
+        await asyncio.wait_for(asked.wait(), DEADLINE)
+    await asyncio.sleep(0)
+    assert never.cancelled()

@@ -1,0 +1,161 @@
+"""TFTP at the door: programs at once, a machine's step once it is in the journal, files of the plan by digest."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netboot.events import BootOpened
+from netboot.store import Unavailable
+from netboot.tftp import File, NotFound
+from netboot.tftp_front import TftpFront
+from netboot.world import World
+from tests.netboot.site import logged, mac, plan, world
+
+BIG = bytes(range(256)) * 4096
+DIGEST = hashlib.sha256(BIG).hexdigest()
+PEER = ("127.0.0.1", 2070)
+STEP = f"grub/boot.cfg-01-{mac(1)}"
+PXELINUX = f"pxelinux.cfg/01-{mac(1).replace(':', '-')}"
+
+
+def visit(tmp_path: Path, story: Callable[[World, TftpFront], Awaitable[None]], empty: bool = False, **settings: Any) -> None:
+    """A world with an artefact folder and a served plan, and its door."""
+    folder = tmp_path / "art"
+    folder.mkdir()
+    (folder / "vmlinuz").write_bytes(BIG)
+
+    async def run() -> None:
+        shown = None if empty else plan(artifacts={"vmlinuz": DIGEST}, **settings)
+        async with world(tmp_path / "state", shown, artifacts=folder) as here:
+            await story(here, TftpFront(here))
+
+    asyncio.run(run())
+
+
+async def found(front: TftpFront, path: str) -> File | NotFound:
+    answer = front.find(path, PEER)
+    return answer if isinstance(answer, File | NotFound) else await answer
+
+
+async def text(front: TftpFront, path: str) -> str:
+    file = await found(front, path)
+    assert isinstance(file, File), file
+    content = file.read(0, file.size)
+    file.close()
+    return content.decode("latin-1")
+
+
+async def refusal(front: TftpFront, path: str) -> str:
+    answer = await found(front, path)
+    assert isinstance(answer, NotFound), answer
+    return answer.reason
+
+
+def test_programs_and_first_configurations_are_there_at_once(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        assert isinstance(front.find("undionly.kpxe", PEER), File)
+        first = front.find("grub/x86_64-efi/grub.cfg", PEER)
+        assert isinstance(first, File)
+        assert first.read(0, first.size).startswith(b"set gitboot=(tftp,$net_default_server)\n")
+        assert "`gitboot doctor` says which there are" in await refusal(front, "nothing.efi")
+
+    visit(tmp_path, story)
+
+
+@pytest.mark.parametrize(("path", "says"), [(STEP, "echo 'gitboot: node-01"), (PXELINUX, "SAY gitboot: node-01")])
+def test_a_machine_is_told_its_step_once_its_boot_is_in_the_journal(tmp_path: Path, path: str, says: str) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        told = await text(front, path)
+        assert told.startswith(says)
+        assert f"artifacts/sha256/{DIGEST}" in told
+        (opened,) = [event for _, event in here.directory.read() if isinstance(event, BootOpened)]
+        assert f"gitboot.boot={opened.boot}" in told
+        assert "gitboot.server=http://10.1.0.1" in told
+        await text(front, path)
+        assert 1 == sum(isinstance(event, BootOpened) for _, event in here.directory.read()), "the boot was joined"
+
+    visit(tmp_path, story)
+
+
+def test_without_a_configured_address_machines_are_sent_to_the_one_they_reach(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        assert "gitboot.server=http://127.0.0.1" in await text(front, STEP)
+
+    visit(tmp_path, story, server="")
+
+
+def test_a_stranger_is_noted_and_told_nothing(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        assert f"no machine in git has the MAC {mac(9)}" == await refusal(front, f"grub/boot.cfg-01-{mac(9)}")
+        assert [mac(9)] == [stranger.mac for stranger in here.strangers.list()]
+
+    visit(tmp_path, story)
+
+
+def test_a_stranger_of_a_site_that_lets_it_wait_is_told_to(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        assert "sleep 30" in await text(front, f"grub/boot.cfg-01-{mac(9)}")
+
+    visit(tmp_path, story, unknown="wait")
+
+
+def test_before_there_is_a_plan_a_machine_is_told_why_it_must_ask_again(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        assert "no plan is served yet: no commit has been accepted so far" == await refusal(front, STEP)
+        assert "no served plan has an artefact with this sha256" == await refusal(front, f"artifacts/sha256/{DIGEST}")
+
+    visit(tmp_path, story, empty=True)
+
+
+def test_what_cannot_be_journalled_is_not_told(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        here.directory.journal.failure = Unavailable("no space")
+        assert "no space" == await refusal(front, STEP)
+
+    visit(tmp_path, story)
+
+
+def test_a_defect_costs_one_request_and_leaves_a_line(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        here.hold = lambda: 1 / 0  # type: ignore[assignment,method-assign,return-value] # a defect, on purpose
+        assert "this is a defect of gitboot; its log says more" == await refusal(front, STEP)
+        assert ["request-failed"] == [line["event"] for line in logged(here.log) if line["level"] == "error"]
+        assert 1 == here.counts["tftp", "failed"]
+
+    visit(tmp_path, story)
+
+
+def test_a_file_of_the_plan_is_sent_by_its_digest_and_takes_its_boot_further(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        assert BIG.decode("latin-1") == await text(front, f"artifacts/sha256/{DIGEST}/vmlinuz")
+        assert "no served plan has an artefact with this sha256" == await refusal(front, "artifacts/sha256/" + "0" * 64)
+
+    visit(tmp_path, story)
+
+
+def test_a_file_that_was_replaced_is_not_sent_under_the_old_digest(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        (tmp_path / "art" / "vmlinuz").write_bytes(b"another")
+        assert "has changed or is gone" in await refusal(front, f"artifacts/sha256/{DIGEST}")
+
+    visit(tmp_path, story)
+
+
+def test_a_file_that_is_written_to_while_it_is_sent_breaks_off(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        file = await found(front, f"artifacts/sha256/{DIGEST}")
+        assert isinstance(file, File)
+        with (tmp_path / "art" / "vmlinuz").open("r+b") as changed:
+            changed.write(b"x" * 600)
+            changed.truncate(9000)
+        with pytest.raises(OSError, match="written to"):
+            file.read(0, 512)
+        file.close()
+
+    visit(tmp_path, story)
