@@ -22,7 +22,7 @@ from netboot.apt_sources import Source, of_suites, read_sources, write_sources
 from netboot.disk_loader import TARGETS, build_disk_loader, name_of
 
 NEWER = "trixie"
-"""Debian 13, whose iPXE has a build for arm64 and boots local disks; later ones have too."""
+"""Debian 13, whose iPXE has a build for arm64 and boots local disks, and whose signed GRUB has HTTP; later ones have too."""
 OLD = ("bullseye", "bookworm")
 """Releases whose own iPXE lacks that."""
 ORIGINS = ".origins.json"
@@ -50,10 +50,14 @@ _IPXE = {
 }
 PACKAGES = (
     Package("ipxe", "all", _IPXE, newer=True),
-    Package("shim-signed", "amd64", {"usr/lib/shim/shimx64.efi.signed": "shimx64.efi"}),
-    Package("shim-signed", "arm64", {"usr/lib/shim/shimaa64.efi.signed": "shimaa64.efi"}),
-    Package("grub-efi-amd64-signed", "amd64", {"usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed": "grubx64.efi"}),
-    Package("grub-efi-arm64-signed", "arm64", {"usr/lib/grub/arm64-efi-signed/grubnetaa64.efi.signed": "grubaa64.efi"}),
+    Package("shim-signed", "amd64", {"usr/lib/shim/shimx64.efi.signed": "shimx64.efi"}, newer=True),
+    Package("shim-signed", "arm64", {"usr/lib/shim/shimaa64.efi.signed": "shimaa64.efi"}, newer=True),
+    Package(
+        "grub-efi-amd64-signed", "amd64", {"usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed": "grubx64.efi"}, newer=True
+    ),
+    Package(
+        "grub-efi-arm64-signed", "arm64", {"usr/lib/grub/arm64-efi-signed/grubnetaa64.efi.signed": "grubaa64.efi"}, newer=True
+    ),
     Package("pxelinux", "all", {"usr/lib/PXELINUX/pxelinux.0": "pxelinux.0"}),
     Package("syslinux-common", "all", {"usr/lib/syslinux/modules/bios/ldlinux.c32": "ldlinux.c32"}),
     Package("grub-efi-amd64-bin", "amd64", {"usr/lib/grub/x86_64-efi/": name_of("x86_64")}),

@@ -26,7 +26,7 @@ from netboot.grub import first_config
 from netboot.ipxe import find_script
 from netboot.loader_paths import First, Step, asked
 from netboot.metrics import page
-from netboot.script_front import fetch_script
+from netboot.script_front import fetch_script, peek_script
 from netboot.scripts import Language, NoScript, mac_at
 from netboot.store import Unavailable
 from netboot.world import World
@@ -54,6 +54,7 @@ def application(world: World) -> Starlette:
         Route("/artifacts/sha256/{digest}", server.artifact),
         Route("/artifacts/sha256/{digest}/{name:path}", server.artifact),
         Route("/ipxe/{name}", server.loader),
+        Route("/ipxe//{name}", server.loader),  # as shim asks for what is beside it
         Route("/grub/{path:path}", server.config),
         Route("/pxelinux.cfg/{path:path}", server.config),
         Route("/ipxe/pxelinux.cfg/{path:path}", server.config),
@@ -83,31 +84,31 @@ class _Server:
         peer = request.client.host if request.client else ""
         mac = mac_at(world.plans.current, peer) if world.plans else ""
         if mac:
-            return await self._script(mac, peer, known_only=False, local=_local(request))
+            return await self._script(request, mac)
         return _ipxe(find_script(world.base(_local(request))))
 
     async def script(self, request: Request) -> Response:
         mac = _mac(request.path_params["mac"])
-        peer = request.client.host if request.client else ""
-        return await self._script(mac, peer, known_only="known" in request.query_params, local=_local(request))
+        return await self._script(request, mac, known_only="known" in request.query_params)
 
-    async def _script(self, mac: str, peer: str, known_only: bool, local: str, language: Language = "ipxe") -> Response:
-        world = self._world
+    async def _script(self, request: Request, mac: str, language: Language = "ipxe", known_only: bool = False) -> Response:
+        """GRUB asks by HEAD for the length before it asks for a script: that is no step of a boot."""
+        world, peer = self._world, request.client.host if request.client else ""
         if world.plans is None:
             raise HTTPException(503, f"No plan is served yet: {world.no_plan}.", {"Retry-After": "5"})
-        answer = await fetch_script(world, language, mac, peer, local, known_only=known_only)
+        fetch = peek_script if request.method == "HEAD" else fetch_script
+        answer = await fetch(world, language, mac, peer, _local(request), known_only=known_only)
         if isinstance(answer, NoScript):
             raise HTTPException(404, answer.reason)
         return _ipxe(answer.text)
 
     async def config(self, request: Request) -> Response:
         """What GRUB and PXELINUX ask for, where they can ask by HTTP."""
-        peer, local = request.client.host if request.client else "", _local(request)
         match asked(request.url.path.lstrip("/")):
             case Step(language, mac):
-                return await self._script(mac, peer, known_only=False, local=local, language=language)
+                return await self._script(request, mac, language)
             case First():
-                host = self._world.base(local).removeprefix("http://")
+                host = self._world.base(_local(request)).removeprefix("http://")
                 return _ipxe(first_config(f"(http,{host})"))
         raise HTTPException(404, "There is no such configuration.")
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
@@ -120,13 +120,27 @@ def tcp_socket(host: str, port: int) -> socket.socket:
     return sock
 
 
+def _title_cased(app: ASGIApp) -> ASGIApp:
+    """`Content-Length` with capitals: Debian's GRUB 2.12 knows no other way to write it, against RFC 9110 section 5.1."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_title_cased(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [(name.title(), value) for name, value in message["headers"]]}
+            await send(message)
+
+        await app(scope, receive, send_title_cased)
+
+    return application
+
+
 @contextlib.asynccontextmanager
 async def serving(app: ASGIApp, sock: socket.socket, bounds: Bounds) -> AsyncIterator[asyncio.Task[Any]]:
     """Serves `app` during the body. The task ends early only by a fault."""
     protocol = type("_Bounded", (_Connection,), {"bounds": bounds})
     server = _Uvicorn(
         uvicorn.Config(
-            app,
+            _title_cased(app),
             http=protocol,
             ws="none",
             log_config=None,

@@ -13,11 +13,8 @@ async def fetch_script(
     world: World, language: Language, mac: str, peer: str, local: str, *, known_only: bool = False
 ) -> Script | NoScript:
     """`peer`: who asks; `local`: the address of ours that was asked. Raises Unavailable: nothing was acknowledged."""
-    if world.plans is None:
-        return NoScript(f"no plan is served yet: {world.no_plan}")
     now = world.now()
-    house = world.house(local, language)
-    answer = script_for(house, world.plans, world.observed, mac, world.hold(), now, world.new_id(), known_only)
+    answer = _decide(world, language, mac, local, known_only, now)
     if isinstance(answer, NoScript):
         world.exchange("script", mac=mac, peer=peer, outcome="404", reason=answer.reason)
         if not known_only:
@@ -32,3 +29,17 @@ async def fetch_script(
         world.observed.touch(answer.boot, now)
     world.exchange("script", mac=mac, peer=peer, machine=answer.machine, boot=answer.boot, reason=answer.why)
     return answer
+
+
+async def peek_script(
+    world: World, language: Language, mac: str, peer: str, local: str, *, known_only: bool = False
+) -> Script | NoScript:
+    """What `fetch_script` would answer, as long as it is; nothing happened, and nobody was heard of."""
+    return _decide(world, language, mac, local, known_only, world.now())
+
+
+def _decide(world: World, language: Language, mac: str, local: str, known_only: bool, now: float) -> Script | NoScript:
+    if world.plans is None:
+        return NoScript(f"no plan is served yet: {world.no_plan}")
+    house = world.house(local, language)
+    return script_for(house, world.plans, world.observed, mac, world.hold(), now, world.new_id(), known_only)

@@ -71,6 +71,7 @@ ARM64 = Firmware("arm64", _VIRT, 512, _AAVMF / "AAVMF_CODE.fd", _AAVMF / "AAVMF_
 ARM64_HTTP = replace(ARM64, name="arm64-http", machine=(*_VIRT, *_ONLY_HTTP))
 SECURE = Firmware("secure", _SMM, 512, _OVMF / "OVMF_CODE_4M.secboot.fd", _OVMF / "OVMF_VARS_4M.ms.fd")
 """Secure Boot, with the keys enrolled that shim is signed with."""
+SECURE_HTTP = replace(SECURE, name="secure-http", machine=(*_SMM, *_ONLY_HTTP))
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,17 @@ from threading import Lock
 
 import pytest
 
-from tests.lab.debian import COMMAND_LINE, arm64_image, arm64_loaders
+from tests.lab.debian import COMMAND_LINE, arm64_image, newer_loaders
 from tests.lab.disk import Disk, installed_disk
 from tests.lab.initrd import Image
 from tests.lab.network import Network
-from tests.lab.qemu import ARM64, ARM64_HTTP, BIOS, IPXE_KERNEL, SECURE, UEFI, UEFI_HTTP, VM, Firmware, Kernel
+from tests.lab.qemu import ARM64, ARM64_HTTP, BIOS, IPXE_KERNEL, SECURE, SECURE_HTTP, UEFI, UEFI_HTTP, VM, Firmware, Kernel
 from tests.lab.site import PROFILE, Gitboot, hardware, workflow
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(480)]
 
+PATIENCE = 150
+"""Seconds for one step of a machine: a tenth of it is used where nothing else runs."""
 LOOK = """
 version: "0.1"
 name: look
@@ -86,6 +88,7 @@ CASES = [
     Case("uefi-ipxe", UEFI, "ipxe", "ipxe.efi", "gitboot: starting /EFI/BOOT/BOOTx64.EFI"),
     Case("uefi-http", UEFI_HTTP, fetched="snponly.efi", handed="gitboot: starting /EFI/BOOT/BOOTx64.EFI"),
     Case("secure-boot", SECURE, "shim", "shimx64.efi", "gitboot: starting /EFI/BOOT/BOOTx64.EFI"),
+    Case("secure-http", SECURE_HTTP, "shim", "shimx64.efi", "gitboot: starting /EFI/BOOT/BOOTx64.EFI"),
     Case("arm64", ARM64, fetched="ipxe-arm64.efi", handed="Booting from SAN device 0x80"),
     Case("arm64-http", ARM64_HTTP, fetched="ipxe-arm64.efi", handed="Booting from SAN device 0x80"),
 ]
@@ -107,25 +110,25 @@ class Matrix:
         works = {f"look-{case.name}.yaml": case.workflow() for case in CASES if not case.arm64}
         profiles = {"profile.yaml": PROFILE, "arm64.profile.yaml": ARM64_PROFILE, "template.yaml": LOOK}
         self.site.commit({"site.yaml": self.site.site(), **profiles, **machines, **works})
-        self.server = self.site.start("--new-site", "--loaders", str(arm64_loaders()))
+        self.server = self.site.start("--new-site", "--loaders", str(newer_loaders()))
 
     def play(self, case: Case) -> None:
         """Its system, which it leaves by itself or by a reset, and then its disk."""
-        disk = (signed_disk if case.firmware is SECURE else installed_disk)(self.folder / f"{case.name}.img")
+        disk = (signed_disk if case.loader == "shim" else installed_disk)(self.folder / f"{case.name}.img")
         with VM(self.network, case.name, case.mac, firmware=case.firmware, disk=disk, kernel=self._rom(case)) as vm:
             (self._sleep if case.arm64 else self._work)(case, vm)
-            vm.wait_for(case.handed, within=90)
-            vm.wait_for("MARK-DISK")
+            vm.wait_for(case.handed, within=PATIENCE)
+            vm.wait_for("MARK-DISK", within=PATIENCE)
 
     def _work(self, case: Case, vm: VM) -> None:
-        vm.wait_for(f"gitboot: runs workflow look-{case.name} run 1", within=90)
-        vm.wait_for("workflow look SUCCESS", within=90)
-        vm.wait_for(f"gitboot: workflow look-{case.name} run 1 ended SUCCESS", within=90)
+        vm.wait_for(f"gitboot: runs workflow look-{case.name} run 1", within=PATIENCE)
+        vm.wait_for("workflow look SUCCESS", within=PATIENCE)
+        vm.wait_for(f"gitboot: workflow look-{case.name} run 1 ended SUCCESS", within=PATIENCE)
 
     def _sleep(self, case: Case, vm: VM) -> None:
         """There is no agent for arm64 in the lab: its system only says that it runs."""
-        vm.wait_for("gitboot: git names no work for it; its idle state is profile arm64", within=90)
-        vm.wait_for("MARK-INIT aarch64", within=90)
+        vm.wait_for("gitboot: git names no work for it; its idle state is profile arm64", within=PATIENCE)
+        vm.wait_for("MARK-INIT aarch64", within=PATIENCE)
         with self._committing:
             self.site.served(self.site.commit({f"{case.name}.yaml": case.hardware("disk")}))
         vm.reset()
@@ -175,4 +178,8 @@ def test_a_machine_does_its_work_and_then_starts_its_disk(case: Case, matrix: Ma
     assert ("disk", None if case.arm64 else "SUCCESS") == (machine["boot"]["phase"], (machine["run"] or {}).get("state"))
     log = matrix.server.transcript.text()
     if case.fetched:
-        assert f'"peer":"{case.address}","path":"{case.fetched}"' in log or case.firmware in (UEFI_HTTP, ARM64_HTTP)
+        assert f'"peer":"{case.address}","path":"{case.fetched}"' in log or case.firmware in (
+            UEFI_HTTP,
+            ARM64_HTTP,
+            SECURE_HTTP,
+        )

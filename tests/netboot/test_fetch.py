@@ -72,7 +72,7 @@ def test_what_is_wanted_is_taken_out_of_its_package_and_its_origin_written_down(
     digest = hashlib.sha256(b"arm64").hexdigest()
     assert Fetched("ipxe-arm64.efi", digest, "ipxe", "1.2-3") in fetched
     assert {"ipxe-arm64.efi", "shimaa64.efi", ORIGINS} == {path.name for path in (tmp_path / "loaders").iterdir()}
-    assert "ipxe/trixie shim-signed:arm64/bookworm" == asked(host)
+    assert "ipxe/trixie shim-signed:arm64/trixie" == asked(host)
 
 
 def test_apt_is_private_and_uses_the_host_s_own_mirror(host: Path, tmp_path: Path) -> None:

@@ -353,3 +353,31 @@ def test_health_follows_the_journal(tmp_path: Path) -> None:
         assert 200 == (await client.get(SCRIPT)).status_code
 
     visit(tmp_path, story)
+
+
+# GRUB
+
+
+def test_grub_finds_its_loop_its_step_and_what_is_beside_its_program(tmp_path: Path) -> None:
+    async def story(here: World, client: httpx.AsyncClient) -> None:
+        first = await client.get("/grub/x86_64-efi/grub.cfg")
+        assert "set gitboot=(http,10.1.0.1)\n" in first.text
+        step = await client.get(f"/grub/boot.cfg-01-{mac(1)}")
+        assert step.text.startswith("echo 'gitboot: node-01")
+        assert (await client.get("/ipxe/pxelinux.cfg/01-52-54-00-12-34-01")).text.startswith("SAY gitboot: node-01")
+        assert 200 == (await client.get("/ipxe//undionly.kpxe")).status_code
+        assert 404 == (await client.get("/grub/x86_64-efi/command.lst")).status_code
+
+    visit(tmp_path, story)
+
+
+@pytest.mark.parametrize("path", [SCRIPT, f"/grub/boot.cfg-01-{mac(1)}"])
+def test_asking_for_the_length_of_a_script_is_no_step_of_a_boot(tmp_path: Path, path: str) -> None:
+    async def story(here: World, client: httpx.AsyncClient) -> None:
+        head = await client.head(path)
+        assert [] == [event for _, event in here.directory.read() if isinstance(event, BootOpened)]
+        get = await client.get(path)
+        assert head.headers["content-length"] == get.headers["content-length"]
+        assert 1 == sum(isinstance(event, BootOpened) for _, event in here.directory.read())
+
+    visit(tmp_path, story)
