@@ -498,3 +498,11 @@ def test_a_push_that_makes_the_site_a_proxy_opens_its_port_or_says_why_not(tmp_p
             assert 1 == len(said())
 
         serve(tmp_path, story, proxy_port=other.getsockname()[1])
+
+
+def test_headers_are_written_with_capitals_for_a_loader_that_reads_no_others(tmp_path: Path) -> None:
+    async def story(server: Netboot) -> None:
+        head = (await ask(server, get("/grub/grub.cfg"))).partition(b"\r\n\r\n")[0]
+        assert b"Content-Length" in [line.partition(b":")[0] for line in head.split(b"\r\n")]
+
+    serve(tmp_path, story)
