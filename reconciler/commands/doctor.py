@@ -19,6 +19,7 @@ import click
 from rich.text import Text
 
 from netboot.binaries import FOLDERS, PROGRAMS, find_binaries
+from netboot.fetch import OBTAINABLE, CannotFetch, fetch
 from netboot.host import NoHost, links
 from netboot.probe import Offer
 from reconciler.commands.probing import probe
@@ -46,6 +47,7 @@ class Finding(NamedTuple):
     """What to do about it."""
 
 
+FETCH = "Get missing network boot programs from Debian into --loaders, without root and without installing anything."
 PROBE = "Ask on --interface which DHCP servers there are; nothing is taken from them."
 
 
@@ -53,9 +55,14 @@ PROBE = "Ask on --interface which DHCP servers there are; nothing is taken from 
 @click.option("--state", type=click.Path(path_type=Path), metavar="DIR", help="State directory to look at.")
 @click.option("--artifacts", type=click.Path(path_type=Path), metavar="DIR", help="Folder of kernels and initrds to look at.")
 @click.option("--loaders", type=click.Path(path_type=Path), metavar="DIR", help="Network boot programs that beat the host's.")
+@click.option("--fetch", "get", is_flag=True, help=FETCH)
 @click.option("--probe", "ask", is_flag=True, help=PROBE)
 @click.option("--interface", metavar="IF", help="The interface to ask on.")
-def command(state: Path | None, artifacts: Path | None, loaders: Path | None, ask: bool, interface: str | None) -> int:
+def command(
+    state: Path | None, artifacts: Path | None, loaders: Path | None, get: bool, ask: bool, interface: str | None
+) -> int:
+    if get:
+        fetch_programs(loaders)
     if ask and not interface:
         raise Sentence("Say where to ask with --interface; `ip link` lists the interfaces.", 2)
     findings = [
@@ -87,6 +94,21 @@ def git() -> Finding:
     if found is None or (int(found[1]), int(found[2])) < OLDEST_GIT:
         return Finding("fail", "git", told.strip(), f"install git {OLDEST_GIT[0]}.{OLDEST_GIT[1]} or newer")
     return Finding("ok", "git", told.strip())
+
+
+def fetch_programs(loaders: Path | None, folders: Iterable[Path] = FOLDERS) -> None:
+    """Raises Sentence when there is nowhere to put them, or when they cannot be had."""
+    if loaders is None:
+        raise Sentence("Say with --loaders where to put the programs, and serve with the same --loaders.", 2)
+    try:
+        loaders.mkdir(parents=True, exist_ok=True)
+        missing = OBTAINABLE - find_binaries(loaders, folders).keys()
+        for program in fetch(loaders, missing) if missing else ():
+            click.echo(f"{program.name} from {program.package} {program.version}, sha256 {program.sha256}")
+    except CannotFetch as error:
+        raise Sentence(str(error)) from None
+    except OSError as error:
+        raise Sentence(f"{loaders} cannot be written ({error.strerror}); choose another folder with --loaders.") from None
 
 
 def programs(loaders: Path | None, folders: Iterable[Path] = FOLDERS) -> Iterator[Finding]:

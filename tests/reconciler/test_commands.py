@@ -21,6 +21,7 @@ from rich.text import Text
 
 from netboot.dhcp_packet import OFFER
 from netboot.events import BootOpened
+from netboot.fetch import CannotFetch, Fetched
 from netboot.host import Link
 from netboot.probe import Offer
 from netboot.state_directory import StateDirectory
@@ -404,3 +405,33 @@ def test_several_interfaces_need_a_choice(monkeypatch: pytest.MonkeyPatch, names
     found = [Link(name, "52:54:00:00:00:01", IPv4Interface("192.0.2.7/24"), False) for name in names]
     monkeypatch.setattr(doctor, "links", lambda: found)
     assert level == doctor.interfaces().level
+
+
+def test_doctor_fetches_what_is_missing_into_the_folder_of_loaders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Path, set[str]]] = []
+
+    def pretend(folder: Path, names: set[str]) -> list[Fetched]:
+        asked.append((folder, names))
+        return [Fetched("ipxe-arm64.efi", "0" * 64, "ipxe", "1.21")]
+
+    monkeypatch.setattr(doctor, "fetch", pretend)
+    (tmp_path / "shimx64.efi").touch()
+    result = call("doctor", "--fetch", "--loaders", tmp_path)
+    assert "ipxe-arm64.efi from ipxe 1.21, sha256 000" in result.output
+    assert (tmp_path, False) == (asked[0][0], "shimx64.efi" in asked[0][1])
+
+
+def test_doctor_says_where_fetched_programs_would_have_to_go_and_why_they_cannot_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (2, True) == ((result := call("doctor", "--fetch")).exit_code, "with --loaders where" in result.output)
+
+    def refuse(folder: Path, names: set[str]) -> list[Fetched]:
+        raise CannotFetch("apt is not here; do it by hand.")
+
+    monkeypatch.setattr(doctor, "fetch", refuse)
+    result = call("doctor", "--fetch", "--loaders", tmp_path)
+    assert (1, True) == (result.exit_code, "apt is not here; do it by hand." in result.output)
+    (tmp_path / "file").touch()
+    result = call("doctor", "--fetch", "--loaders", tmp_path / "file" / "folder")
+    assert (1, True) == (result.exit_code, "choose another folder with --loaders" in result.output)
