@@ -77,7 +77,7 @@ def _tell(results: list[Result]) -> int:
             print(f"{name:<14} {inputs:>10} inputs {seconds:>7.0f} s {inputs / seconds:>7.0f}/s")
     troubled = [result for result in results if result.trouble]
     for result in troubled:
-        print(f"\n{result.target} broke a law:\n{result.trouble}")
+        print(f"\n{result.target} did not end well; what its worker said last:\n{result.trouble[-4000:]}")
     print(f"{sum(result.inputs for result in results)} inputs, {len(troubled)} workers in trouble")
     return 1 if troubled else 0
 
