@@ -144,7 +144,8 @@ def await_calm(pid: int, within: float = 60) -> None:
 
 def keeps_up(asked: float, report: Report) -> bool:
     """Whether `asked` exchanges were begun, and answered but for `TOLERANCE`."""
-    return report.acks.received >= 0.97 * asked and report.lost <= TOLERANCE * (report.offers.sent + report.acks.sent)
+    begun = report.acks.received + report.overflowed >= 0.97 * asked
+    return begun and report.unanswered <= TOLERANCE * (report.offers.sent + report.acks.sent)
 
 
 def highest(served: Callable[[int], bool], start: int = 1_000) -> int:

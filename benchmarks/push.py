@@ -40,9 +40,8 @@ class Latency:
     seconds: tuple[float, ...]
     exchanges: int
     """Exchanges that perfdhcp had with other machines meanwhile."""
-    lost: int
-    """Packets of those that were never answered in time. Answers that overflowed perfdhcp's own socket, of some 280 packets,
-    are not among them: on a busy machine it does not read for a while, and then gets them in one burst."""
+    unanswered: int
+    """Packets of those that were never answered in time."""
 
     @property
     def median(self) -> float:
@@ -69,8 +68,7 @@ def measure_pushes(scratch: Path, fleet: Fleet) -> Latency:
             report = thread.submit(perfdhcp.run, load, unchanged, LOAD_RATE, round((PUSHES + 1) * PACE), perfdhcp.PATIENCE)
             seconds = tuple(_push(work, origin, probe, fleet, unchanged.size + n) for n in range(PUSHES))
             exchanges = report.result()
-        unanswered = exchanges.lost - _overflowed(load)
-    return Latency(fleet.size, seconds, exchanges.acks.received, max(0, unanswered))
+    return Latency(fleet.size, seconds, exchanges.acks.received, exchanges.unanswered)
 
 
 def _push(work: Repository, origin: Path, probe: subprocess.Popen[str], fleet: Fleet, number: int) -> float:
@@ -87,13 +85,6 @@ def _push(work: Repository, origin: Path, probe: subprocess.Popen[str], fleet: F
     seconds = float(probe.stdout.readline()) - started
     time.sleep(max(0.0, PACE - seconds))
     return seconds
-
-
-def _overflowed(host: Namespace) -> int:
-    """Datagrams that reached a host and found their socket's buffer full (RcvbufErrors of /proc/net/snmp)."""
-    rows = host.run(["cat", "/proc/net/snmp"]).stdout.splitlines()
-    names, values = (row.split() for row in rows if row.startswith("Udp:"))
-    return int(dict(zip(names, values, strict=True))["RcvbufErrors"])
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -44,6 +45,13 @@ def test_the_search_ends_at_what_the_load_generator_can_do() -> None:
 def test_a_rate_is_served_when_nearly_every_exchange_is_whole(received: int, answered: bool) -> None:
     report = Report(offers=Half(2000, received, 0.1, 1.0), acks=Half(received, received - (2000 - received), 0.1, 1.0))
     assert keeps_up(2000, report) is answered
+
+
+def test_answers_that_overflowed_the_load_generator_were_given() -> None:
+    report = Report(offers=Half(2000, 1900, 0.1, 1.0), acks=Half(1900, 1900, 0.1, 1.0), overflowed=90)
+    assert 10 == report.unanswered
+    assert keeps_up(2000, report)
+    assert not keeps_up(2000, replace(report, overflowed=0))
 
 
 @pytest.mark.shell

@@ -50,7 +50,7 @@ collected packets: 0
 def test_a_report_is_read_and_what_was_never_answered_is_lost() -> None:
     report = parse(REPORT)
     assert report == Report(offers=Half(3999, 3998, 0.153, 2.918), acks=Half(3998, 3996, 0.163, 2.919))
-    assert report.lost == 3
+    assert report.unanswered == 3
 
 
 def test_a_run_without_a_single_answer_has_no_delays() -> None:

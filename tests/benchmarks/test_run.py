@@ -22,4 +22,4 @@ def test_pushes_are_told_by_median_tail_and_loss() -> None:
     text = report([], PUSHES, "a machine", NOW)
     assert text.startswith("Measured 2026-01-02 on a machine with `make bench`.")
     assert "median 500 ms, p95 1320 ms of 5 pushes" in text
-    assert "Of 8,000 exchanges with other machines meanwhile, 0 packets were lost." in text
+    assert "Of 8,000 exchanges with other machines meanwhile, 0 packets were not answered in time." in text
