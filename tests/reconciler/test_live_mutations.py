@@ -124,7 +124,7 @@ async def ask_the_oracle(oracle: World, question: bytes) -> Heard:
     await oracle.ledger.commit(())  # what was to be sent after the journal is sent now
     reply = at_once.data if at_once else sent.result() if sent.done() else None
     async with browser(oracle, "127.0.0.1") as client:
-        script = await client.get(SCRIPT)
+        script = await client.get(f"http://127.0.0.1{SCRIPT}")  # scripts name the address that they were asked at
     return reply, script.status_code, script.content
 
 
