@@ -55,7 +55,8 @@ def report(figures: Sequence[Figures], latency: Latency | None, host: str, now: 
         parts.append(
             f"From `git push` to the first DHCP answer, {latency.machines:,} machines, one file each, one address changed per "
             f"push: median {latency.median * 1000:.0f} ms, p95 {latency.p95 * 1000:.0f} ms of {len(latency.seconds)} pushes. "
-            f"Of {latency.exchanges:,} exchanges with other machines meanwhile, {latency.unanswered} packets were not answered in time."
+            f"Of {latency.exchanges:,} exchanges with other machines meanwhile, "
+            f"{latency.unanswered} packets were not answered in time."
         )
     return "\n\n".join(parts) + "\n"
 
