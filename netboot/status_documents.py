@@ -97,8 +97,8 @@ class Reconciliation:
     """How `head` came after `previous`: "continued", "rewritten" (`previous` is none of its ancestors) or "unknown"."""
 
 
-class Seen(Protocol):
-    """A machine that asked for something and is not in git."""
+class _Noticed(Protocol):
+    """Something on the wire that git does not name."""
 
     @property
     def mac(self) -> str: ...
@@ -110,25 +110,20 @@ class Seen(Protocol):
     def last_seen(self) -> float: ...
     @property
     def count(self) -> int: ...
+
+
+class Seen(_Noticed, Protocol):
+    """A machine that asked for something and is not in git."""
+
     @property
     def asked(self) -> str: ...
     @property
     def client(self) -> Mapping[str, str]: ...
 
 
-class Other(Protocol):
-    """Another DHCP server."""
+class Other(_Noticed, Protocol):
+    """Another DHCP server. `mac` is the machine it was last heard to deal with."""
 
-    @property
-    def address(self) -> str: ...
-    @property
-    def first_seen(self) -> float: ...
-    @property
-    def last_seen(self) -> float: ...
-    @property
-    def count(self) -> int: ...
-    @property
-    def mac(self) -> str: ...
     @property
     def heard(self) -> str: ...
 
