@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import struct
+from collections.abc import Iterable
 
 from netboot.dns_query import answers
 
@@ -21,21 +22,22 @@ _LENGTH = struct.Struct(">H")
 
 
 class Forwarder:
-    def __init__(self, resolvers: tuple[str, ...], *, port: int = 53, seconds: float = SECONDS, most: int = MOST) -> None:
-        """`resolvers`: IPv4 addresses, in order of preference."""
-        self._resolvers = resolvers
+    def __init__(self, *, port: int = 53, seconds: float = SECONDS, most: int = MOST) -> None:
         self._port = port
         self._seconds = seconds
         self._most = most
         self._waiting = 0
 
-    async def ask(self, query: bytes, *, tcp: bool) -> bytes | None:
-        """The first answer that a resolver gives, by the way the asker came; None when there is none."""
+    async def ask(self, query: bytes, resolvers: Iterable[str], *, tcp: bool) -> bytes | None:
+        """The first answer that a resolver gives, by the way the asker came; None when there is none.
+
+        `resolvers`: IPv4 addresses, in order of preference.
+        """
         if self._waiting >= self._most:
             return None
         self._waiting += 1
         try:
-            for resolver in self._resolvers:
+            for resolver in resolvers:
                 sent = secrets.token_bytes(2) + query[2:]
                 try:
                     async with asyncio.timeout(self._seconds):

@@ -22,9 +22,8 @@ class DnsFront:
     """`answer` is the `DnsServer`'s."""
 
     def __init__(self, world: World, forwarder: Forwarder | None = None) -> None:
-        """`forwarder`: who is asked for names of others, on behalf of hosts in our subnets. None: they are refused."""
         self._world = world
-        self._forwarder = forwarder
+        self._forwarder = forwarder or Forwarder()
         self._zones: dict[str, Zone] = {}
         """By the address of ours that was asked, all of one plan."""
 
@@ -34,13 +33,16 @@ class DnsFront:
         if isinstance(decided, Ignore):
             self._world.exchange("dns", "ignored", peer=asker.address, via=_via(asker), reason=decided.reason)
             return None
-        if decided.foreign and self._forwarder and zone and _is_ours(asker.address, zone):
-            return self._forwarded(self._forwarder, query, decided, asker)
+        if decided.foreign and zone and (upstreams := self._upstreams()) and _is_ours(asker.address, zone):
+            if circle := _circle(asker, upstreams):
+                self._note("refused", decided, asker, circle)
+                return decided.data
+            return self._forwarded(query, upstreams, decided, asker)
         self._note(decided.outcome, decided, asker, decided.reason)
         return decided.data
 
-    async def _forwarded(self, forwarder: Forwarder, query: bytes, decided: Reply, asker: Asker) -> bytes:
-        answer = await forwarder.ask(query, tcp=asker.tcp)
+    async def _forwarded(self, query: bytes, upstreams: tuple[str, ...], decided: Reply, asker: Asker) -> bytes:
+        answer = await self._forwarder.ask(query, upstreams, tcp=asker.tcp)
         if answer is None and decided.asked is not None:
             answer = failure(decided.asked)
             self._note("servfail", decided, asker, "no resolver answered")
@@ -57,6 +59,10 @@ class DnsFront:
         self._world.counts["dns", "failed"] += 1
         self._world.log.error("dns-failed", peer=asker.address, reason=repr(error), bytes=query[:512].hex())
 
+    def _upstreams(self) -> tuple[str, ...]:
+        """Who is asked for names of others, on behalf of hosts in our subnets; for nobody, they are refused."""
+        return self._world.plans.current.site.upstreams if self._world.plans else ()
+
     def _zone(self, local: str) -> Zone | None:
         if self._world.plans is None:
             return None
@@ -68,6 +74,13 @@ class DnsFront:
                 zones.clear()
             zone = zones[local] = zone_of(plan, local, last)
         return zone
+
+
+def _circle(asker: Asker, upstreams: tuple[str, ...]) -> str:
+    """Why handing the query on would bring it back, or "". Our own addresses are known as somebody asks at them."""
+    if asker.local in upstreams:
+        return f"the upstream {asker.local} is this server itself"
+    return f"the upstream {asker.address} asks, it would be asked in a circle" if asker.address in upstreams else ""
 
 
 def _via(asker: Asker) -> str:

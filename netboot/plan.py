@@ -42,6 +42,8 @@ class Site(_Part, frozen=True):
     unknown: Unknown = "ignore"
     boot_timeout: int = 1800
     """Seconds of silence after which an open boot is closed."""
+    upstreams: tuple[str, ...] = ()
+    """Resolvers that DNS asks for names of others, in order of preference; none: those are refused."""
 
 
 class Subnet(_Part, frozen=True):

@@ -50,10 +50,18 @@ def check_site(site: Site, complain: Complain) -> None:
         _check_gateway(subnet, f"spec.subnets[{index}]", complain)
         _check_range(site, subnet, f"spec.subnets[{index}]", complain)
     _check_overlaps(site.subnets, complain)
+    _check_upstreams(site, complain)
     ranged = any(subnet.range for subnet in site.subnets)
     if site.unknown == "wait" and site.dhcp_mode == "reservation" and not ranged:
         message = "'wait' needs addresses for unknown machines: give a subnet a 'range'."
         complain("spec.unknown", "wait-without-range", message)
+
+
+def _check_upstreams(site: Site, complain: Complain) -> None:
+    for index, upstream in enumerate(site.upstreams):
+        if upstream == site.server:
+            message = f"{upstream} is this server itself, which would ask itself in a circle: name another resolver."
+            complain(f"spec.dns.upstreams[{index}]", "bad-upstream", message)
 
 
 def _check_gateway(subnet: Subnet, path: str, complain: Complain) -> None:

@@ -171,6 +171,7 @@ def _site(site: Site) -> boot.Site:
         mode=site.dhcp_mode,
         unknown="wait" if site.dhcp_mode == "auto-proxy" else site.unknown,
         boot_timeout=site.boot_timeout,
+        upstreams=tuple(map(str, site.upstreams)),
     )
 
 

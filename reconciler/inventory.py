@@ -99,6 +99,8 @@ class Site(_Object):
     """What an artefact URL without a sha256 means for the commit."""
     boot_timeout: int
     """Seconds after which a boot that went quiet is closed; 30 minutes unless said."""
+    upstreams: tuple[IPv4Address, ...]
+    """Resolvers for names of others, in order of preference; none unless said."""
 
     _by_first: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
     """First address and index of each subnet, ascending: ten thousand machines ask, and a site may have a thousand subnets."""

@@ -74,6 +74,7 @@ def _site(metadata: Map, spec: Map, source: Source) -> Site:
         subnets=tuple(_subnet(subnet, domain) for subnet in spec.get("subnets", ())),
         unverified=spec.get("artifacts", {}).get("unverified", "warn"),
         boot_timeout=values.duration(spec.get("bootTimeout", "30m")),
+        upstreams=tuple(map(values.ipv4, spec.get("dns", {}).get("upstreams", ()))),
     )
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.network import Namespace
+from tests.lab.network import Namespace, Network
+from tests.lab.process import Process
+from tests.lab.site import Gitboot, hardware
 
 pytestmark = pytest.mark.lab
 
@@ -70,3 +72,42 @@ def test_glibc_finds_names_and_addresses(machine: Namespace, options: str) -> No
 def test_glibc_asks_by_tcp_for_a_long_answer(machine: Namespace) -> None:
     found = getent(machine, "hosts", "crowd.lab.example")
     assert {f"10.1.1.{number}" for number in range(100)} == {line.split()[0] for line in found}
+
+
+UPSTREAM = "10.77.0.53"
+
+
+def upstream(network: Network) -> Process:
+    """Somebody's resolver, which asks this server for all that it does not know itself: a circle, were it walked."""
+    argv = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--log-facility=-", "--log-queries"]
+    argv += ["--no-resolv", "--no-hosts", "--pid-file", "--address=/www.other.example/192.0.2.7", "--server=10.77.0.1"]
+    resolver = network.host(f"{UPSTREAM}/24").spawn(argv, "upstream.log")
+    resolver.wait_for("started")
+    return resolver
+
+
+def dig(host: Namespace, *words: str) -> str:
+    """The answer's code, and its records in short."""
+    said = host.run(["dig", "@10.77.0.1", "+tries=1", "+time=8", "+noall", "+comments", "+answer", *words]).stdout
+    records = [line.split()[-1] for line in said.splitlines() if line and not line.startswith(";")]
+    return " ".join([said.partition("status: ")[2].partition(",")[0], *records])
+
+
+def test_dig_is_told_names_of_others_as_long_as_git_names_somebody_to_ask(tmp_path: Path) -> None:
+    with Network(tmp_path) as network:
+        site, resolver, client = Gitboot(network, tmp_path), upstream(network), network.host("10.77.0.9/24")
+        node = hardware("node-01", "52:54:00:12:34:01", "10.77.0.11").replace("  profile: lab\n", "")
+        commit = site.commit({"site.yaml": site.site(), "node.yaml": node})
+        server = site.start("--dns-port", "53")
+        site.served(commit)
+        assert "REFUSED" == dig(client, "www.other.example")
+        asking = site.site() + f"  dns: {{upstreams: [10.77.0.54, {UPSTREAM}]}}\n"  # nobody is at the first
+        site.served(site.commit({"site.yaml": asking}))
+        for way in ("+notcp", "+tcp"):
+            assert "NOERROR 192.0.2.7" == dig(client, "www.other.example", way)
+            assert "NOERROR 10.77.0.11" == dig(client, "node-01.lab.example", way)
+        resolver.wait_for("query.A. www.other.example from 10.77.0.1")
+        assert "REFUSED" == dig(client, "nobody.other.example")
+        server.wait_for("asks, it would be asked in a circle")
+        site.served(site.commit({"site.yaml": site.site()}))
+        assert "REFUSED" == dig(client, "www.other.example")

@@ -16,7 +16,7 @@ from netboot.dns_forward import Forwarder
 from netboot.dns_front import DnsFront
 from netboot.dns_server import Answer, Asker, DnsServer, serve_dns
 from netboot.dns_zone import Zone, zone_of
-from netboot.plan import Site
+from netboot.plan import BootPlan, Site
 from tests.netboot.dns_example import ask, lines, machine, plan, port
 from tests.netboot.test_dns_front import House
 from tests.netboot.test_dns_server import on_loop
@@ -30,6 +30,7 @@ ABROAD: Zone = zone_of(
     )
 )
 QUERY = bytes(ask("www.other.example").pack())
+HERE = ("127.0.0.1",)
 FOUND = ["www.other.example. 60 IN A 192.0.2.7"]
 
 
@@ -59,9 +60,9 @@ async def test_the_resolvers_answer_comes_back_under_the_askers_id(tcp: bool) ->
         return abroad(query, asker)
 
     async with resolver(noted) as server:
-        forwarder = Forwarder(("127.0.0.1",), port=server.port)
+        forwarder = Forwarder(port=server.port)
         for _ in range(8):
-            answer = await forwarder.ask(QUERY, tcp=tcp)
+            answer = await forwarder.ask(QUERY, HERE, tcp=tcp)
             assert answer is not None
             assert (QUERY[:2], FOUND) == (answer[:2], lines(DNSRecord.parse(answer).rr))
     assert len(ids) > 4  # drawn by lot: eight alike in twos are beyond chance
@@ -86,7 +87,7 @@ async def test_what_is_no_answer_to_the_query_is_not_heard(which: int) -> None:
             return forged(query)[which]
 
         async with resolver(answer) as server:
-            return await Forwarder(("127.0.0.1",), port=server.port, seconds=0.1).ask(QUERY, tcp=tcp)
+            return await Forwarder(port=server.port, seconds=0.1).ask(QUERY, HERE, tcp=tcp)
 
     assert [None, None] == [await scenario(tcp=False), await scenario(tcp=True)]
 
@@ -103,8 +104,8 @@ async def test_the_right_answer_is_heard_after_a_forged_one() -> None:
 
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(Both, local_addr=("127.0.0.1", 0))
-    forwarder = Forwarder(("127.0.0.1",), port=transport.get_extra_info("sockname")[1])
-    answer = await forwarder.ask(QUERY, tcp=False)
+    forwarder = Forwarder(port=transport.get_extra_info("sockname")[1])
+    answer = await forwarder.ask(QUERY, HERE, tcp=False)
     transport.close()
     assert answer is not None
     assert FOUND == lines(DNSRecord.parse(answer).rr)
@@ -114,45 +115,49 @@ async def test_the_right_answer_is_heard_after_a_forged_one() -> None:
 @on_loop
 async def test_the_next_resolver_is_asked_when_one_is_dead_or_dumb(tcp: bool) -> None:
     async with resolver(host="127.0.0.3") as server, resolver(lambda *_: None, "127.0.0.2", server.port):
-        forwarder = Forwarder(("127.0.0.1", "127.0.0.2", "127.0.0.3"), port=server.port, seconds=0.2)
-        answer = await forwarder.ask(QUERY, tcp=tcp)
+        forwarder = Forwarder(port=server.port, seconds=0.2)
+        answer = await forwarder.ask(QUERY, ("127.0.0.1", "127.0.0.2", "127.0.0.3"), tcp=tcp)
         assert answer is not None
         assert FOUND == lines(DNSRecord.parse(answer).rr)
-        assert await Forwarder(("127.0.0.1", "127.0.0.2"), port=server.port, seconds=0.1).ask(QUERY, tcp=tcp) is None
-        assert await Forwarder(()).ask(QUERY, tcp=tcp) is None
+        assert await Forwarder(port=server.port, seconds=0.1).ask(QUERY, ("127.0.0.1", "127.0.0.2"), tcp=tcp) is None
+        assert await Forwarder().ask(QUERY, (), tcp=tcp) is None
 
 
 @pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
 @on_loop
 async def test_nobody_waits_for_a_resolver_whose_host_says_that_it_is_gone(tcp: bool) -> None:
     async with resolver(host="127.0.0.3") as server:
-        forwarder = Forwarder(("127.0.0.1", "127.0.0.3"), port=server.port, seconds=60)
-        assert await asyncio.wait_for(forwarder.ask(QUERY, tcp=tcp), 10) is not None
+        forwarder = Forwarder(port=server.port, seconds=60)
+        assert await asyncio.wait_for(forwarder.ask(QUERY, ("127.0.0.1", "127.0.0.3"), tcp=tcp), 10) is not None
 
 
 @on_loop
 async def test_only_so_many_wait() -> None:
     async with resolver(lambda *_: None) as server:
-        forwarder = Forwarder(("127.0.0.1",), port=server.port, seconds=0.2, most=2)
-        waiting = [asyncio.create_task(forwarder.ask(QUERY, tcp=False)) for _ in range(3)]
+        forwarder = Forwarder(port=server.port, seconds=0.2, most=2)
+        waiting = [asyncio.create_task(forwarder.ask(QUERY, HERE, tcp=False)) for _ in range(3)]
         done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         assert (1, 2) == (len(done), len(pending))
         await asyncio.wait(waiting)
     async with resolver() as server:
-        forwarder = Forwarder(("127.0.0.1",), port=server.port, most=1)
-        assert all([await forwarder.ask(QUERY, tcp=False) for _ in range(3)])
+        forwarder = Forwarder(port=server.port, most=1)
+        assert all([await forwarder.ask(QUERY, HERE, tcp=False) for _ in range(3)])
 
 
 # --- at the door ------------------------------------------------------------------------------------------------------------
 
 
+def with_upstreams(*upstreams: str) -> BootPlan:
+    return plan(machine("m", port("10.1.0.5", "m")), site=Site("home", "lab.example", "10.1.0.1", upstreams=upstreams))
+
+
 @asynccontextmanager
-async def home(state: Path, resolvers: tuple[str, ...] = ("127.0.0.1",)) -> AsyncIterator[tuple[House, DnsFront, DnsServer]]:
-    """Our own server at its door, with a resolver behind it."""
+async def home(state: Path, *upstreams: str) -> AsyncIterator[tuple[House, DnsFront, DnsServer]]:
+    """Our own server at its door, with a resolver behind it at 127.0.0.2."""
     house = House(state)
-    house.serve(plan(machine("m", port("10.1.0.5", "m"))))
-    async with resolver() as there:
-        front = DnsFront(house.world, Forwarder(resolvers, port=there.port, seconds=0.1))
+    house.serve(with_upstreams(*(upstreams or ("127.0.0.2",))))
+    async with resolver(host="127.0.0.2") as there:
+        front = DnsFront(house.world, Forwarder(port=there.port, seconds=0.1))
         async with resolver(front.answer) as server:
             yield house, front, server
     await house.world.directory.close()
@@ -172,7 +177,7 @@ async def test_hosts_of_ours_are_told_the_names_of_others_too(tmp_path: Path, tc
 
 @on_loop
 async def test_when_no_resolver_answers_that_is_said(tmp_path: Path) -> None:
-    async with home(tmp_path, ("127.0.0.9",)) as (house, _, server):
+    async with home(tmp_path, "127.0.0.9") as (house, _, server):
         answer = await asyncio.to_thread(ask("www.other.example").send, "127.0.0.1", server.port, timeout=5)
         assert (2, "www.other.example.") == (DNSRecord.parse(answer).header.rcode, str(DNSRecord.parse(answer).q.qname))
         assert ["no resolver answered"] == [line["reason"] for line in house.log()]
@@ -196,3 +201,28 @@ async def test_strangers_and_servers_are_not_asked_on_for(tmp_path: Path) -> Non
         assert later is not None
         assert not isinstance(later, bytes)
         assert FOUND == lines(DNSRecord.parse(await later).rr)
+
+
+@on_loop
+async def test_a_commit_that_names_others_or_nobody_is_followed_at_once(tmp_path: Path) -> None:
+    async with home(tmp_path) as (house, _, server):
+        for upstreams, expected in (((), 5), (("127.0.0.9",), 2), (("127.0.0.9", "127.0.0.2"), 0), ((), 5)):
+            house.serve(with_upstreams(*upstreams))
+            answer = await asyncio.to_thread(ask("www.other.example").send, "127.0.0.1", server.port, timeout=5)
+            assert expected == DNSRecord.parse(answer).header.rcode
+
+
+@pytest.mark.parametrize(
+    ("peer", "local", "reason"),
+    [
+        ("10.1.0.5", "10.1.0.53", "the upstream 10.1.0.53 is this server itself"),
+        ("10.1.0.53", "10.1.0.1", "the upstream 10.1.0.53 asks, it would be asked in a circle"),
+    ],
+)
+@on_loop
+async def test_a_query_is_not_sent_round_in_a_circle(tmp_path: Path, peer: str, local: str, reason: str) -> None:
+    async with home(tmp_path, "10.1.0.53") as (house, front, _):
+        answer = front.answer(QUERY, Asker(peer, 4242, local, tcp=False))
+        assert isinstance(answer, bytes)
+        assert 5 == DNSRecord.parse(answer).header.rcode
+        assert [("refused", reason)] == [(line["outcome"], line["reason"]) for line in house.log()]

@@ -88,6 +88,7 @@ spec:
   unknown: wait
   artifacts: {unverified: warn}
   bootTimeout: 45m
+  dns: {upstreams: [192.0.2.53]}
   subnets:
   - &rack
     name: rack1

@@ -95,3 +95,13 @@ def test_a_site_without_subnets_is_said_once_however_many_machines_there_are() -
 def test_waiting_in_a_proxy_mode_needs_no_range() -> None:
     text = site("name: a, cidr: 10.1.0.0/16", mode="proxy").replace("spec:", "spec:\n  unknown: wait")
     assert found(text, "") == []
+
+
+@pytest.mark.parametrize(
+    ("upstream", "problem"),
+    [("10.1.0.2", "bad-upstream"), ("0.0.0.0", "bad-value"), ("224.0.0.251", "bad-value"), ("::1", "bad-value")],
+)
+def test_a_query_is_handed_on_to_a_host_that_is_not_this_server(upstream: str, problem: str) -> None:
+    said = f"spec:\n  server: 10.1.0.2\n  dns: {{upstreams: [192.0.2.53, '{upstream}']}}"
+    assert found(SITE.replace("spec:", said), "address: 10.1.0.11") == [f"{problem} spec.dns.upstreams[1]"]
+    assert found(SITE.replace("spec:", said.replace(f"'{upstream}'", "10.1.0.3")), "address: 10.1.0.11") == []
