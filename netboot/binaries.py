@@ -13,6 +13,7 @@ from pathlib import Path
 
 from netboot.disk_loader import MODULES, TARGETS, build_disk_loader, name_of
 from netboot.fetch import Fetched, origins
+from netboot.packages import packages_of
 
 _PLACES = (
     *("/usr/lib/ipxe", "/usr/share/ipxe", "/usr/local/share/ipxe"),
@@ -69,8 +70,16 @@ class Binary:
     name: str
     content: bytes
     sha256: str
-    origin: str
-    """The path it was read from, or what made it."""
+    path: str
+    """The file it was read from, or the folder of GRUB's modules that it was made of."""
+    package: str = ""
+    """Debian's, as `version`, where either is known."""
+    version: str = ""
+
+    @property
+    def origin(self) -> str:
+        """For people."""
+        return f"{self.path}, from {self.package} {self.version}" if self.package else self.path
 
 
 def find_binaries(extra: Path | None = None, folders: Iterable[Path] = FOLDERS, modules: Path = MODULES) -> dict[str, Binary]:
@@ -85,7 +94,8 @@ def find_binaries(extra: Path | None = None, folders: Iterable[Path] = FOLDERS, 
             found[name] = _read(name, there[0])
     for arch in TARGETS:
         if content := build_disk_loader(arch, modules):
-            found[name_of(arch)] = _binary(name_of(arch), content, f"grub-mkimage with {modules}")
+            found[name_of(arch)] = _binary(name_of(arch), content, str(modules / TARGETS[arch]))
+    found = _with_packages(found)
     fetched = origins(extra) if extra else {}
     for path in sorted(extra.iterdir()) if extra else ():
         if path.is_file() and not path.name.startswith("."):
@@ -102,8 +112,19 @@ def _known(binary: Binary, fetched: Mapping[str, Fetched]) -> Binary:
     origin = fetched.get(binary.name)
     if origin is None or origin.sha256 != binary.sha256:
         return binary
-    return replace(binary, origin=f"{binary.origin}, from {origin.package} {origin.version}")
+    return replace(binary, package=origin.package, version=origin.version)
 
 
-def _binary(name: str, content: bytes, origin: str) -> Binary:
-    return Binary(name, content, hashlib.sha256(content).hexdigest(), origin)
+def _with_packages(found: Mapping[str, Binary]) -> dict[str, Binary]:
+    """As the host's dpkg knows them. Several packages share a folder, so one file of it is asked for."""
+    files = {name: f"{each.path}/normal.mod" if Path(each.path).is_dir() else each.path for name, each in found.items()}
+    packages = packages_of(sorted(files.values()))
+    known = {name: packages[path] for name, path in files.items() if path in packages}
+    return {
+        name: replace(each, package=known[name][0], version=known[name][1]) if name in known else each
+        for name, each in found.items()
+    }
+
+
+def _binary(name: str, content: bytes, path: str) -> Binary:
+    return Binary(name, content, hashlib.sha256(content).hexdigest(), path)

@@ -13,6 +13,7 @@ from typing import Any
 from netboot.boot import Diskless, Plans, RunWork, Stay, Step, ToDisk, next_step
 from netboot.observed import Observed
 from netboot.plan import BootPlan, Machine
+from netboot.served_document import SERVED_PATH, Program, served_document
 from netboot.status_documents import (
     RECONCILE_PATH,
     DesiredHardware,
@@ -44,7 +45,9 @@ class Heard:
 class View:
     """Renders one moment. `previous` holds the last reconcile document, whose transition times are carried on."""
 
-    def __init__(self) -> None:
+    def __init__(self, programs: Iterable[Program] = ()) -> None:
+        """`programs`: the boot programs that are served."""
+        self._programs = tuple(programs)
         self._previous: dict[str, Any] | None = None
 
     def render(
@@ -67,6 +70,8 @@ class View:
         plan = plans.current
         if path == INDEX_PATH:
             return to_bytes(_index(plan, observed))
+        if path == SERVED_PATH:
+            return to_bytes(served_document(plans, self._programs))
         kind, _, name = path.removesuffix(".json").partition("/")
         if kind == "hardware" and path == hardware_path(name) and name in plan.machines:
             machine = plan.machines[name]
@@ -85,6 +90,7 @@ def all_paths(plan: BootPlan, observed: Observed) -> list[str]:
     return [
         RECONCILE_PATH,
         INDEX_PATH,
+        SERVED_PATH,
         *(hardware_path(name) for name in plan.machines),
         *(workflow_path(name) for name in sorted(workflows)),
     ]

@@ -55,7 +55,7 @@ class World:
         self.plan_failure = ""
         """Why the newest published plan is not the one that is served; "" when it is."""
         self.git = ReconciliationReader(settings.state)
-        self._view = View()
+        self._view = View(binaries.values())
         self._heard = Heard(self.strangers.list, self.rivals.list, self.sightings.address_of)
         self.counts: Counter[tuple[str, str]] = Counter()
         """(kind, outcome) → exchanges since start."""

@@ -17,6 +17,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from netboot.served_document import SERVED_PATH
 from reconciler.commands.terminal import columns, printable, show
 from reconciler.sentence import Sentence
 
@@ -49,7 +50,7 @@ def command(machine: str | None, server: str, state: Path | None) -> None:
         names = _machines(read)
         if machine is None:
             shown = [document for name in names if (document := read(f"hardware/{name}.json")) is not None]
-            show(_site(site, time.time()), *([_table(shown, time.time())] if shown else []))
+            show(_site(site, time.time()) + _served(read(SERVED_PATH)), *([_table(shown, time.time())] if shown else []))
         else:
             document = read(f"hardware/{machine}.json") if machine in names else None
             if document is None:
@@ -142,6 +143,18 @@ def _site(site: Document, now: float) -> str:
     if site["otherServers"]:
         lines.append(f"also heard to answer DHCP: {', '.join(each['address'] for each in site['otherServers'])}")
     return "\n".join(map(printable, [*lines, *_strangers(site["unknown"], now)])) + "\n"
+
+
+def _served(served: Document | None) -> str:
+    """What boots machines, by the packages it is from."""
+    if served is None:
+        return ""
+    programs = served["programs"]
+    packages = sorted({f"{each['package']} {each['version']}" for each in programs if each["package"]})
+    strange = sum(not each["package"] for each in programs)
+    origins = ", ".join([*packages, *([f"{strange} of no package"] if strange else [])])
+    said = f"boot programs: {len(programs)}{f' ({origins})' if origins else ''}; artefacts: {len(served['artifacts'])}"
+    return printable(f"{said}; digests in /status/{SERVED_PATH}") + "\n"
 
 
 def _place(problem: Document) -> str:

@@ -58,7 +58,7 @@ async def world(state: Path, served: Dump | None = None, *, new_site: bool = Tru
     here = World(
         Settings(state=state, http_port=80, **settings),
         StateDirectory(state),
-        {"undionly.kpxe": Binary("undionly.kpxe", b"\0" * 600, "", "")},
+        {"undionly.kpxe": Binary("undionly.kpxe", b"\0" * 600, "0" * 64, "/usr/lib/ipxe/undionly.kpxe")},
         Log(io.StringIO()),
     )
     if served is not None:

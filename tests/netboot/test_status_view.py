@@ -28,9 +28,14 @@ def seen(room: Room, path: str, view: View | None = None, word: Reconciliation =
 def test_every_path_that_is_listed_has_a_document_and_is_in_the_index() -> None:
     room = Room.of(WORKING, machine("node-02", port("52:54:00:00:00:02", "10.1.0.12")))
     paths = all_paths(room.plans.current, room.observed)
-    assert {"reconcile.json", "index.json", "hardware/node-01.json", "hardware/node-02.json", "workflows/install.json"} == set(
-        paths
-    )
+    assert {
+        "reconcile.json",
+        "index.json",
+        "served.json",
+        "hardware/node-01.json",
+        "hardware/node-02.json",
+        "workflows/install.json",
+    } == set(paths)
     documents = {path: seen(room, path) for path in paths}
     assert all(documents.values())
     assert [f"/status/{path}" for path in paths] == documents["index.json"]["documents"]
@@ -56,7 +61,12 @@ def test_before_the_first_plan_there_is_only_the_word_of_the_reconciler() -> Non
 
 @pytest.mark.parametrize(
     ("path", "schema"),
-    [("reconcile.json", "reconcile"), ("hardware/node-01.json", "hardware"), ("workflows/install.json", "workflow")],
+    [
+        ("reconcile.json", "reconcile"),
+        ("hardware/node-01.json", "hardware"),
+        ("workflows/install.json", "workflow"),
+        ("served.json", "served"),
+    ],
 )
 def test_documents_are_what_their_schemas_say(path: str, schema: str) -> None:
     room = Room.of(WORKING)

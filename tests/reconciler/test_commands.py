@@ -109,7 +109,7 @@ def written(state: Path, *, hostile: str = "", problems: tuple[dict[str, Any], .
             await client.get("/ipxe/52-54-00-12-34-01/boot.ipxe", headers={"X": hostile})
             await client.get("/ipxe/02-00-00-00-00-09/boot.ipxe")
             here.rivals.note("10.1.0.66", packet(OFFER, {}), 1.0)
-            for path in ("index.json", "reconcile.json", "hardware/node-01.json", "hardware/node-02.json"):
+            for path in ("index.json", "reconcile.json", "served.json", "hardware/node-01.json", "hardware/node-02.json"):
                 data = (await client.get(f"/status/{path}")).content
                 here.directory.status.put(path, data)
 

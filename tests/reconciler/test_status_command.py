@@ -23,3 +23,18 @@ def test_status_before_the_first_commit_names_none(tmp_path: Path) -> None:
     path = tmp_path / "status/reconcile.json"
     path.write_text(json.dumps(json.loads(path.read_bytes()) | {"revision": ""}))
     assert "no commit of /srv/site was accepted so far" == call("status", "--state", tmp_path).output.splitlines()[0]
+
+
+def test_status_says_what_boots_machines_by_the_packages_it_is_from(tmp_path: Path) -> None:
+    written(tmp_path)
+    assert "boot programs: 1 (1 of no package); artefacts: 1; digests in /status/served.json" in printed(tmp_path)
+    path = tmp_path / "status/served.json"
+    document = json.loads(path.read_bytes())
+    (program,) = document["programs"]
+    of = [program | {"package": "ipxe", "version": "1.2-3"}] * 2 + [program | {"package": "shim-signed", "version": "1.5"}]
+    path.write_text(json.dumps(document | {"programs": of}))
+    assert "boot programs: 3 (ipxe 1.2-3, shim-signed 1.5); artefacts: 1; digests in /status/served.json" in printed(tmp_path)
+
+
+def printed(state: Path) -> list[str]:
+    return call("status", "--state", state).output.splitlines()
