@@ -7,7 +7,7 @@ is consistent (the attempt to resume exists in the workflow). `docs/agent-protoc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from agent.workflow import Workflow, from_json
@@ -75,6 +75,8 @@ class Claim:
     """(task, action) of what ended in SUCCESS."""
     last: ActionEnded | None = None
     """The last accepted report, if an action ended with it: what a restarted agent goes on from."""
+    machine: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """The machine document, as its schema has it: the agent hands it to the actions as it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,8 @@ def _claim(run: Mapping[str, Any]) -> Claim:
     done = frozenset((str(task), str(action)) for task, action in run["done"])
     if resume and (resume.task, resume.action) in done:
         raise Malformed(f"{resume} is both done and to be resumed")
-    return Claim(str(run["id"]), workflow, int(run["sequence"]), float(run["started"]), resume, done, _last(run.get("last")))
+    machine, last = dict(run.get("machine") or {}), _last(run.get("last"))
+    return Claim(str(run["id"]), workflow, int(run["sequence"]), float(run["started"]), resume, done, last, machine)
 
 
 def _last(document: Mapping[str, Any] | None) -> ActionEnded | None:

@@ -7,7 +7,7 @@ only when what it rests on is on disk. docs/agent-protocol.md is the contract.
 from __future__ import annotations
 
 import asyncio
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -18,6 +18,7 @@ from starlette.routing import Route
 from netboot.boot import Diskless, RunWork, Step, next_step
 from netboot.errors import Malformed
 from netboot.log_names import place
+from netboot.machine_document import machine_document
 from netboot.observed import BootStatus
 from netboot.reports import (
     ClaimRequest,
@@ -27,7 +28,7 @@ from netboot.reports import (
     decode_heartbeat,
     decode_report,
 )
-from netboot.runs import Accepted, Claimed, Refused, Then, cancelled, claim, report
+from netboot.runs import Accepted, Claimed, Refused, Then, Work, cancelled, claim, report
 from netboot.store import Misplaced
 from netboot.tokens import from_header, verify
 from netboot.world import World
@@ -71,7 +72,9 @@ class _Agent:
         work = step.work if isinstance(step, RunWork) else None
         stays = isinstance(step, Diskless) and boot is not None and boot.profile == step.profile.name
         then: Then = "wait" if stays else "reboot"
-        answer = claim(world.observed, asked.boot, asked.system, now, work, run_id=world.new_id(), hold=world.hold(), then=then)
+        run, hold = world.new_id(), world.hold()
+        about = self._machine_document(boot, run, work)
+        answer = claim(world.observed, asked.boot, asked.system, now, work, run_id=run, machine=about, hold=hold, then=then)
         await world.ledger.commit(answer.events)
         world.observed.touch(asked.boot, now)
         machine_name = boot.machine if boot else ""
@@ -88,6 +91,13 @@ class _Agent:
         if boot is None or plans is None or machine is None:
             return None
         return next_step(plans.of(boot), machine, self._world.observed, "", boot.id)
+
+    def _machine_document(self, boot: BootStatus | None, run: str, work: Work | None) -> dict[str, Any]:
+        """What a run of `work` that begins now will know of its machine; nothing where none can begin."""
+        if boot is None or work is None or self._world.plans is None:
+            return {}
+        plan = self._world.plans.of(boot)
+        return machine_document(plan, plan.machines[boot.machine], run, work)
 
     async def report(self, request: Request) -> Response:
         world, said = self._world, await self._body(request, ReportRequest)

@@ -69,7 +69,9 @@ class BootClosed(_Event, frozen=True, kw_only=True):
 
 
 class RunStarted(_Event, frozen=True, kw_only=True):
-    """`document` is `agent.workflow.to_json(Workflow)`: the run keeps to it whatever later plans say."""
+    """`document` is `agent.workflow.to_json(Workflow)`, `machine_document` what `netboot.machine_document` made: the run keeps
+    to both whatever later plans say.
+    """
 
     run: str
     workflow: str
@@ -82,6 +84,7 @@ class RunStarted(_Event, frozen=True, kw_only=True):
     document: dict[str, Any]
     resets: int = 0
     repeat: Repeat = "once"
+    machine_document: dict[str, Any] = {}
 
 
 class RunTakenOver(_Event, frozen=True, kw_only=True):

@@ -228,6 +228,7 @@ class Observed:
             system=event.system,
             plan=event.plan,
             document=from_json(event.document),
+            machine_document=event.machine_document,
             resets=event.resets,
             repeat=event.repeat,
             started=event.at,

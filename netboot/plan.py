@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import is_
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -109,6 +109,8 @@ class Machine(_Part, frozen=True):
     """In the order they are to run."""
     loader: str = ""
     """A row of `loader.LOADERS`, a file that the operator put there, or "" for the default."""
+    storage: dict[str, Any] = {}
+    """How its disks are laid out, in Tinkerbell's shape; handed to its agent as it stands."""
 
     @property
     def macs(self) -> tuple[str, ...]:

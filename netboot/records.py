@@ -7,7 +7,9 @@ epoch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from agent.workflow import Workflow
 from netboot.events import ActionEnded, ActionStarted, ActionState, Phase, Repeat, RunEnded, RunState, Via
@@ -68,6 +70,8 @@ class RunStatus:
     resets: int
     repeat: Repeat
     started: float
+    machine_document: Mapping[str, Any]
+    """What its agent was told about the machine when it began."""
     boot_scope: str
     """Part of the identity: the id of the boot that started an `everyBoot` run; empty for `once`."""
     state: RunState = "RUNNING"

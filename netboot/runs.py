@@ -8,8 +8,9 @@ semantics in prose.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
@@ -33,6 +34,7 @@ from netboot.reports import Report, from_event, handler_due, objection, to_event
 
 Then = Literal["reboot", "wait"]
 
+NO_DOCUMENT: Mapping[str, Any] = MappingProxyType({})
 END_OF_WORK = "end of work"
 """How the reason begins with which a boot closes whose agent was told to restart its machine."""
 
@@ -48,6 +50,8 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
     repeat: Repeat = "once"
     resets: int = 0
     """How often each task may be restarted after the machine was reset during it."""
+    overwrites: tuple[str, ...] = ()
+    """Workflows whose installations this one may replace; `*`: any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +101,20 @@ def claim(
     work: Work | None,
     *,
     run_id: str,
+    machine: Mapping[str, Any] = NO_DOCUMENT,
     hold: str = "",
     then: Then = "reboot",
 ) -> Claimed | Nothing:
     """An agent asks for work.
 
-    `work` is what the boot's plan asks for next (`boot.next_step`), `run_id` the id that a new run would get, `hold` a sentence
-    why no new run may start now (frozen, suspended), `then` what a machine without work does.
+    `work` is what the boot's plan asks for next (`boot.next_step`), `run_id` the id that a new run would get, `machine` the
+    machine document that it would keep to, `hold` a sentence why no new run may start now (frozen, suspended), `then` what a
+    machine without work does.
     """
     boot = observed.boots.get(boot_id)
     if boot is None:
         return Nothing(f"boot {boot_id} is not known here", "reboot")
-    decision = _claim(observed, boot, system, now, work, run_id, hold, then)
+    decision = _claim(observed, boot, system, now, work, run_id, machine, hold, then)
     if boot.closed is not None or boot.phase == "agent":
         return decision
     advanced = BootAdvanced(at=now, boot=boot.id, phase="agent", reason="its agent asked for work")
@@ -116,7 +122,15 @@ def claim(
 
 
 def _claim(
-    observed: Observed, boot: BootStatus, system: str, now: float, work: Work | None, run_id: str, hold: str, then: Then
+    observed: Observed,
+    boot: BootStatus,
+    system: str,
+    now: float,
+    work: Work | None,
+    run_id: str,
+    machine: Mapping[str, Any],
+    hold: str,
+    then: Then,
 ) -> Claimed | Nothing:
     run = _find(observed, boot.machine, boot.macs, boot.id, work) if work else None
     if run is not None and run.active:
@@ -136,8 +150,8 @@ def _claim(
         hold = "this state directory is new and knows no history: `gitboot init STATE` says that this is a new site"
     if hold:
         return Nothing(hold, "wait", stale)
-    started = _start(work, boot, system, now, run_id)
-    return Claimed(run_id, (*stale, started), _answer(run_id, started.document, started=0.0))
+    started = _start(work, boot, system, now, run_id, machine)
+    return Claimed(run_id, (*stale, started), _answer(run_id, started.document, started.machine_document, started=0.0))
 
 
 def report(
@@ -195,7 +209,7 @@ def _same(accepted: Event, again: Event) -> bool:
     return accepted == msgspec.structs.replace(again, at=accepted.at)
 
 
-def _start(work: Work, boot: BootStatus, system: str, now: float, run_id: str) -> RunStarted:
+def _start(work: Work, boot: BootStatus, system: str, now: float, run_id: str, machine: Mapping[str, Any]) -> RunStarted:
     return RunStarted(
         at=now,
         run=run_id,
@@ -209,6 +223,7 @@ def _start(work: Work, boot: BootStatus, system: str, now: float, run_id: str) -
         document=to_json(from_json(work.document)),  # raises here, before anything is journalled, if it is no workflow
         resets=work.resets,
         repeat=work.repeat,
+        machine_document=dict(machine),
     )
 
 
@@ -295,6 +310,7 @@ def _resumption(run: RunStatus, now: float, again: str | None = None) -> dict[st
     return _answer(
         run.id,
         to_json(run.document),
+        run.machine_document,
         started=now - run.started,
         sequence=run.sequence,
         resume={"task": flying.task, "action": flying.action, "attempt": flying.attempt} if flying else None,
@@ -306,6 +322,7 @@ def _resumption(run: RunStatus, now: float, again: str | None = None) -> dict[st
 def _answer(
     run_id: str,
     document: dict[str, Any],
+    machine: Mapping[str, Any],
     *,
     started: float,
     sequence: int = 0,
@@ -317,6 +334,7 @@ def _answer(
     return {
         "id": run_id,
         "workflow": document,
+        "machine": dict(machine),
         "sequence": sequence,
         "resume": resume,
         "done": done or [],

@@ -60,9 +60,14 @@ def test_an_event_survives_the_wire(event: Event) -> None:
 
 def test_a_claim_is_read_whole() -> None:
     document = claim_document(
-        sequence=3, resume={"task": "os", "action": "boot", "attempt": 2}, done=[["os", "disk"]], started=7.5
+        sequence=3,
+        resume={"task": "os", "action": "boot", "attempt": 2},
+        done=[["os", "disk"]],
+        started=7.5,
+        machine={"name": "node-01"},
     )
-    expected = Claim("r1", WORKFLOW, 3, 7.5, Attempt("os", "boot", 2), frozenset({("os", "disk")}))
+    resume, done = Attempt("os", "boot", 2), frozenset({("os", "disk")})
+    expected = Claim("r1", WORKFLOW, 3, 7.5, resume, done, machine={"name": "node-01"})
     assert expected == claim_from_json(json.loads(json.dumps(document)))
 
 
@@ -139,6 +144,7 @@ RESUME = {"task": "os", "action": "disk", "attempt": 1}
         claim_document(),
         claim_document(last=None, done=[["os", "disk"]], resume={**RESUME, "action": "boot"}),
         claim_document(last=LAST),
+        claim_document(machine={"name": "node-01", "run": {"id": "r1", "workflow": "install", "number": 1}}),
         {"run": None, "then": "wait", "reason": "frozen", "retry": 10},
     ],
 )

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 import schemas
 from netboot import agent_api
+from netboot.boot import Plans
 from netboot.events import BootAdvanced, RunStarted
 from netboot.markers import freeze
 from netboot.plan import Dump
@@ -92,6 +93,20 @@ def test_a_run_is_claimed_reported_logged_and_ended(tmp_path: Path) -> None:
         assert b"hello\n" == (await agent.client.get(f"/logs/{agent.run}/look/first.1.log")).content
         done = await agent.claim()
         assert (None, "reboot", 10) == (done["run"], done["then"], done["retry"])
+
+    with_agent(tmp_path, story)
+
+
+def test_a_claim_says_what_machine_it_is_though_a_newer_plan_says_otherwise(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        first = (await agent.claim())["run"]
+        assert ("home", "node-01", agent.run) == (
+            first["machine"]["site"],
+            first["machine"]["name"],
+            first["machine"]["run"]["id"],
+        )
+        agent.here.plans = Plans(plan(machine(1, "look", storage={"disks": [{"device": "/dev/sda"}]})).plan, {})
+        assert first["machine"] == (await agent.claim())["run"]["machine"]
 
     with_agent(tmp_path, story)
 

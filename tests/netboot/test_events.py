@@ -27,6 +27,7 @@ def schema() -> dict[str, Any]:
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "at": st.floats(0, 1e10),
     "document": st.dictionaries(st.text(), st.text() | st.integers(-(2**53), 2**53) | st.lists(st.text()), max_size=3),
+    "machine_document": st.dictionaries(st.text(), st.text(), max_size=3),
     **dict.fromkeys(("number", "sequence", "attempt", "reset", "resets"), st.integers(1, 2**31)),
 }
 """What the types alone do not say."""

@@ -20,7 +20,15 @@ def test_a_machine_with_work_is_given_a_run_and_its_start_is_an_event() -> None:
     decision = story.claim(boot, asked=work())
     assert isinstance(decision, Claimed)
     assert [BootAdvanced, RunStarted] == [type(event) for event in decision.events]
-    expected = {"workflow": to_json(INSTALL), "sequence": 0, "resume": None, "done": [], "last": None, "started": 0.0}
+    expected = {
+        "workflow": to_json(INSTALL),
+        "sequence": 0,
+        "resume": None,
+        "done": [],
+        "last": None,
+        "started": 0.0,
+        "machine": {},
+    }
     assert expected == {key: value for key, value in decision.answer.items() if key != "id"}
     assert story.observed.boots[boot].phase == "agent"
 
