@@ -12,6 +12,18 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class Archive:
+    """A tar that holds an image (docker-archive or oci-archive), fetched from the server in place of a registry."""
+
+    url: str
+    """A path on this server."""
+    sha256: str
+    """Of the whole file, in lower-case hex."""
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """One container (or, in the process runtime, one command)."""
 
@@ -28,6 +40,8 @@ class Action:
     on_failure: tuple[str, ...] = ()
     """Command run in the same image after the last attempt failed; its own outcome changes nothing."""
     on_timeout: tuple[str, ...] = ()
+    archive: Archive | None = None
+    """Holds `image` under that very name; None: it is pulled from the registry that it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,5 +96,10 @@ def _action(document: Mapping[str, Any]) -> Action:
         environment=dict(document.get("environment", {})),
         pid=str(document.get("pid", "")),
         retries=int(document.get("retries", 0)),
+        archive=_archive(document.get("archive")),
         **lists,
     )
+
+
+def _archive(document: Mapping[str, Any] | None) -> Archive | None:
+    return None if document is None else Archive(str(document["url"]), str(document["sha256"]), int(document["size"]))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.workflow import Action, Task, Workflow, from_json, to_json
+from agent.workflow import Action, Archive, Task, Workflow, from_json, to_json
 
 words = st.lists(st.text(), max_size=3).map(tuple)
 actions = st.builds(
@@ -23,6 +23,7 @@ actions = st.builds(
     retries=st.integers(0, 9),
     on_failure=words,
     on_timeout=words,
+    archive=st.none() | st.builds(Archive, url=st.text(), sha256=st.text(), size=st.integers(0)),
 )
 tasks = st.builds(Task, name=st.text(), worker=st.text(), actions=st.lists(actions, max_size=3).map(tuple))
 workflows = st.builds(Workflow, name=st.text(), tasks=st.lists(tasks, max_size=3).map(tuple), global_timeout=st.integers(0))
