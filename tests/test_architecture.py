@@ -151,6 +151,7 @@ def test_only_entry_points_read_the_environment() -> None:
     """Rule 8: argv, environment and kernel command line become frozen settings, once."""
     allowed = {
         "agent.main",
+        "agent.actions.base",  # starts the program that an action is
         "agent.supervisor",  # is a program of its own
         "agent.runtime",  # hands PATH and HOME on to an action's process
         "netboot.markers",  # who froze the site

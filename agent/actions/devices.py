@@ -1,0 +1,149 @@
+"""The disks of this machine, from an action's point of view: which one is meant, and whether it may be overwritten.
+
+Shell. Law: nothing is written to a device that was not claimed; to be claimed, it must exist, be used by nothing (a mount, a
+RAID, a volume group), and bear no marker that protects it, and then its whole disk is in `written` before the first byte.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.actions.base import Job, tool
+from agent.actions.settings import Failed
+from agent.marker import may_overwrite
+from agent.marking import SECTOR, read_block
+
+BY_NAME = "/dev/disk/by-gitboot/"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A disk, a partition, or what is made of several of them."""
+
+    path: str
+    """The kernel's name for it, without links."""
+    size: int
+    """Bytes."""
+    disks: tuple[str, ...]
+    """The whole disks that it lies on; itself, if it is one."""
+
+
+def claim(job: Job, path: str) -> Device:
+    """A device that is ours to overwrite from now on. Raises Failed with the reason why it is not."""
+    found = device(job, path)
+    named = found.path if found.path == path else f"{found.path} ({path})"
+    if user := in_use(found.path):
+        raise Failed(f"{named} is left as it is: {user}")
+    for disk in found.disks:
+        if reason := may_overwrite(read_block(disk), job.machine):
+            raise Failed(f"{disk} is left as it is: {reason}")
+    _note(job, found.disks)
+    return found
+
+
+def device(job: Job, path: str) -> Device:
+    """What `path` means now. Raises Failed if there is no such block device."""
+    real = os.path.realpath(_of_whole(path))
+    try:
+        status = Path(real).stat()
+    except OSError as error:
+        raise Failed(f"there is no {path}{_known(job, path)}") from error
+    if not stat.S_ISBLK(status.st_mode):
+        raise Failed(f"{path} is not a disk or partition")
+    entry = _sysfs(status.st_rdev)
+    return Device(_path(entry), int((entry / "size").read_text()) * SECTOR, tuple(dict.fromkeys(_disks(entry))))
+
+
+def partition_path(disk: str, number: int) -> str:
+    """As the kernel names it: /dev/sda1 of /dev/sda, /dev/nvme0n1p1 of /dev/nvme0n1; and /dev/disk/…-part1 of a link."""
+    if disk.startswith("/dev/disk/"):
+        return f"{disk}-part{number}"
+    return f"{disk}{'p' if disk[-1].isdigit() else ''}{number}"
+
+
+def reread(disk: str) -> None:
+    """Let the kernel know the partition table that is on the disk now; the nodes of the partitions are there afterwards."""
+    tool("partx", "--update", disk)
+
+
+def in_use(path: str) -> str:
+    """What uses it, or one of its partitions; "" if nothing does. The kernel decides, and it sees every container's mounts."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        users = list(_users(_sysfs(Path(path).stat().st_rdev)))
+        return "; ".join(users) or "it is in use: mounted, or part of a RAID or of a volume group"
+    return ""
+
+
+def holders(path: str) -> list[str]:
+    """The devices that are made of it or of its partitions, as /dev/md0 or /dev/dm-0."""
+    entry = _sysfs(Path(path).stat().st_rdev)
+    return [_path(holder) for each in _with_partitions(entry) for holder in sorted((each / "holders").iterdir())]
+
+
+def _of_whole(path: str) -> str:
+    """The links of partitions are made after an action; within one, they are told from the link of their disk."""
+    partition = re.fullmatch(rf"({BY_NAME}.+)-part(\d+)", path)
+    if partition and os.path.exists(partition[1]):
+        return partition_path(os.path.realpath(partition[1]), int(partition[2]))
+    return path
+
+
+def _known(job: Job, path: str) -> str:
+    names = [str(disk.get("name")) for disk in job.machine.get("disks", ())]
+    if not path.startswith(BY_NAME):
+        return ""
+    return f": git names {', '.join(names)} for this machine" if names else ": git names no disks of this machine"
+
+
+def _note(job: Job, disks: tuple[str, ...]) -> None:
+    if not job.folder.is_dir():
+        job.say(f"there is no {job.folder}, so {', '.join(disks)} will not be marked as installed")
+        return
+    written = job.folder / "written"
+    noted = written.read_text().splitlines() if written.exists() else []
+    with written.open("a") as file:
+        file.writelines(f"{disk}\n" for disk in disks if disk not in noted)
+
+
+def _sysfs(number: int) -> Path:
+    return Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve()
+
+
+def _path(entry: Path) -> str:
+    return f"/dev/{entry.name.replace('!', '/')}"
+
+
+def _disks(entry: Path) -> Iterator[str]:
+    if (entry / "partition").exists():
+        yield from _disks(entry.parent)
+    elif below := sorted((entry / "slaves").iterdir()):
+        for each in below:
+            yield from _disks(each.resolve())
+    else:
+        yield _path(entry)
+
+
+def _with_partitions(entry: Path) -> Iterator[Path]:
+    yield entry
+    yield from sorted(each for each in entry.iterdir() if (each / "partition").exists())
+
+
+def _users(entry: Path) -> Iterator[str]:
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    swaps = [line.split()[0] for line in Path("/proc/swaps").read_text().splitlines()[1:]]
+    for each in _with_partitions(entry):
+        number = (each / "dev").read_text().strip()
+        yield from (f"{_path(each)} is mounted on {mount[4]}" for mount in mounts if mount[2] == number)
+        yield from (f"{_path(holder)} is made of {_path(each)}" for holder in sorted((each / "holders").iterdir()))
+        if _path(each) in swaps:
+            yield f"{_path(each)} is swapped to"
