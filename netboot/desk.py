@@ -180,7 +180,7 @@ def _taken(question: _Question, plan: BootPlan, interface: Interface) -> str:
     """Why a reservation cannot be given yet, or "": a boot that began under an earlier plan keeps what that plan gave it."""
     for earlier in question.plans.pinned.values():
         holder = earlier.by_address.get(interface.address)
-        if holder is None or holder.interface.mac == interface.mac or earlier == plan:
+        if holder is None or interface.mac in holder.machine.macs or earlier == plan:
             continue
         boot = question.observed.open_boot(holder.interface.mac)
         if boot is not None and boot.plan == earlier.id:

@@ -135,7 +135,8 @@ def _domain(interface: Interface) -> str:
 
 def _add(names: dict[bytes, dict[int, tuple[bytes, ...]]], name: bytes, rtype: int, data: bytes) -> None:
     records = names.setdefault(name, {})
-    records[rtype] = (*records.get(rtype, ()), data)
+    if data not in records.get(rtype, ()):  # the ports of a bond say the same
+        records[rtype] = (*records.get(rtype, ()), data)
 
 
 def _merged(plan: BootPlan, parts: Iterable[Part], apex: Records) -> Names:

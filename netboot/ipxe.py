@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from netboot.plan import Artifact, Handover, Profile
+from netboot.kernel_network import StaticAddress, static_address
+from netboot.plan import Artifact, Handover, Interface, Profile
 
 MASK = "*" * 64
 RETRY_SECONDS = 5
@@ -38,6 +39,8 @@ class Console:
     mac: str
     plan: str = ""
     """The id of the plan this boot is pinned to."""
+    network: tuple[str, ...] = ()
+    """What a kernel is told of its network (`kernel_network`)."""
 
     @property
     def self_url(self) -> str:
@@ -139,8 +142,13 @@ def find_script(base: str) -> str:
     )
 
 
-def bootstrap_script(base: str, mac: str) -> str:
-    """To paste at a provider whose DHCP we do not own: find the interface with this MAC, configure it, chain to us."""
+def bootstrap_script(base: str, interface: Interface) -> str:
+    """To put into iPXE (USB, ISO, embedded) or to paste at a provider, where no DHCP of ours starts the machine: find the
+    interface with this MAC, tag its frames and give it its address as git says, chain to us.
+
+    An iPXE without `vcreate` (Debian 12's) says so and goes on untagged: where a firmware or a switch sees to the tag that is
+    right, and otherwise nobody answers.
+    """
     return "\n".join(
         [
             "#!ipxe",
@@ -148,19 +156,36 @@ def bootstrap_script(base: str, mac: str) -> str:
             "set idx:int32 0",
             ":next",
             "isset ${net${idx}/mac} || goto missing",
-            f"iseq ${{net${{idx}}/mac}} {mac} && goto found ||",
+            f"iseq ${{net${{idx}}/mac}} {interface.mac} && goto found ||",
             "inc idx",
             "goto next",
             ":missing",
-            f"echo gitboot: no interface has the MAC {mac}",
+            f"echo gitboot: no interface has the MAC {interface.mac}",
             "exit 1",
             ":found",
             "set iface net${idx}",
-            "dhcp ${iface} || dhcp ${iface} || exit 1",
+            *_tagged(interface.vlan),
+            *_configured(static_address(interface)),
             f"chain --autofree {base}/auto.ipxe || exit",
             "",
         ]
     )
+
+
+def _tagged(vlan: int) -> list[str]:
+    if not vlan:
+        return []
+    return [
+        f"vcreate --tag {vlan} ${{iface}} && set iface ${{iface}}-{vlan} ||",
+        f"iseq ${{iface}} net${{idx}} && echo gitboot: this iPXE cannot tag for VLAN {vlan}, going on untagged ||",
+    ]
+
+
+def _configured(static: StaticAddress | None) -> list[str]:
+    if static is None:
+        return ["dhcp ${iface} || dhcp ${iface} || exit 1"]
+    wanted = {"ip": static.address, "netmask": static.netmask, "gateway": static.gateway, "dns": "".join(static.servers[:1])}
+    return [*(f"set ${{iface}}/{name} {value}" for name, value in wanted.items() if value), "ifopen ${iface} || exit 1"]
 
 
 def _script(console: Console, why: str, body: list[str]) -> str:
@@ -191,13 +216,15 @@ def _kernel(console: Console, profile: Profile, artifacts: Mapping[str, Artifact
 
 def identity(console: Console, capability: Capability | None) -> list[str]:
     """The words on every kernel's command line by which the booted system knows its interface, its server and its boot."""
-    words = [f"BOOTIF=01-{console.mac.replace(':', '-')}", f"gitboot.server={console.base}"]
+    words = [f"BOOTIF=01-{console.mac.replace(':', '-')}", *console.network, f"gitboot.server={console.base}"]
     return words + ([f"gitboot.boot={capability.boot}", f"gitboot.token={capability.token}"] if capability else [])
 
 
 def _settings(console: Console, capability: Capability | None) -> list[str]:
     """For scripts of others, which build their own command line."""
     lines = [f"set gitboot-server {console.base}"]
+    if console.network:
+        lines.append(f"set gitboot-network {' '.join(console.network)}")
     if capability:
         lines += [f"set gitboot-boot {capability.boot}", f"set gitboot-token {capability.token}"]
     return lines

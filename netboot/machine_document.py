@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from netboot.dhcp_options import code_of, decode, unpack
+from netboot.kernel_network import static_address
 from netboot.plan import BootPlan, Disk, Interface, Machine, Subnet
 from netboot.runs import Work
 
@@ -30,6 +31,7 @@ def machine_document(plan: BootPlan, machine: Machine, run: str, work: Work) -> 
             "labels": dict(machine.labels),
             "run": _filled({"id": run, "workflow": work.workflow, "number": work.run, "overwrites": list(work.overwrites)}),
             "interfaces": [_interface(each, plan.subnets.get(each.subnet)) for each in machine.interfaces],
+            "bonds": [{"name": each.name, "mode": each.mode, "interfaces": list(each.interfaces)} for each in machine.bonds],
             "disks": [_disk(each) for each in machine.disks],
             "storage": machine.storage,
         }
@@ -48,6 +50,8 @@ def _interface(interface: Interface, subnet: Subnet | None) -> dict[str, Any]:
             "nameServers": list(_texts(said.get(_NAME_SERVERS))),
             "hostname": interface.hostname,
             "domain": said.get(_DOMAIN, ""),
+            "vlan": interface.vlan,
+            "static": static_address(interface) is not None,
         }
     )
 

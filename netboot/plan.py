@@ -86,6 +86,18 @@ class Interface(_Part, frozen=True):
     """Packed DHCP options, resolved from site, subnet and interface."""
     dhcp: bool = True
     netboot: bool = True
+    vlan: int = 0
+    """The tag (IEEE 802.1Q) of its network's frames; 0: none."""
+
+
+class Bond(_Part, frozen=True):
+    """Ports that act as one. Each interface of it has the bond's address."""
+
+    name: str
+    mode: str
+    """As Linux names it."""
+    interfaces: tuple[str, ...]
+    """MACs."""
 
 
 class Disk(_Part, frozen=True):
@@ -111,6 +123,7 @@ class Machine(_Part, frozen=True):
     """A row of `loader.LOADERS`, a file that the operator put there, or "" for the default."""
     storage: dict[str, Any] = {}
     """How its disks are laid out, in Tinkerbell's shape; handed to its agent as it stands."""
+    bonds: tuple[Bond, ...] = ()
 
     @property
     def macs(self) -> tuple[str, ...]:

@@ -6,13 +6,14 @@ Core. A machine that is not in git is never told to boot anything; with `unknown
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from netboot import grub, ipxe, pxelinux
 from netboot.boot import Diskless, Plans, RunWork, Stay, Step, ToDisk, next_step, script_asked, step_served
 from netboot.events import Event
 from netboot.ipxe import Capability, Console
+from netboot.kernel_network import bond_of, network_words
 from netboot.observed import Observed
 from netboot.plan import Artifact, BootPlan, Handover, Profile
 from netboot.tokens import token
@@ -68,7 +69,9 @@ def mac_at(plan: BootPlan, address: str) -> str:
     them is a wish, and the wrong machine may have come to one: there only a MAC tells who asks.
     """
     binding = plan.by_address.get(address) if plan.site.mode == "reservation" else None
-    return binding.interface.mac if binding else ""
+    if binding is None or bond_of(binding.machine, binding.interface.mac):  # any port of the bond may ask
+        return ""
+    return binding.interface.mac
 
 
 def script_for(
@@ -93,13 +96,18 @@ def script_text(house: House, plan: BootPlan, console: Console, step: Step, boot
     match step:
         case RunWork(profile=profile, why=why):
             capability = Capability(boot, token(house.key, boot))
-            return write.boot(console, profile, plan.artifacts, capability, why)
+            return write.boot(_networked(plan, console, profile), profile, plan.artifacts, capability, why)
         case Diskless(profile=profile, why=why):
-            return write.boot(console, profile, plan.artifacts, None, why)
+            return write.boot(_networked(plan, console, profile), profile, plan.artifacts, None, why)
         case ToDisk(handover=handover, why=why):
             return write.disk(console, handover, why)
         case Stay(why=why):
             return write.wait(console, why)
+
+
+def _networked(plan: BootPlan, console: Console, profile: Profile) -> Console:
+    binding = plan.by_mac.get(console.mac)
+    return replace(console, network=network_words(binding.machine, console.mac, profile.cmdline)) if binding else console
 
 
 def _stranger(house: House, plan: BootPlan, mac: str, known_only: bool, events: tuple[Event, ...]) -> Script | NoScript:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from itertools import pairwise
 
+from reconciler.bonding import bonded, of_bond
 from reconciler.inventory import Hardware, Interface, Site, Subnet
 from reconciler.shape import Suggestions, shown
 
@@ -126,10 +127,17 @@ class Networks:
 
     def check(self, hardware: Hardware, complain: Complain) -> None:
         """Whether every port of a machine has a subnet and an address that can be its."""
-        for index, interface in enumerate(hardware.interfaces):
-            span = self._span(interface, f"spec.interfaces[{index}]", complain)
+        inside = bonded(hardware)
+        ports = [
+            (interface, f"spec.interfaces[{index}]")
+            for index, interface in enumerate(hardware.interfaces)
+            if interface.mac not in inside
+        ]
+        ports += [(of_bond(hardware, bond), f"spec.bonds[{index}]") for index, bond in enumerate(hardware.bonds)]
+        for interface, path in ports:
+            span = self._span(interface, path, complain)
             if span is not None:
-                self._check_address(interface, span, f"spec.interfaces[{index}]", complain)
+                self._check_address(interface, span, path, complain)
 
     def _span(self, interface: Interface, path: str, complain: Complain) -> Span | None:
         if interface.subnet is not None:

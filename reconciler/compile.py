@@ -8,12 +8,13 @@ a repository of ten thousand machines costs one machine.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from netboot import plan as boot
 from netboot.ipxe import objection
 from netboot.runs import Work
+from reconciler.bonding import acting
 from reconciler.inventory import ArtifactRef, Hardware, Interface, Inventory, Place, Profile, Site, WorkflowDoc
 from reconciler.options import interface_options, range_options
 from reconciler.problems import Problem
@@ -208,7 +209,7 @@ def _hardware(site: Site, hardware: Hardware, profile: Profile | None, work: tup
         name=hardware.name,
         arch=hardware.arch,
         labels=dict(sorted(hardware.labels.items())),
-        interfaces=tuple(_interface(site, hardware, index) for index in range(len(hardware.interfaces))),
+        interfaces=tuple(_interface(site, interface) for interface in acting(hardware)),
         idle=f"profile:{hardware.idle_profile}" if hardware.idle == "profile" else hardware.idle,
         handover=handover,
         loader="" if hardware.loader == "auto" else hardware.loader,
@@ -217,14 +218,11 @@ def _hardware(site: Site, hardware: Hardware, profile: Profile | None, work: tup
             for disk in hardware.disks
         ),
         work=work,
+        bonds=tuple(boot.Bond(bond.name, bond.mode, bond.interfaces) for bond in hardware.bonds),
     )
 
 
-def _interface(site: Site, hardware: Hardware, index: int) -> boot.Interface:
-    """The first interface answers to the machine's name unless it was given another."""
-    interface: Interface = hardware.interfaces[index]
-    if interface.hostname is None and index == 0:
-        interface = replace(interface, hostname=hardware.name)
+def _interface(site: Site, interface: Interface) -> boot.Interface:
     subnet = site.subnet_of(interface)
     return boot.Interface(
         mac=interface.mac,
@@ -234,6 +232,7 @@ def _interface(site: Site, hardware: Hardware, index: int) -> boot.Interface:
         options=interface_options(site, subnet, interface) if subnet else b"",
         dhcp=interface.dhcp,
         netboot=interface.netboot,
+        vlan=interface.vlan,
     )
 
 

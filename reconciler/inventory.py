@@ -19,6 +19,7 @@ from reconciler.places import Path, Place, Source
 __all__ = [
     "Arch",
     "ArtifactRef",
+    "Bond",
     "DhcpMode",
     "Disk",
     "Handover",
@@ -147,6 +148,20 @@ class Interface:
     """Whether its DHCP requests are answered."""
     netboot: bool
     """Whether it is told what to boot."""
+    vlan: int
+    """0: its frames bear no tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bond:
+    """Ports of one machine that act as one, with one address. Found in its hardware under `spec.bonds[n]`."""
+
+    name: str
+    mode: str
+    interfaces: tuple[str, ...]
+    """MACs. The first port's settings are those of all."""
+    address: IPv4Address | None
+    """As an interface's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +193,9 @@ class Hardware(_Object):
     loader: str
     """What its firmware is sent: `auto`, a row of `netboot.loader.LOADERS`, or a file name."""
     interfaces: tuple[Interface, ...]
+    """As written: `bonding.acting` has them as they act."""
     disks: tuple[Disk, ...]
+    bonds: tuple[Bond, ...]
 
 
 @dataclass(frozen=True, slots=True)

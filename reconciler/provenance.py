@@ -56,6 +56,7 @@ def places_of(
         inherited = subnets[subnet.name] if subnet is not None else {}
         for name, place in _of_interface(hardware, interface, ("spec", "interfaces", index), inherited):
             places[f"interfaces[{index}].{name}"] = place
+    places |= _of_bonds(hardware)
     for workflow in workflows:
         for name, place in _of_work(inventory, hardware, workflow):
             places[f"work[{workflow.name}]{name}"] = place
@@ -67,13 +68,25 @@ def _of_interface(
 ) -> Iterable[tuple[str, tuple[str, int]]]:
     source = hardware.source
     yield from inherited.items()
-    for name in ("mac", "address", "hostname", "dhcp", "netboot"):
+    for name in ("mac", "address", "hostname", "dhcp", "netboot", "vlan"):
         yield name, _line(source, (*path, name))
     for name in _INHERITED:
         if _said(source, (*path, name)):
             yield name, _line(source, (*path, name))
     for option in interface.options:
         yield f"options.{option}", _line(source, (*path, "options", option))
+
+
+def _of_bonds(hardware: Hardware) -> Places:
+    """Of each bond, and of the address that it gives its ports."""
+    places: dict[str, tuple[str, int]] = {}
+    ports = {port.mac: index for index, port in enumerate(hardware.interfaces)}
+    for index, bond in enumerate(hardware.bonds):
+        path: Path = ("spec", "bonds", index)
+        places[f"bonds[{index}]"] = _line(hardware.source, path)
+        address = _line(hardware.source, (*path, "address"))
+        places |= {f"interfaces[{ports[mac]}].address": address for mac in bond.interfaces}
+    return places
 
 
 def _of_work(inventory: Inventory, hardware: Hardware, workflow: WorkflowDoc) -> Iterable[tuple[str, tuple[str, int]]]:

@@ -16,6 +16,7 @@ import msgspec
 
 from agent.workflow import Action, Task, Workflow, to_json
 from reconciler import values
+from reconciler.bonding import acting
 from reconciler.formats.document import parse_workflow_document
 from reconciler.inventory import Hardware, Interface, Place, Site, Subnet, TemplateDoc, WorkflowDoc
 from reconciler.places import Path, path_text
@@ -33,7 +34,7 @@ class Network(NamedTuple):
 
 def networks(site: Site, hardware: Hardware) -> tuple[Network, ...]:
     """For each interface of a machine."""
-    return tuple(_network(site.subnet_of(interface), interface) for interface in hardware.interfaces)
+    return tuple(_network(site.subnet_of(interface), interface) for interface in acting(hardware))
 
 
 def _network(subnet: Subnet | None, interface: Interface) -> Network:
@@ -74,25 +75,31 @@ def template_data(hardware: Hardware, workflow: WorkflowDoc, ports: tuple[Networ
     return {
         "device_1": hardware.interfaces[0].mac,
         **workflow.hardware_map,
-        "hardware": _document(hardware),
+        "hardware": _document(hardware, ports),
         "Hardware": {
             "Disks": [disk.path or "" for disk in hardware.disks],
             "Interfaces": [
                 {"DHCP": _dhcp(hardware, interface, network)}
-                for interface, network in zip(hardware.interfaces, ports, strict=True)
+                for interface, network in zip(acting(hardware), ports, strict=True)
             ],
         },
     }
 
 
-def _document(hardware: Hardware) -> dict[str, object]:
+def _document(hardware: Hardware, ports: tuple[Network, ...]) -> dict[str, object]:
     """The machine as its document says it, defaults filled in; what was not said and has no default is not there."""
     spec = {
         "arch": hardware.arch,
         "profile": hardware.profile,
-        "interfaces": [
-            _without_none(mac=each.mac, address=each.address and str(each.address), hostname=each.hostname, subnet=each.subnet)
-            for each in hardware.interfaces
+        "interfaces": [_port(interface, network) for interface, network in zip(acting(hardware), ports, strict=True)],
+        "bonds": [
+            _without_none(
+                name=bond.name,
+                mode=bond.mode,
+                interfaces=list(bond.interfaces),
+                address=bond.address and str(bond.address),
+            )
+            for bond in hardware.bonds
         ],
         "disks": [
             _without_none(name=disk.name, path=disk.path, serial=disk.serial, wwn=disk.wwn, size=disk.size)
@@ -100,6 +107,20 @@ def _document(hardware: Hardware) -> dict[str, object]:
         ],
     }
     return {"metadata": {"name": hardware.name, "labels": dict(hardware.labels)}, "spec": _without_none(**spec)}
+
+
+def _port(interface: Interface, network: Network) -> dict[str, object]:
+    return _without_none(
+        mac=interface.mac,
+        address=interface.address and str(interface.address),
+        netmask=network.netmask or None,
+        gateway=network.gateway or None,
+        nameServers=list(network.name_servers),
+        hostname=interface.hostname,
+        subnet=interface.subnet,
+        vlan=interface.vlan or None,
+        dhcp=interface.dhcp,
+    )
 
 
 def _without_none(**values: object) -> dict[str, object]:
@@ -115,6 +136,7 @@ def _dhcp(hardware: Hardware, interface: Interface, network: Network) -> dict[st
         "Hostname": interface.hostname or "",
         "IP": address,
         "NameServers": list(network.name_servers),
+        "VLANID": str(interface.vlan or ""),
     }
 
 

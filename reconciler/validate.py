@@ -150,6 +150,10 @@ def _check_ports(site: Site | None, hardware: Iterable[Hardware], findings: Find
                 name = port.hostname, domain(port)
                 if names.get(name, (None, ""))[0] is not each:  # one machine may bear one name on several ports
                     _claim(names, name, each, f"{path}.hostname", "duplicate-hostname", port.hostname, findings)
+        for index, bond in enumerate(each.bonds):
+            if bond.address is not None:
+                path = f"spec.bonds[{index}].address"
+                _claim(addresses, int(bond.address), each, path, "duplicate-address", bond.address, findings)
 
 
 K = TypeVar("K")

@@ -147,6 +147,13 @@ def domain(text: str) -> str:
     return bare.lower()
 
 
+def device_name(text: str) -> str:
+    """The name of a network device that the machine's system makes."""
+    if not re.fullmatch(r"[a-z][a-z0-9]{0,14}", text):
+        raise ValueError("it takes lower-case letters and digits, begins with a letter and has at most 15")
+    return text
+
+
 # Artefacts and boot ----------------------------------------------------------------------------------------------------
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -244,6 +251,7 @@ FORMATS: Mapping[str, Callable[..., object]] = {
     "name": name,
     "hostname": domain,
     "domain": domain,
+    "device-name": device_name,
     "artifact": artifact,
     "url": url,
     "chain": chain,

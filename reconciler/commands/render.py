@@ -68,7 +68,7 @@ def _ipxe(plan: BootPlan, binding: Binding) -> str:
 
 
 def _bootstrap(plan: BootPlan, binding: Binding) -> str:
-    return bootstrap_script(_base(plan), binding.interface.mac)
+    return bootstrap_script(_base(plan), binding.interface)
 
 
 def _dhcp(plan: BootPlan, binding: Binding) -> str:

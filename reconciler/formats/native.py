@@ -12,9 +12,11 @@ from typing import Any
 
 from netboot.dhcp_options import encode
 from reconciler import values
+from reconciler.bonding import check_bonds
 from reconciler.formats.document import check_names, check_syntax
 from reconciler.inventory import (
     ArtifactRef,
+    Bond,
     Disk,
     Hardware,
     Interface,
@@ -109,6 +111,7 @@ def _hardware(metadata: Map, spec: Map, source: Source) -> Hardware:
         loader=spec.get("loader", "auto"),
         interfaces=tuple(map(_interface, spec["interfaces"])),
         disks=tuple(map(_disk, spec.get("disks", ()))),
+        bonds=tuple(map(_bond, spec.get("bonds", ()))),
     )
 
 
@@ -125,7 +128,13 @@ def _interface(spec: Map) -> Interface:
         options=spec.get("options", {}),
         dhcp=spec.get("dhcp", True),
         netboot=spec.get("netboot", True),
+        vlan=spec.get("vlan", 0),
     )
+
+
+def _bond(spec: Map) -> Bond:
+    macs = tuple(map(values.mac, spec["interfaces"]))
+    return Bond(spec["name"], spec.get("mode", "active-backup"), macs, _optional(values.ipv4, spec, "address"))
 
 
 def _disk(spec: Map) -> Disk:
@@ -198,8 +207,10 @@ def _check_local(lowered: Object, complaints: Complaints, encode_option: EncodeO
         case Site(subnets=subnets):
             check_names([subnet.name for subnet in subnets], ("spec", "subnets"), "subnet", complaints)
             _check_options([subnet.options for subnet in subnets], ("spec", "subnets"), complaints, encode_option)
-        case Hardware(interfaces=interfaces, disks=disks):
+        case Hardware(interfaces=interfaces, disks=disks, bonds=bonds):
             check_names([disk.name for disk in disks], ("spec", "disks"), "disk", complaints)
+            check_names([bond.name for bond in bonds], ("spec", "bonds"), "bond", complaints)
+            check_bonds(lowered, complaints)
             _check_options([port.options for port in interfaces], ("spec", "interfaces"), complaints, encode_option)
         case TemplateDoc():
             check_syntax(lowered, complaints)

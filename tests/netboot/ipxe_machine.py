@@ -1,6 +1,7 @@
 """An iPXE that runs our scripts and does nothing else: Debian 12's commands and options, settings, `goto`, `||`, no network.
 
-What is not in it, an iPXE of 2019 may lack; a script that needs more fails its test.
+What is not in it, an iPXE of 2019 may lack; a script that needs more fails its test. `vcreate` came later: `works` says whether
+it is there.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from dataclasses import dataclass, field
 
 OPTIONS = {
     "boot": (), "chain": ("--autofree", "--replace"), "dhcp": (), "echo": (), "exit": (), "goto": (), "ifclose": (),
-    "imgfree": (), "inc": (), "initrd": ("--name",), "iseq": (), "isset": (), "kernel": ("--name",),
+    "ifopen": (), "imgfree": (), "inc": (), "initrd": ("--name",), "iseq": (), "isset": (), "kernel": ("--name",),
     "sanboot": ("--no-describe", "--drive"), "set": (), "shell": (), "sleep": (),
+    "vcreate": ("--tag",),
 }  # fmt: skip
 WANTED: dict[str, Callable[[int], bool]] = {"||": lambda code: code != 0, "&&": lambda code: code == 0, ";": lambda code: True}
 """Separator → whether the command after it is wanted, given the exit code before it."""

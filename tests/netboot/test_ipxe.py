@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netboot.dhcp_options import encode, pack
 from netboot.ipxe import (
     MASK,
     POLL_SECONDS,
@@ -26,7 +27,7 @@ from netboot.ipxe import (
     objection,
     wait_script,
 )
-from netboot.plan import Artifact, Handover, Profile
+from netboot.plan import Artifact, Handover, Interface, Profile
 from tests.netboot.ipxe_machine import Ipxe
 from tests.netboot.plan_example import ARTIFACTS, HANDOVERS
 
@@ -42,6 +43,13 @@ FILES = {each.path: each for each in ARTIFACTS} | {
 KERNEL = Profile("inspect", "inspect/vmlinuz", ("inspect/initrd.img", "more.img"), 'console=ttyS0 note="two words"')
 CHAIN = Profile("menu", chain="http://boot.example/${net0/mac}.ipxe")
 INLINE = Profile("own", script="#!ipxe\r\n:start\r\nset try 1\r\nisset ${try} || goto start\r\nshell || \\")
+STATIC = Interface(
+    "52:54:00:12:34:01",
+    "10.1.0.11",
+    options=pack(dict([encode("subnet-mask", "255.255.0.0"), encode("routers", ["10.1.0.1"])])),
+    dhcp=False,
+    vlan=42,
+)
 WHY = "runs workflow install run 1 in profile inspect"
 
 SCRIPTS: dict[str, Callable[[], str]] = {
@@ -53,7 +61,8 @@ SCRIPTS: dict[str, Callable[[], str]] = {
     "wait": lambda: wait_script(CONSOLE, "git names no work for it; its idle state is to wait"),
     "wait-stranger": lambda: wait_script(STRANGER, "no machine in git has the MAC 52:54:00:aa:aa:aa"),
     "find": lambda: find_script("http://10.1.0.1"),
-    "bootstrap": lambda: bootstrap_script("http://10.1.0.1", "52:54:00:12:34:01"),
+    "bootstrap": lambda: bootstrap_script("http://10.1.0.1", Interface("52:54:00:12:34:01")),
+    "bootstrap-vlan-static": lambda: bootstrap_script("http://10.1.0.1", STATIC),
 } | {f"disk-{way}": lambda way=way: disk_script(CONSOLE, way, "its idle state is the disk") for way in HANDOVERS}
 
 
@@ -70,7 +79,7 @@ def test_every_golden_is_a_script() -> None:
 @pytest.mark.parametrize("works", [True, False])
 @pytest.mark.parametrize("platform", ["pcbios", "efi"])
 def test_an_ipxe_of_2019_can_run_it_and_never_loops_without_sleeping(name: str, works: bool, platform: str) -> None:
-    needs_the_world = ("kernel", "initrd", "boot", "chain", "sanboot", "dhcp", "shell")
+    needs_the_world = ("kernel", "initrd", "boot", "chain", "sanboot", "dhcp", "shell", "vcreate", "ifopen")
     ipxe = Ipxe(lambda command, _: works or command not in needs_the_world)
     ipxe.settings["platform"] = platform
     assert ipxe.run(SCRIPTS[name]())
@@ -229,8 +238,22 @@ def test_a_pasted_script_configures_the_interface_with_the_machine_s_mac() -> No
     chained = ["set iface net1", "dhcp net1", "chain --autofree http://10.1.0.1/auto.ipxe"]
     assert ["ifclose", "set idx:int32 0", *chained] == ipxe.run(SCRIPTS["bootstrap"]())
     assert "echo gitboot: no interface has the MAC 52:54:00:12:34:99" in Ipxe().run(
-        bootstrap_script("http://10.1.0.1", "52:54:00:12:34:99")
+        bootstrap_script("http://10.1.0.1", Interface("52:54:00:12:34:99"))
     )
+
+
+def test_a_bootstrap_script_tags_and_configures_the_interface_as_git_says() -> None:
+    tagged = ["set iface net0", "vcreate --tag 42 net0", "set iface net0-42"]
+    address = ["set net0-42/ip 10.1.0.11", "set net0-42/netmask 255.255.0.0", "set net0-42/gateway 10.1.0.1"]
+    last = ["ifopen net0-42", "chain --autofree http://10.1.0.1/auto.ipxe"]
+    assert [*tagged, *address, *last] == Ipxe().run(SCRIPTS["bootstrap-vlan-static"]())[2:]
+
+
+def test_an_ipxe_that_cannot_tag_says_so_and_goes_on_untagged() -> None:
+    did = Ipxe(lambda command, _: command != "vcreate").run(SCRIPTS["bootstrap-vlan-static"]())
+    assert "echo gitboot: this iPXE cannot tag for VLAN 42, going on untagged" in did
+    assert ["ifopen net0", "chain --autofree http://10.1.0.1/auto.ipxe"] == did[-2:]
+    assert not any("cannot tag" in each for each in Ipxe().run(SCRIPTS["bootstrap-vlan-static"]()))
 
 
 # Nobody's words are obeyed -------------------------------------------------------------------------------------------------

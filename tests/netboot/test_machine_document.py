@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 import schemas
 from netboot.dhcp_options import encode, pack
 from netboot.machine_document import machine_document
-from netboot.plan import Disk
+from netboot.plan import Bond, Disk
 from netboot.runs import Claimed
 from tests.netboot.plan_example import MAC, SECOND, machine, plan, port, work
 from tests.netboot.story import Story
@@ -60,6 +60,14 @@ def test_it_says_what_the_plan_and_dhcp_say() -> None:
         "storage": STORAGE,
     }
     assert expected == valid(document)
+
+
+def test_ports_that_are_tagged_static_or_in_a_bond_are_so_in_the_document() -> None:
+    bond = Bond("bond0", "802.3ad", (MAC, SECOND))
+    node = machine("node-01", port(MAC, vlan=42, dhcp=False), port(SECOND), bonds=(bond,))
+    document = valid(machine_document(plan(node), node, "r1", work()))
+    assert [{"name": "bond0", "mode": "802.3ad", "interfaces": [MAC, SECOND]}] == document["bonds"]
+    assert [(42, True), (None, None)] == [(each.get("vlan"), each.get("static")) for each in document["interfaces"]]
 
 
 def test_what_is_empty_is_left_out() -> None:

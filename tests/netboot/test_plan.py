@@ -21,6 +21,7 @@ from netboot.dhcp_options import decode, label, unpack
 from netboot.plan import (
     FORMAT,
     Artifact,
+    Bond,
     BootPlan,
     Disk,
     Dump,
@@ -297,7 +298,7 @@ def test_a_stored_plan_is_what_the_schema_says(made: Dump) -> None:
 
 STRUCTS: Mapping[str, type[msgspec.Struct]] = {
     "site": Site, "subnet": Subnet, "profile": Profile, "artifact": Artifact, "machine": Machine, "interface": Interface,
-    "disk": Disk, "work": Work, "": Manifest,
+    "disk": Disk, "bond": Bond, "work": Work, "": Manifest,
 }  # fmt: skip
 
 

@@ -155,7 +155,11 @@ spec:
     domain: special.example
     options: {root-path: "10.1.0.1:/srv/root"}
   - {mac: 5254.0012.34ac, subnet: rack2, hostname: node-01-b, netboot: false}
-  - {mac: 5254001234ad, address: 10.2.0.5, dhcp: false}
+  - {mac: 5254001234ad, address: 10.2.0.5, dhcp: false, vlan: 42}
+  - {mac: 5254001234ae, subnet: rack2}
+  - {mac: 5254001234af}
+  bonds:
+  - {name: bond0, mode: 802.3ad, interfaces: [5254001234ae, 5254001234af], address: 10.2.0.6}
   disks:
   - {name: root, serial: S3Z9, size: 480G}
   - {name: data, wwn: 0x5002538e40b1a2c3}

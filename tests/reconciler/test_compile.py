@@ -59,10 +59,13 @@ def test_everything_the_inventory_says_is_in_the_plan() -> None:
     assert ("aarch64", "profile:menu", "sanboot", {"rack": "r1", "unit": "07"}) == (
         machine.arch, machine.idle, machine.handover, machine.labels,
     )  # fmt: skip
-    assert [("34:ab", "10.1.0.11", "rack1"), ("34:ac", "", "rack2"), ("34:ad", "10.2.0.5", "rack2")] == [
-        (port.mac.removeprefix("52:54:00:12:"), port.address, port.subnet) for port in machine.interfaces
+    assert [("ab", "10.1.0.11", "rack1"), ("ac", "", "rack2"), ("ad", "10.2.0.5", "rack2")] == [
+        (port.mac.removeprefix("52:54:00:12:34:"), port.address, port.subnet) for port in machine.interfaces[:3]
     ]
-    assert [(True, True), (True, False), (False, True)] == [(port.dhcp, port.netboot) for port in machine.interfaces]
+    assert ["10.2.0.6", "10.2.0.6"] == [port.address for port in machine.interfaces[3:]]
+    assert [(True, True), (True, False), (False, True)] == [(port.dhcp, port.netboot) for port in machine.interfaces[:3]]
+    assert [("bond0", "802.3ad", 2)] == [(bond.name, bond.mode, len(bond.interfaces)) for bond in machine.bonds]
+    assert [0, 0, 42, 0, 0] == [port.vlan for port in machine.interfaces]
     assert [("root", "S3Z9", "480000000000"), ("data", "", ""), ("logs", "", "549755813888")] == [
         (disk.name, disk.serial, disk.size) for disk in machine.disks
     ]
@@ -294,7 +297,16 @@ WRITTEN = {
     "work[burn-in-storage].run": "run: 1", "work[burn-in-storage].resets": "resets: 1",
     "work[burn-in-storage].hardwareMap.rounds": 'rounds: "3"', "work[burn-in-storage].profile": "profile: inspect",
 }  # fmt: skip
-DEFAULTS = {"arch", "idle", "handover", "loader", "interfaces[0].dhcp", "interfaces[0].netboot", "interfaces[0].timeServers"}
+DEFAULTS = {
+    "arch",
+    "idle",
+    "handover",
+    "loader",
+    "interfaces[0].vlan",
+    "interfaces[0].dhcp",
+    "interfaces[0].netboot",
+    "interfaces[0].timeServers",
+}
 DOCUMENTS = {"work[burn-in-storage]", "work[burn-in-storage].repeat", "work[burn-in-storage].template"}
 
 
@@ -305,7 +317,7 @@ def test_every_value_of_the_example_has_the_line_it_was_written_on() -> None:
         file, line = places[value]
         assert text in (EXAMPLE / file).read_text().splitlines()[line - 1], value
     assert {("hardware/node-03.yaml", 7)} == {places[value] for value in ("arch", "idle", "handover")}
-    assert {("hardware/node-03.yaml", 9)} == {places[f"interfaces[0].{name}"] for name in ("dhcp", "netboot")}
+    assert {("hardware/node-03.yaml", 9)} == {places[f"interfaces[0].{name}"] for name in ("dhcp", "netboot", "vlan")}
     assert ("workflows/burn-in.yaml", 2) == places["work[burn-in-storage]"]
     assert "templates/burn-in.yaml" == places["work[burn-in-storage].template"][0]
 
@@ -325,6 +337,12 @@ def test_an_interface_s_own_setting_beats_its_subnet_s_and_that_the_site_s() -> 
     for name, text in {"timeServers": "timeServers", "options.log-servers": "log-servers", "options.119": "119"}.items():
         file, line = places[f"interfaces[0].{name}"]
         assert ("all.yaml", True) == (file, text in lines[1][line - 1]), name
+
+
+def test_the_address_of_a_port_in_a_bond_is_written_at_the_bond() -> None:
+    places = compiled(RICH).provenance.machines["node-01"]
+    lines = {places[value][1] for value in ("interfaces[3].address", "interfaces[4].address", "bonds[0]")}
+    assert ["bond0"] == [str(RICH["machines/a.yml"]).splitlines()[line - 1].split()[2].rstrip(",") for line in lines]
 
 
 def test_a_domain_that_a_subnet_says_is_not_the_site_s() -> None:

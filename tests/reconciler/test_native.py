@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 
-from reconciler.inventory import ArtifactRef, Disk, Interface, Place
+from reconciler.inventory import ArtifactRef, Bond, Disk, Interface, Place
 from tests.reconciler.inventories import MACHINE, PROFILE, RICH, SITE, SOUND, example, read
 
 
@@ -37,7 +37,7 @@ def test_a_machine_that_says_little_gets_the_defaults() -> None:
         machine.disks,
     )
     expected = Interface(
-        "52:54:00:12:34:01", IPv4Address("10.1.0.11"), "node-01", None, None, None, None, None, {}, dhcp=True, netboot=True
+        "52:54:00:12:34:01", IPv4Address("10.1.0.11"), "node-01", None, None, None, None, None, {}, True, True, vlan=0
     )
     assert (expected,) == machine.interfaces
 
@@ -52,7 +52,7 @@ def test_every_field_of_a_machine_arrives_in_its_normal_form() -> None:
         machine.idle_profile,
         machine.handover,
     )
-    assert ["52:54:00:12:34:ab", "52:54:00:12:34:ac", "52:54:00:12:34:ad"] == [port.mac for port in machine.interfaces]
+    assert ["ab", "ac", "ad", "ae", "af"] == [port.mac.removeprefix("52:54:00:12:34:") for port in machine.interfaces]
     first = machine.interfaces[0]
     assert ("node-01", IPv4Address("10.1.0.3"), (), 600, "special.example") == (
         first.hostname,
@@ -61,7 +61,10 @@ def test_every_field_of_a_machine_arrives_in_its_normal_form() -> None:
         first.lease_time,
         first.domain,
     )
-    assert [(True, True), (True, False), (False, True)] == [(port.dhcp, port.netboot) for port in machine.interfaces]
+    assert [(True, True), (True, False), (False, True)] == [(port.dhcp, port.netboot) for port in machine.interfaces[:3]]
+    assert [0, 0, 42, 0, 0] == [port.vlan for port in machine.interfaces]
+    ports = ("52:54:00:12:34:ae", "52:54:00:12:34:af")
+    assert (Bond("bond0", "802.3ad", ports, IPv4Address("10.2.0.6")),) == machine.bonds
     assert Disk("root", None, "S3Z9", None, 480 * 1000**3) == machine.disks[0]
     assert 512 * 1024**3 == machine.disks[2].size
 
