@@ -1,7 +1,8 @@
 """What the run machine is told (events) and what it asks for (commands), as frozen values.
 
 Core, standard library only. Law: a command asks for one thing, and one event tells how it went: `Report` → `Accepted` or
-`Gone`; `Start` → `Exited`; `Find` → `Found` or `NotFound` (and after a `Found` that goes on, `Exited`); `Kill` → `Exited`.
+`Gone`; `Start` → `Begun`, then `Exited`; `Find` → `Found` or `NotFound` (and after a `Found` that goes on, `Exited`);
+`Kill` → `Exited`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ from agent.workflow import Action
 @dataclass(frozen=True, slots=True)
 class Accepted:
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What was started has its image and runs (or could not be started): from now on its timeout counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Gone:
     reason: str
 
 
-Event: TypeAlias = Accepted | Exited | Found | NotFound | Tick | Cancelled | Gone
+Event: TypeAlias = Accepted | Begun | Exited | Found | NotFound | Tick | Cancelled | Gone
 
 
 # Commands

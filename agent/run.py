@@ -24,6 +24,7 @@ from typing import Any, Literal
 from agent import messages
 from agent.commands import (
     Accepted,
+    Begun,
     Cancelled,
     Command,
     Commands,
@@ -206,8 +207,13 @@ class Run:
             return ()
         if self._halt:
             return self._end(self._halt.action, None, f"not started: {self._halt.reason}")
-        self._run_for(0.0)
+        self._enter(Phase.RUNNING)
         return (Start(self._step.attempt, self._step.action, self._step.command),)
+
+    def _count(self, _: Begun) -> Commands:
+        """Fetching the image may have taken minutes; they are not the action's."""
+        self._run_for(0.0)
+        return ()
 
     def _run_for(self, already: float) -> None:
         limit = self._step.action.timeout
@@ -327,6 +333,7 @@ _TRANSITIONS: Mapping[tuple[Phase, type[Event]], Callable[[Run, Any], Commands]]
     (Phase.FINDING, NotFound): Run._lose,
     (Phase.CHECKING, Found): Run._check,
     (Phase.CHECKING, NotFound): Run._check,
+    (Phase.RUNNING, Begun): Run._count,
     (Phase.RUNNING, Exited): Run._exit,
     (Phase.RUNNING, Tick): Run._time_out,
     (Phase.KILLING, Exited): Run._is_dead,

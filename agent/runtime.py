@@ -34,6 +34,9 @@ class Runtime(Protocol):
     def start(self, attempt: Attempt, action: Action, command: tuple[str, ...]) -> None:
         """Begin; what cannot begin has exited at once. Must not be called twice for the same attempt."""
 
+    def begun(self, attempt: Attempt) -> None:
+        """Block until a started attempt runs or has exited: from then on its timeout counts."""
+
     def find(self, attempt: Attempt) -> Found | NotFound:
         """What became of an attempt that an earlier agent was to start. After `NotFound` it never starts."""
 
@@ -72,6 +75,9 @@ class ProcessRuntime:
             self._children[attempt] = self._supervise(place, command, self._environment(attempt, action))
         except (OSError, ValueError) as error:
             self._could_not_start(place, str(error))
+
+    def begun(self, attempt: Attempt) -> None:
+        """There is no image to wait for."""
 
     def find(self, attempt: Attempt) -> Found | NotFound:
         place = self._place(attempt)

@@ -1,4 +1,4 @@
-"""What the kernel says about this machine's disks and their partitions.
+"""What the kernel says about this machine's disks.
 
 Shell, standard library only: it reads /sys and /dev and decides nothing. Law: a disk of which something cannot be read is
 listed without it, for a dying disk must not keep the others from being found. Sources: the kernel's
@@ -23,13 +23,6 @@ def block_devices(sys: Path = Path("/sys"), dev: Path = Path("/dev")) -> list[Bl
     """All whole disks that have a size, by path. Memory, floppies, optical drives and the boot areas of MMC cards are none."""
     links = _links(dev)
     return [_device(folder, dev, links) for folder in _disks(sys)]
-
-
-def partitions(path: str, sys: Path = Path("/sys")) -> dict[int, str]:
-    """The partitions that the kernel knows on the disk at `path`: number → device file such as `/dev/vda1`."""
-    disk = Path(path)
-    numbers = ((entry.name, _number(entry / "partition")) for entry in _entries(sys / "class/block" / disk.name))
-    return {number: str(disk.with_name(name)) for name, number in sorted(numbers) if number}
 
 
 def _disks(sys: Path) -> Iterator[Path]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from agent import messages
 from agent.client import Refused, Server, Unavailable
-from agent.commands import Command, Commands, Event, Exited, Find, Finish, Found, Kill, Report, Start, Tick
+from agent.commands import Begun, Command, Commands, Event, Exited, Find, Finish, Found, Kill, Report, Start, Tick
 from agent.logs import LogUpload
 from agent.messages import Attempt, Claim
 from agent.run import Run
@@ -101,7 +101,8 @@ class Worker:
                 self._report(command)
             case Start(attempt, action, words):
                 self._runtime.start(attempt, action, words)
-                self._watch(attempt)
+                self._follow_log(attempt)
+                self._in_thread(self._tell_begin_and_end, attempt)
             case Find(attempt):
                 self._find(attempt)
             case Kill(attempt):
@@ -119,14 +120,15 @@ class Worker:
             self._follow_log(attempt)
             if found.ended is None:
                 self._say(f"{attempt} still runs")
-                self._wait_for(attempt)
+                self._in_thread(self._tell_end, attempt)
 
-    def _watch(self, attempt: Attempt) -> None:
-        self._follow_log(attempt)
-        self._wait_for(attempt)
+    def _in_thread(self, tell: Callable[[Attempt], None], attempt: Attempt) -> None:
+        threading.Thread(target=tell, args=(attempt,), daemon=True).start()
 
-    def _wait_for(self, attempt: Attempt) -> None:
-        threading.Thread(target=self._tell_end, args=(attempt,), daemon=True).start()
+    def _tell_begin_and_end(self, attempt: Attempt) -> None:
+        self._runtime.begun(attempt)
+        self._events.put(Begun())
+        self._tell_end(attempt)
 
     def _tell_end(self, attempt: Attempt) -> None:
         try:

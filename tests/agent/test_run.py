@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent.commands import (
     Accepted,
+    Begun,
     Cancelled,
     Command,
     Event,
@@ -43,10 +44,11 @@ def action(name: str = "a", **options: object) -> Action:
 
 @dataclass
 class Story:
-    """A run, the commands it last gave, and a clock that only `at` moves. Reports are accepted unless told otherwise."""
+    """A run, the commands it last gave, and a clock that only `at` moves. What is started begins at once unless `fetching`."""
 
     run: Run
     now: float = 0.0
+    fetching: bool = False
     last: list[Command] = field(default_factory=list)
     reported: list[str] = field(default_factory=list)
 
@@ -71,6 +73,8 @@ class Story:
         for command in commands:
             if isinstance(command, Report):
                 self.reported.append(in_short(command))
+            if isinstance(command, Start) and not self.fetching:
+                assert self.run.receive(Begun(), self.now) == ()
         return self
 
 
@@ -188,6 +192,25 @@ def test_an_attempt_that_takes_too_long_is_killed_and_reported_when_it_is_dead()
     told.on(Exited(None, signal=15)).accept()
     assert told.reported == ["a.1 starts", "a.1 TIMEOUT", "run TIMEOUT"]
     assert [Finish("TIMEOUT", "t/a: took longer than its timeout of 10 s")] == told.last
+
+
+def test_the_timeout_does_not_count_while_the_image_is_fetched() -> None:
+    told = story(action("a", timeout=10))
+    told.fetching = True
+    told.accept().tick(500)
+    assert (told.run.phase, told.run.timer) == (Phase.RUNNING, None)
+    told.on(Begun(), at=600)
+    assert told.run.timer == 610
+
+
+def test_what_is_being_fetched_can_be_cancelled() -> None:
+    told = story(action("a", timeout=10))
+    told.fetching = True
+    told.accept().on(Cancelled(), at=5)
+    assert told.last == [Kill(Attempt("t", "a", 1))]
+    assert told.on(Begun(), at=6).last == []  # it had just begun
+    told.on(Exited(None, reason="stopped before it began")).accept()
+    assert told.reported[1:] == ["a.1 INTERRUPTED", "run FAILED"]
 
 
 def test_the_timeout_counts_from_the_start_and_not_from_the_report() -> None:
@@ -418,6 +441,7 @@ class World:
                     assert (attempt.action, attempt.number) == (flying["action"], flying["attempt"])
                     assert attempt not in self.ended, f"{attempt} started twice"
                     self.running = attempt
+                    assert self.run.receive(Begun(), self.now) == ()
                 case Finish():
                     self.finish = command
                 case _:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.disks import BlockDevice
-from agent.sysfs import block_devices, partitions
+from agent.sysfs import block_devices
 
 AHCI = "pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0"
 
@@ -110,13 +110,7 @@ def test_names_below_dev_disk_are_known_but_never_our_own(machine: Sys) -> None:
     assert (str(machine.dev / "disk/by-path/x"),) == disk.links
 
 
-def test_partitions_are_known_by_their_numbers_and_are_no_disks(machine: Sys) -> None:
+def test_partitions_are_no_disks(machine: Sys) -> None:
     machine.disk("pci0000:00/nvme/nvme0", "nvme0n1", {"size": "8"})
     machine.partition("nvme0n1", "nvme0n1p2", 2)
-    machine.partition("nvme0n1", "nvme0n1p10", 10)
-    assert {2: "/dev/nvme0n1p2", 10: "/dev/nvme0n1p10"} == partitions("/dev/nvme0n1", machine.sys)
     assert [str(machine.dev / "nvme0n1")] == [disk.path for disk in machine.found()]
-
-
-def test_a_disk_that_is_gone_has_no_partitions(machine: Sys) -> None:
-    assert {} == partitions("/dev/sdz", machine.sys)
