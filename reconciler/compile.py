@@ -219,6 +219,7 @@ def _hardware(site: Site, hardware: Hardware, profile: Profile | None, work: tup
         ),
         work=work,
         bonds=tuple(boot.Bond(bond.name, bond.mode, bond.interfaces) for bond in hardware.bonds),
+        storage=dict(hardware.storage),
     )
 
 

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
-from typing import Literal
+from typing import Any, Literal
 
 from reconciler.places import Path, Place, Source
 
@@ -196,6 +196,8 @@ class Hardware(_Object):
     """As written: `bonding.acting` has them as they act."""
     disks: tuple[Disk, ...]
     bonds: tuple[Bond, ...]
+    storage: Mapping[str, Any]
+    """How the disks are laid out, in Tinkerbell's shape; sizes are numbers. Empty when nothing is said."""
 
 
 @dataclass(frozen=True, slots=True)

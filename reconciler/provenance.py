@@ -51,6 +51,8 @@ def places_of(
         places[f"labels.{label}"] = _line(source, ("metadata", "labels", label))
     for index in range(len(hardware.disks)):
         places[f"disks[{index}]"] = _line(source, ("spec", "disks", index))
+    for part in hardware.storage:
+        places[f"storage.{part}"] = _line(source, ("spec", "storage", part))
     for index, interface in enumerate(hardware.interfaces):
         subnet = inventory.site.subnet_of(interface)
         inherited = subnets[subnet.name] if subnet is not None else {}

@@ -21,6 +21,7 @@ from reconciler.formats.document import parse_workflow_document
 from reconciler.inventory import Hardware, Interface, Place, Site, Subnet, TemplateDoc, WorkflowDoc
 from reconciler.places import Path, path_text
 from reconciler.problems import Problem
+from reconciler.storage import by_name
 from reconciler.template import Template, TemplateError, compile_template
 
 
@@ -71,13 +72,18 @@ def render(template: TemplateDoc, hardware: Hardware, workflow: WorkflowDoc, por
 
 
 def template_data(hardware: Hardware, workflow: WorkflowDoc, ports: tuple[Network, ...]) -> dict[str, object]:
-    """Plain maps, lists, texts and numbers; nothing else ever reaches a template."""
+    """Plain maps, lists, texts and numbers; nothing else ever reaches a template.
+
+    A disk is the link that the agent makes for it, which is right whatever it is recognised by; the path that a person wrote is
+    in `hardware.spec.disks`.
+    """
     return {
         "device_1": hardware.interfaces[0].mac,
+        "disks": {disk.name: by_name(disk.name) for disk in hardware.disks},
         **workflow.hardware_map,
         "hardware": _document(hardware, ports),
         "Hardware": {
-            "Disks": [disk.path or "" for disk in hardware.disks],
+            "Disks": [by_name(disk.name) for disk in hardware.disks],
             "Interfaces": [
                 {"DHCP": _dhcp(hardware, interface, network)}
                 for interface, network in zip(acting(hardware), ports, strict=True)
@@ -105,6 +111,7 @@ def _document(hardware: Hardware, ports: tuple[Network, ...]) -> dict[str, objec
             _without_none(name=disk.name, path=disk.path, serial=disk.serial, wwn=disk.wwn, size=disk.size)
             for disk in hardware.disks
         ],
+        "storage": hardware.storage or None,
     }
     return {"metadata": {"name": hardware.name, "labels": dict(hardware.labels)}, "spec": _without_none(**spec)}
 

@@ -102,7 +102,7 @@ def _parent(document: Any, path: Iterable[str | int]) -> Any:
 
 # Schemas ---------------------------------------------------------------------------------------------------------------
 
-_NUMERIC = frozenset(("limit", "duration", "count", "size"))
+_NUMERIC = frozenset(("limit", "duration", "count", "size", "sectors", "volume-size"))
 """Formats that numbers have too."""
 
 

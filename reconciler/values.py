@@ -104,6 +104,18 @@ def size(value: str | int) -> int:
     return exact
 
 
+def sectors(value: str | int) -> int:
+    """Sectors of 512 bytes: a number as it is, a text with a unit as `size` has it, rounded up; 0 is allowed."""
+    if re.fullmatch(r"[0-9]{1,15}", str(value)):
+        return int(value)
+    return -(-size(value) // 512)
+
+
+def volume_size(value: str | int) -> int:
+    """Bytes as `size`; 0 is allowed."""
+    return 0 if str(value) == "0" else size(value)
+
+
 def idle(text: str) -> tuple[Literal["disk", "wait", "profile"], str | None]:
     """`disk` or `wait` and None, or `profile` and its name."""
     if text == "disk":
@@ -238,6 +250,56 @@ def device(text: str) -> str:
     return text
 
 
+def array(text: str) -> str:
+    """The name of a software RAID array, without /dev/."""
+    name = text.removeprefix("/dev/")
+    if not re.fullmatch(r"md[0-9]{1,3}", name):
+        raise ValueError("it takes md and a number")
+    return name
+
+
+def volume_name(text: str) -> str:
+    """A name that LVM and the device mapper take."""
+    if not re.fullmatch(r"[A-Za-z0-9_+.][A-Za-z0-9_+.-]{0,126}", text) or text in (".", ".."):
+        raise ValueError("it takes letters, digits and _ + . -, and no - at its start")
+    return text
+
+
+def guid(text: str) -> str:
+    """A partition's type (UEFI 2.10, section 5.3.3)."""
+    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text, re.I):
+        raise ValueError("it takes 32 hexadecimal digits in groups of 8, 4, 4, 4 and 12")
+    return text
+
+
+def filesystem(text: str) -> str:
+    """A type of filesystem as `mkfs -t` takes it, or swap."""
+    if not re.fullmatch(r"[a-z][a-z0-9]*", text):
+        raise ValueError("it takes lower-case letters and digits")
+    return text
+
+
+def mount_point(text: str) -> str:
+    """A folder of the installed system, or `none`."""
+    if text not in ("none", "swap", ""):
+        file_path(text)
+    return text
+
+
+def file_path(text: str) -> str:
+    """An absolute path without a way up."""
+    if not text.startswith("/") or ".." in text.split("/") or _CONTROL.search(text):
+        raise ValueError("it takes a path that begins with / and has no ..")
+    return text
+
+
+def file_mode(text: str) -> str:
+    """Permissions in octal."""
+    if not re.fullmatch(r"0?[0-7]{3,4}", text):
+        raise ValueError("it takes three or four octal digits")
+    return text
+
+
 FORMATS: Mapping[str, Callable[..., object]] = {
     "mac": mac,
     "ipv4": ipv4,
@@ -262,5 +324,14 @@ FORMATS: Mapping[str, Callable[..., object]] = {
     "volume": volume,
     "pid": pid,
     "device": device,
+    "sectors": sectors,
+    "volume-size": volume_size,
+    "array": array,
+    "volume-name": volume_name,
+    "guid": guid,
+    "filesystem": filesystem,
+    "mount-point": mount_point,
+    "file-path": file_path,
+    "file-mode": file_mode,
 }
 """By the name under which the schemas call them with `format`."""

@@ -29,6 +29,8 @@ from reconciler.inventory import (
 )
 from reconciler.places import Path, Source
 from reconciler.shape import Complaints, Shape, check
+from reconciler.storage import check_storage
+from reconciler.storage import lowered as lowered_storage
 
 API_VERSION = "gitboot/v1"
 KINDS: Mapping[str, Shape] = {
@@ -112,6 +114,7 @@ def _hardware(metadata: Map, spec: Map, source: Source) -> Hardware:
         interfaces=tuple(map(_interface, spec["interfaces"])),
         disks=tuple(map(_disk, spec.get("disks", ()))),
         bonds=tuple(map(_bond, spec.get("bonds", ()))),
+        storage=lowered_storage(spec.get("storage", {})),
     )
 
 
@@ -211,6 +214,7 @@ def _check_local(lowered: Object, complaints: Complaints, encode_option: EncodeO
             check_names([disk.name for disk in disks], ("spec", "disks"), "disk", complaints)
             check_names([bond.name for bond in bonds], ("spec", "bonds"), "bond", complaints)
             check_bonds(lowered, complaints)
+            check_storage(lowered.storage, [disk.name for disk in disks], complaints)
             _check_options([port.options for port in interfaces], ("spec", "interfaces"), complaints, encode_option)
         case TemplateDoc():
             check_syntax(lowered, complaints)

@@ -164,6 +164,37 @@ spec:
   - {name: root, serial: S3Z9, size: 480G}
   - {name: data, wwn: 0x5002538e40b1a2c3}
   - {name: logs, path: /dev/vdb, size: 512Gi}
+  storage:
+    disks:
+    - device: /dev/disk/by-gitboot/root
+      wipe_table: true
+      partitions:
+      - {label: EFI, number: 1, size: 512Mi, start: 2048, type_guid: C12A7328-F81F-11D2-BA4B-00A0C93EC93B}
+      - {label: LINUX, number: 2, size: 40960}
+      - {label: LINUX, number: 3}
+    raid:
+    - {name: md0, level: 1, devices: [/dev/disk/by-gitboot/data, /dev/disk/by-gitboot/logs, /dev/sdz], spare: 1}
+    luks:
+    - {name: secret, device: /dev/disk/by-gitboot/root-part3, key: {file: /secrets/key}}
+    - {name: other, device: /dev/vg0/home, key: {environment: LUKS_KEY}}
+    volume_groups:
+    - name: vg0
+      physical_volumes: [/dev/mapper/secret]
+      tags: [system]
+      logical_volumes:
+      - {name: root, size: 20G, tags: [root], opts: [--type=linear]}
+      - {name: home}
+    filesystems:
+    - mount:
+        device: /dev/vg0/root
+        format: ext4
+        point: /
+        create: {force: true, options: [-L, ROOT]}
+        files: [{path: /etc/motd, contents: welcome, mode: 0644, uid: 0, gid: 0}]
+    - mount: {device: /dev/disk/by-gitboot/root-part1, format: vfat, point: /boot/efi}
+    - mount: {device: /dev/mapper/other, format: xfs, point: /home}
+    - mount: {device: /dev/disk/by-gitboot/root-part2, format: swap}
+    - mount: {device: /dev/md0, format: ext4, point: /srv}
 """,
     "templates/bare.yaml": BARE,
     "templates/structured.yaml": """\

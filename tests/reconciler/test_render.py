@@ -50,6 +50,29 @@ def test_a_template_sees_its_machine_and_its_hardware_map(expression: str, expec
     assert expected.lstrip("/") == image(expression.replace("{{ .disk", "{{ trimPrefix `/` .disk"))
 
 
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("{{ .disks.logs }}", "/dev/disk/by-gitboot/logs"),
+        ("{{ index .Hardware.Disks 1 }}", "/dev/disk/by-gitboot/data"),
+        ("{{ formatPartition (index .Hardware.Disks 0) 3 }}", "/dev/disk/by-gitboot/root-part3"),
+        ("{{ (index .hardware.spec.disks 2).path }}", "/dev/vdb"),
+        ("{{ (index .hardware.spec.storage.raid 0).name }}", "md0"),
+        ("{{ (index (index .hardware.spec.storage.disks 0).partitions 0).size }}", "1048576"),
+    ],
+)
+def test_a_disk_is_the_link_that_the_agent_makes_for_it_and_its_path_is_as_it_was_written(
+    expression: str, expected: str
+) -> None:
+    inventory = read(
+        {**RICH, "templates/structured.yaml": TEMPLATE.replace("look:v1", f"x{expression}").replace("look}", "debian}")}
+    )
+    workflow, hardware = inventory.workflows["install"], inventory.hardware["node-01"]
+    found = render(inventory.templates["debian"], hardware, workflow, networks(inventory.site, hardware))
+    assert found.document is not None, found.problems
+    assert f"x{expected}" == found.document["tasks"][0]["actions"][0]["image"]
+
+
 def test_what_tasks_say_is_merged_into_their_actions_as_tinkerbell_does() -> None:
     inventory = read(RICH)
     workflow, hardware = inventory.workflows["install"], inventory.hardware["node-01"]

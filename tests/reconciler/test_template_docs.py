@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.template import FUNCTIONS, Limits, TemplateError, compile_template
-from tests.reconciler.template_cases import DATA
+from tests.reconciler import template_cases
 
+DATA = template_cases.DATA | {"disks": {"root": "/dev/disk/by-gitboot/root", "root-1": "/dev/disk/by-gitboot/root-1"}}
 MANUAL = (Path(__file__).parents[2] / "docs/templates.md").read_text()
 
 
