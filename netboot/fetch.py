@@ -107,6 +107,15 @@ def download(packages: Collection[Package], scratch: Path, release: Path = RELEA
     return _download(apt, scratch, packages, codename)
 
 
+def host_release(release: Path = RELEASE) -> tuple[str, str]:
+    """Codename of this host's Debian, and the sources it has it from as text of a `*.sources` file. Raises CannotFetch."""
+    codename = _codename(release)
+    sources = of_suites(_host_sources(), codename, [codename])
+    if not sources:
+        raise CannotFetch("This host's apt has no Debian sources; add them to /etc/apt/sources.list.d.")
+    return codename, write_sources(sources)
+
+
 def origins(folder: Path) -> dict[str, Fetched]:
     """What is known of the files that `fetch` put there, by name; a file that was changed since has another digest."""
     try:

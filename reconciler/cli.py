@@ -27,6 +27,7 @@ COMMANDS = {
     "freeze": "Start no new runs until `gitboot unfreeze`.",
     "unfreeze": "Let new runs start again.",
     "agent": "Carry out this machine's workflow.",
+    "actions": "Build and list the standard actions of workflows.",
     "demo": "A whole site on loopback, with simulated machines.",
 }
 """Name → what `gitboot --help` says of it. Each is `reconciler.commands.<name>.command`."""
@@ -74,22 +75,26 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     return path
 
 
-def _flags(path: Path, command: str, table: object) -> dict[str, object]:
+def _flags(path: Path, name: str, table: object, command: click.Command | None = None) -> dict[str, object]:
     """Refuses what no flag would read: a misspelt setting must not be silently without effect."""
     if not isinstance(table, dict):
-        raise Sentence(f"{path}: {command!r} stands outside of a command's table; write it below [serve], for instance.", 2)
-    if command not in COMMANDS:
-        raise Sentence(f"{path} has [{command}], but gitboot has no such command; `gitboot --help` lists them.", 2)
-    module = importlib.import_module(f"reconciler.commands.{command}")
-    known = {parameter.name for parameter in module.command.params}
+        raise Sentence(f"{path}: {name!r} stands outside of a command's table; write it below [serve], for instance.", 2)
+    if command is None and name not in COMMANDS:
+        raise Sentence(f"{path} has [{name}], but gitboot has no such command; `gitboot --help` lists them.", 2)
+    command = command or importlib.import_module(f"reconciler.commands.{name}").command
+    parts = command.commands if isinstance(command, click.Group) else {}
+    known = {parameter.name for parameter in command.params} | parts.keys()
+    lists = {parameter.name for parameter in command.params if isinstance(parameter, click.Option) and parameter.multiple}
     flags = {key.replace("-", "_"): value for key, value in table.items()}
     unknown = sorted(flags.keys() - known)
     if unknown:
         flag = unknown[0].replace("_", "-")
-        raise Sentence(f"{path}: [{command}] has no setting {flag!r}; `gitboot {command} --help` lists them.", 2)
+        raise Sentence(f"{path}: [{name}] has no setting {flag!r}; `gitboot {name} --help` lists them.", 2)
     for key, value in flags.items():
-        if not isinstance(value, str | int | float):
-            raise Sentence(f"{path}: [{command}] {key.replace('_', '-')} is one text, one number, true or false.", 2)
+        if key in parts:
+            flags[key] = _flags(path, f"{name}.{key}", value, parts[key])
+        elif not isinstance(value, str | int | float) and not (key in lists and isinstance(value, list)):
+            raise Sentence(f"{path}: [{name}] {key.replace('_', '-')} is one text, one number, true or false.", 2)
     return flags
 
 

@@ -22,6 +22,8 @@ MAY_IMPORT = {
     "netboot": {"agent.workflow", "schemas"},
     "reconciler": {"agent.workflow", "netboot", "schemas"},
 }
+PROGRAMS = {"reconciler.commands.agent": {"agent.main"}, "reconciler.commands.actions": {"agent.actions.builder"}}
+"""Commands that start or build what runs on a machine."""
 LINES, FUNCTION_LINES, MEDIAN_LINES = 400, 40, 10
 
 
@@ -75,8 +77,7 @@ def test_a_module_opens_with_its_law(path: Path) -> None:
 def test_imports_point_one_way(path: Path) -> None:
     package = path.relative_to(ROOT).parts[0]
     allowed = MAY_IMPORT[package] | {package}
-    if name_of(path) == "reconciler.commands.agent":
-        allowed |= {"agent.main"}  # the command that starts the agent
+    allowed |= PROGRAMS.get(name_of(path), set())
     for imported in imports(ast.parse(path.read_text())):
         top = imported.split(".")[0]
         if top in (*PACKAGES, "schemas", "tests", "benchmarks"):
@@ -154,6 +155,7 @@ def test_only_entry_points_read_the_environment() -> None:
         "agent.actions.base",  # starts the program that an action is
         "agent.supervisor",  # is a program of its own
         "agent.runtime",  # hands PATH and HOME on to an action's process
+        "agent.actions.builder.rootfs",  # hands proxies on to apt
         "netboot.markers",  # who froze the site
         "reconciler.gitprocess",  # hands proxies and agents on to git
     }

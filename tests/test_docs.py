@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import importlib
 import json
 import re
 import shlex
@@ -30,6 +29,8 @@ from reconciler.check import passes
 from reconciler.cli import COMMANDS, gitboot
 from reconciler.commands.reading import read
 from tests.documents import PAGES, ROOT, Block, Session, anchors, blocks, links, metrics, name_of, same, sayings
+from tests.reconciler.test_cli import LEAVES
+from tests.reconciler.test_cli import command as command_of
 from tests.reconciler.test_schemas import KINDS
 from tests.test_architecture import is_core
 
@@ -71,9 +72,10 @@ def test_every_page_can_be_found_from_the_index() -> None:
 # Commands ------------------------------------------------------------------------------------------------------------------
 
 
-def command_of(name: str) -> click.Command:
-    command: click.Command = importlib.import_module(f"reconciler.commands.{name}").command
-    return command
+def split_command(words: list[str]) -> tuple[str, list[str]]:
+    """Name of the command, and its arguments."""
+    length = 2 if " ".join(words[:2]) in LEAVES else 1
+    return " ".join(words[:length]), words[length:]
 
 
 def shell_lines() -> Iterator[tuple[str, str]]:
@@ -109,7 +111,7 @@ def test_every_gitboot_command_line_is_one(page: str, line: str, words: list[str
     """Parsed as the command itself would, but for files, which are on the reader's machine."""
     monkeypatch.setattr(click.Path, "convert", lambda _, value, *__: Path(value))
     configured = words[:1] == ["--config"]
-    name, *arguments = words[2:] if configured else words
+    name, arguments = split_command(words[2:] if configured else words)
     if name == "agent":
         parser_of_agent().parse_args(arguments)
     elif configured or "…" in arguments:  # what is required may be in the file, or was left out
@@ -129,8 +131,8 @@ INLINE = {words for page in PAGES for words in re.findall(r"`gitboot ([a-z][^`]*
 @pytest.mark.parametrize("words", sorted(INLINE))
 def test_what_is_said_of_a_command_within_a_sentence_is_true(words: str) -> None:
     """There may be words missing, but none that the command does not know."""
-    name, *rest = words.split()
-    assert name in COMMANDS
+    name, rest = split_command(words.split())
+    assert name in {*LEAVES, *COMMANDS}
     if name != "agent":
         assert set() == unknown_flags(name, rest)
 
@@ -269,7 +271,7 @@ def flags_of_agent() -> Iterator[tuple[str, str, str]]:
 def configuration() -> str:
     """Every command with its arguments and flags, as the commands themselves say it."""
     parts = [_table("gitboot", gitboot.help or "", [], flags_of(gitboot))]
-    for name in COMMANDS:
+    for name in LEAVES:
         if name == "agent":
             parts.append(_table("gitboot agent", COMMANDS[name], [], flags_of_agent()))
         else:
@@ -307,14 +309,14 @@ def test_the_configuration_file_of_the_docs_is_taken(tmp_path: Path) -> None:
 
 def test_every_environment_variable_that_is_named_is_one() -> None:
     """Of a flag, of those that an action gets, or of the tests."""
-    flags = {f"GITBOOT_{name}_{each.name}".upper() for name in COMMANDS for each in command_of(name).params}
+    flags = {f"GITBOOT_{name}_{each.name}".replace(" ", "_").upper() for name in LEAVES for each in command_of(name).params}
     given = set(re.findall(r"GITBOOT_[A-Z]+", (ROOT / "agent/runtime.py").read_text()))
     named = {name for page in PAGES for name in re.findall(r"GITBOOT_[A-Z_]*[A-Z]", page.read_text())}
     assert named <= flags | given | {"GITBOOT_CONFIG", "GITBOOT_MUTATIONS", "GITBOOT_COMPLETE"}
     assert given <= named
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", LEAVES)
 def test_every_flag_says_what_it_is_for(name: str) -> None:
     assert [] == [flag for flag, _, meaning in flags_of(command_of(name)) if not meaning]
 

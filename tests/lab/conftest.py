@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.docker import build_actions
 from tests.lab.initrd import Image, build_initrd
 from tests.lab.network import Network
 
@@ -16,6 +17,7 @@ TOOLS = [
     *("ip", "qemu-system-x86_64", "qemu-img", "dnsmasq", "busybox", "cpio", "zstd", "depmod", "apt-get", "dpkg-deb"),
     *("perfdhcp", "kea-dhcp4", "nft"),
     *("qemu-system-aarch64", "mformat", "grub-mkimage"),
+    *("mmdebstrap", "dockerd", "docker", "docker-registry", "skopeo", "capsh"),
 ]
 
 _skipped: list[str] = []
@@ -53,6 +55,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     """The lab's operating system with gitboot's own agent in it."""
     return build_initrd(REPOSITORY / "agent", tmp_path_factory.mktemp("image") / "initrd")
+
+
+@pytest.fixture(scope="session")
+def actions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive with the images of the standard actions."""
+    return build_actions(tmp_path_factory.mktemp("actions") / "actions.tar")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,23 @@ HEAVY = {
 
 
 def command(name: str) -> click.Command:
-    found: click.Command = importlib.import_module(f"reconciler.commands.{name}").command
+    """Of `freeze`, and of `actions build`."""
+    first, *parts = name.split()
+    found: click.Command = importlib.import_module(f"reconciler.commands.{first}").command
+    for part in parts:
+        assert isinstance(found, click.Group)
+        found = found.commands[part]
     return found
+
+
+def leaves() -> Iterator[str]:
+    """All commands there are; those of a group instead of the group."""
+    for name in COMMANDS:
+        found = command(name)
+        yield from [f"{name} {part}" for part in found.commands] if isinstance(found, click.Group) else [name]
+
+
+LEAVES = list(leaves())
 
 
 def call(*words: str, **environment: str) -> Result:
@@ -68,13 +84,13 @@ def test_the_list_of_commands_says_what_each_does() -> None:
         assert f"  {name} " in text
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", LEAVES)
 def test_every_command_is_there_and_explains_itself(name: str) -> None:
-    assert command(name).name == name
+    assert command(name).name == name.split()[-1]
     if name == "agent":
         assert {"ignore_unknown_options": True}.items() <= command(name).context_settings.items()
         return
-    result = call(name, "--help")
+    result = call(*name.split(), "--help")
     assert 0 == result.exit_code
     for option in options(name):
         if not option.hidden:
@@ -86,6 +102,8 @@ def value_of(option: click.Option, folder: Path) -> tuple[Any, Any]:
     """A value that is not the default: as text or TOML, and as the command gets it."""
     if option.is_flag:
         return True, True
+    if option.multiple:
+        return ["one", "two"], ("one", "two")
     match option.type:
         case click.IntRange():
             return 4711, 4711
@@ -99,21 +117,25 @@ def value_of(option: click.Option, folder: Path) -> tuple[Any, Any]:
             return "something", "something"
 
 
+def _as_text(given: Any) -> str:
+    return " ".join(given) if isinstance(given, list) else str(given)
+
+
 @pytest.mark.parametrize("way", ["environment", "configuration"])
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "agent"])
+@pytest.mark.parametrize("name", [name for name in LEAVES if name != "agent"])
 def test_every_flag_is_also_a_setting(name: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     got: dict[str, Any] = {}
     monkeypatch.setattr(command(name), "callback", lambda **given: got.update(given))
     values = {str(option.name): value_of(option, tmp_path) for option in options(name)}
     arguments = ["x" for each in command(name).params if isinstance(each, click.Argument) and each.required]
     if way == "environment":
-        environment = {f"GITBOOT_{name}_{key}".upper(): str(given) for key, (given, _) in values.items()}
-        result = call(name, *arguments, **environment)
+        environment = {f"GITBOOT_{name}_{key}".replace(" ", "_").upper(): _as_text(given) for key, (given, _) in values.items()}
+        result = call(*name.split(), *arguments, **environment)
     else:
         config = tmp_path / "gitboot.toml"
         lines = [f"{key.replace('_', '-')} = {json.dumps(given)}" for key, (given, _) in values.items()]
-        config.write_text("\n".join([f"[{name}]", *lines]))
-        result = call("--config", str(config), name, *arguments)
+        config.write_text("\n".join([f"[{name.replace(' ', '.')}]", *lines]))
+        result = call("--config", str(config), *name.split(), *arguments)
     assert 0 == result.exit_code, result.output
     assert {key: expected for key, (_, expected) in values.items()} == {key: got[key] for key in values}
 

@@ -1,0 +1,113 @@
+"""A container engine and a registry of a test's own: Debian's dockerd and docker-registry in a network namespace.
+
+The law: nothing of the host's is used or changed. The engine has no bridge and no firewall rules, its data is in the test's
+folder, and both programs are ended by their own process ids.
+"""
+
+import hashlib
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.lab.network import Namespace
+from tests.lab.process import Process
+
+RUNTIME = f"""#!{sys.executable}
+# runc, asked for no capability that this host itself lacks: a privileged container asks for all that there are.
+import json, pathlib, subprocess, sys
+bundles = [after for flag, after in zip(sys.argv, sys.argv[1:]) if flag in ("-b", "--bundle")]
+if bundles and "create" in sys.argv:
+    status = pathlib.Path("/proc/self/status").read_text()
+    bounding = status.partition("CapBnd:")[2].split()[0]
+    names = subprocess.run(["capsh", "--decode=" + bounding], capture_output=True, text=True, check=True).stdout
+    allowed = {{name.upper() for name in names.strip().partition("=")[2].split(",")}}
+    config = pathlib.Path(bundles[0], "config.json")
+    document = json.loads(config.read_text())
+    sets = document["process"].get("capabilities") or {{}}
+    for name in sets:
+        sets[name] = [each for each in sets[name] if each in allowed]
+    config.write_text(json.dumps(document))
+import os
+os.execvp("runc", ["runc", *sys.argv[1:]])
+"""
+
+
+def build_actions(out: Path) -> Path:
+    """The images of the standard actions, `disk-wipe:v3` and so on, from Debian's packages; half a minute."""
+    command = [sys.executable, "-m", "reconciler", "actions", "build", "--out", str(out), "--tag", "v3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stderr
+    assert hashlib.sha256(out.read_bytes()).hexdigest() in done.stdout
+    return out
+
+
+class Docker:
+    """A running engine, and a registry at `registry` that it and others in the same namespace reach."""
+
+    registry = "127.0.0.1:5000"
+
+    def __init__(self, folder: Path) -> None:
+        """Its data is kept in `folder`, which must be on a file system that overlayfs accepts."""
+        self.folder = folder
+        self._processes: list[Process] = []
+
+    def __enter__(self) -> Self:
+        self._namespace = Namespace(self.folder)
+        try:
+            self._start_registry()
+            self._start_engine()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for process in reversed(self._processes):
+            process.stop()
+        subprocess.run(["umount", self.folder / "exec" / "netns" / "default"], capture_output=True, check=False)
+        self._namespace.close()
+
+    @property
+    def socket(self) -> str:
+        return f"unix://{self.folder}/socket"
+
+    def run(self, *words: str | Path, within: float = 60) -> subprocess.CompletedProcess[str]:
+        """A program in the engine's network, with DOCKER_HOST set; the caller judges its exit code."""
+        environment = {**os.environ, "DOCKER_HOST": self.socket}
+        argv = self._inside(words)
+        return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=within, check=False)
+
+    def ask(self, *words: str | Path) -> str:
+        """What a program that succeeds prints."""
+        done = self.run(*words)
+        assert 0 == done.returncode, done.stdout + done.stderr
+        return done.stdout
+
+    def _inside(self, words: Sequence[str | Path]) -> list[str | Path]:
+        # not `ip netns exec`, which gives a program a /sys without cgroups
+        return ["nsenter", f"--net=/run/netns/{self._namespace.name}", *words]
+
+    def _start_registry(self) -> None:
+        config = self.folder / "registry.yml"
+        storage = f"storage: {{filesystem: {{rootdirectory: {self.folder / 'registry'}}}}}"
+        config.write_text(f"version: 0.1\n{storage}\nhttp: {{addr: '{self.registry}'}}\n")
+        process = Process(self._inside(["docker-registry", "serve", config]), self.folder / "registry.log")
+        self._processes.append(process)
+        process.wait_for("listening on")
+
+    def _start_engine(self) -> None:
+        runtime = self.folder / "runtime"
+        runtime.write_text(RUNTIME)
+        runtime.chmod(runtime.stat().st_mode | stat.S_IXUSR)
+        places = ["--data-root", "root", "--exec-root", "exec", "--pidfile", "pid", "--host", self.socket]
+        places = [str(self.folder / each) if each in ("root", "exec", "pid") else each for each in places]
+        network = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
+        command = ["dockerd", *places, *network, "--add-runtime", f"allowed={runtime}", "--default-runtime", "allowed"]
+        process = Process(self._inside(command), self.folder / "dockerd.log")
+        self._processes.append(process)
+        process.wait_for("API listen on")
