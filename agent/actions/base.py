@@ -12,13 +12,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from agent.actions.settings import Failed, Parameter, Settings, read
 
 MACHINE = "/gitboot/machine.json"
+QUIET = {"LC_ALL": "C", "DM_DISABLE_UDEV": "1", "MDADM_NO_UDEV": "1", "LVM_SUPPRESS_FD_WARNINGS": "1"}
+"""For the tools: there is no udev to wait for, so they make the nodes of devices themselves."""
 STDERR_KEPT = 2000
 """Characters of what a failed tool said; the last ones say why."""
 
@@ -33,6 +35,8 @@ class Job:
     """The machine document, fixed when the run began; {} where there is none, as when a person tries an action by hand."""
     folder: Path
     """Of the run, the same for all its actions, in memory: `written` in it names the disks that this run has written to."""
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """For what the machine document says is in a variable."""
 
     def say(self, text: str) -> None:
         say(f"{self.name}: {text}")
@@ -75,7 +79,7 @@ def job(name: str, settings: Settings, environ: Mapping[str, str]) -> Job:
         raise Failed(f"{place} is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise Failed(f"{place} is not a machine document")
-    return Job(name, settings, document, place.parent)
+    return Job(name, settings, document, place.parent, environ)
 
 
 def say(text: str) -> None:
@@ -90,7 +94,7 @@ def tool(*words: str | Path, given: bytes = b"") -> str:
     command = [str(word) for word in words]
     say(f"+ {' '.join(command)}")
     try:
-        done = subprocess.run(command, input=given, capture_output=True, check=False)
+        done = subprocess.run(command, input=given, capture_output=True, check=False, env={**os.environ, **QUIET})
     except FileNotFoundError as error:
         raise Failed(f"this image has no {command[0]}") from error
     if done.returncode == 0:

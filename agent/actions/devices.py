@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.actions.base import Job, tool
+from agent.actions.layout import partition_path
 from agent.actions.settings import Failed
 from agent.marker import may_overwrite
 from agent.marking import SECTOR, read_block
@@ -40,11 +41,22 @@ def claim(job: Job, path: str) -> Device:
     named = found.path if found.path == path else f"{found.path} ({path})"
     if user := in_use(found.path):
         raise Failed(f"{named} is left as it is: {user}")
+    permit(job, found)
+    _note(job, found.disks)
+    return found
+
+
+def permit(job: Job, found: Device) -> None:
+    """Raises Failed if the marker of a disk of it protects it from this run."""
     for disk in found.disks:
         if reason := may_overwrite(read_block(disk), job.machine):
             raise Failed(f"{disk} is left as it is: {reason}")
-    _note(job, found.disks)
-    return found
+
+
+def written(job: Job) -> list[str]:
+    """The whole disks that this run has written to so far."""
+    place = job.folder / "written"
+    return place.read_text().splitlines() if place.exists() else []
 
 
 def device(job: Job, path: str) -> Device:
@@ -60,11 +72,10 @@ def device(job: Job, path: str) -> Device:
     return Device(_path(entry), int((entry / "size").read_text()) * SECTOR, tuple(dict.fromkeys(_disks(entry))))
 
 
-def partition_path(disk: str, number: int) -> str:
-    """As the kernel names it: /dev/sda1 of /dev/sda, /dev/nvme0n1p1 of /dev/nvme0n1; and /dev/disk/…-part1 of a link."""
-    if disk.startswith("/dev/disk/"):
-        return f"{disk}-part{number}"
-    return f"{disk}{'p' if disk[-1].isdigit() else ''}{number}"
+def expected(job: Job, path: str) -> str:
+    """The kernel's name for a device, or for the partition that will be there. Raises Failed if there is no such disk."""
+    named = _of_whole(path)
+    return named if named != path else device(job, path).path
 
 
 def reread(disk: str) -> None:
@@ -79,8 +90,8 @@ def in_use(path: str) -> str:
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
-        users = list(_users(_sysfs(Path(path).stat().st_rdev)))
-        return "; ".join(users) or "it is in use: mounted, or part of a RAID or of a volume group"
+        made = [f"{holder} is made of it" for holder in holders(path)]
+        return "; ".join([*mounts(path), *made]) or "it is in use: mounted, or part of a RAID or of a volume group"
     return ""
 
 
@@ -88,6 +99,11 @@ def holders(path: str) -> list[str]:
     """The devices that are made of it or of its partitions, as /dev/md0 or /dev/dm-0."""
     entry = _sysfs(Path(path).stat().st_rdev)
     return [_path(holder) for each in _with_partitions(entry) for holder in sorted((each / "holders").iterdir())]
+
+
+def mounts(path: str) -> list[str]:
+    """What is mounted or swapped to, of it and of its partitions, as far as this container sees."""
+    return list(_mounts(_sysfs(Path(path).stat().st_rdev)))
 
 
 def _of_whole(path: str) -> str:
@@ -109,9 +125,8 @@ def _note(job: Job, disks: tuple[str, ...]) -> None:
     if not job.folder.is_dir():
         job.say(f"there is no {job.folder}, so {', '.join(disks)} will not be marked as installed")
         return
-    written = job.folder / "written"
-    noted = written.read_text().splitlines() if written.exists() else []
-    with written.open("a") as file:
+    noted = written(job)
+    with (job.folder / "written").open("a") as file:
         file.writelines(f"{disk}\n" for disk in disks if disk not in noted)
 
 
@@ -138,12 +153,11 @@ def _with_partitions(entry: Path) -> Iterator[Path]:
     yield from sorted(each for each in entry.iterdir() if (each / "partition").exists())
 
 
-def _users(entry: Path) -> Iterator[str]:
-    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+def _mounts(entry: Path) -> Iterator[str]:
+    mounted = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     swaps = [line.split()[0] for line in Path("/proc/swaps").read_text().splitlines()[1:]]
     for each in _with_partitions(entry):
         number = (each / "dev").read_text().strip()
-        yield from (f"{_path(each)} is mounted on {mount[4]}" for mount in mounts if mount[2] == number)
-        yield from (f"{_path(holder)} is made of {_path(each)}" for holder in sorted((each / "holders").iterdir()))
+        yield from (f"{_path(each)} is mounted on {mount[4]}" for mount in mounted if mount[2] == number)
         if _path(each) in swaps:
             yield f"{_path(each)} is swapped to"

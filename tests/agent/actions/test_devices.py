@@ -8,24 +8,11 @@ import pytest
 
 from agent import marker
 from agent.actions import devices
-from agent.actions.devices import claim, device, partition_path
+from agent.actions.devices import claim, device
 from agent.actions.settings import Failed
 from tests.agent.actions.devices import MB, Loop, a_job, machine, mounted, needs_loop_devices, run, written
 
 INSTALLED = marker.Marker("home", "install", "node-01", 1)
-
-
-@pytest.mark.parametrize(
-    ("disk", "partition"),
-    [
-        ("/dev/sda", "/dev/sda2"),
-        ("/dev/nvme0n1", "/dev/nvme0n1p2"),
-        ("/dev/mmcblk0", "/dev/mmcblk0p2"),
-        ("/dev/disk/by-gitboot/root", "/dev/disk/by-gitboot/root-part2"),
-    ],
-)
-def test_a_partition_is_named_as_the_kernel_or_udev_names_it(disk: str, partition: str) -> None:
-    assert partition == partition_path(disk, 2)
 
 
 @pytest.mark.shell
