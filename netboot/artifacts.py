@@ -20,6 +20,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from netboot.download import MirrorError, download
+from netboot.image_archive import image_names
 from netboot.plan import Artifact
 
 __all__ = ["ArtifactStore", "MirrorError", "Stamp", "by_digest", "stamp_of"]
@@ -64,6 +65,7 @@ class ArtifactStore:
         self._read_at = 0
         """Modification time of the remembered digests as last read."""
         self._known: dict[str, _Known] = {}
+        self._images: dict[str, tuple[str, ...]] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
@@ -96,6 +98,16 @@ class ArtifactStore:
                         stack.pop_all()
                         return content
         return None
+
+    def images(self, artifact: Artifact) -> tuple[str, ...]:
+        """The images that an archive holds; read once for each digest. Raises Malformed, MirrorError and OSError."""
+        if artifact.sha256 not in self._images:
+            content = self.open(artifact)
+            if content is None:
+                raise MirrorError(f"{artifact.path} changed while it was read")
+            with content:
+                self._images[artifact.sha256] = image_names(content)
+        return self._images[artifact.sha256]
 
     def fetch(self, url: str, sha256: str) -> Artifact:
         """Mirror a URL once. Raises MirrorError when the origin fails or gives other bytes, OSError when the disk does."""

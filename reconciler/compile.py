@@ -8,13 +8,14 @@ a repository of ten thousand machines costs one machine.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from netboot import plan as boot
 from netboot.ipxe import objection
 from netboot.runs import Work
 from reconciler.bonding import acting
+from reconciler.images import Held, Images, archive_places, images_of
 from reconciler.inventory import ArtifactRef, Hardware, Interface, Inventory, Place, Profile, Site, WorkflowDoc
 from reconciler.options import interface_options, range_options
 from reconciler.problems import Problem
@@ -60,12 +61,23 @@ class Compiler:
     def __init__(self) -> None:
         self._made: dict[str, _Made] = {}
         self._plan: boot.BootPlan | None = None
+        self._images: Images | None = None
         self._parts: dict[str, tuple[tuple[Places, ...], str]] = {}
 
-    def compile(self, inventory: Inventory, artifacts: Mapping[str, boot.Artifact] | None = None) -> Compiled:
-        """`artifacts`: what is in the artefact folder, by path; None when it is not known here (`gitboot check`)."""
+    def compile(
+        self,
+        inventory: Inventory,
+        artifacts: Mapping[str, boot.Artifact] | None = None,
+        archives: Mapping[str, Held] | None = None,
+    ) -> Compiled:
+        """`artifacts`: what is in the artefact folder, by path, and `archives`, what those of them hold that hold images; None
+        when it is not known here (`gitboot check`).
+        """
         found, problems = _artifacts(inventory, artifacts)
         problems += _unspeakable(inventory)
+        images, faults = images_of(inventory, archives)
+        problems += faults
+        self._images = self._images if images == self._images else images
         site, subnets = inventory.site, subnet_places(inventory.site)
         wanted = _assignments(inventory)
         made = {
@@ -81,7 +93,7 @@ class Compiler:
         dump = boot.dump(
             _site(site),
             [_subnet(site, index) for index in range(len(site.subnets))],
-            [_profile(profile) for profile in inventory.profiles.values()],
+            _profiles(inventory, wanted),
             found,
             [each.machine for each in made.values()],
             self._plan,
@@ -94,20 +106,22 @@ class Compiler:
     ) -> _Made:
         profile = inventory.profiles.get(hardware.profile or "")
         templates = tuple(inventory.templates[workflow.template] for workflow in workflows)
-        sources = (inventory.site, hardware, profile, *workflows, *templates)
+        sources = (inventory.site, self._images, hardware, profile, *workflows, *templates)
         before = self._made.get(hardware.name)
         if before is not None and _identical(before.sources, sources):
             return before
         rendered = {workflow.name: _render(inventory, hardware, workflow, before) for workflow in workflows}
-        work = tuple(
-            _work(workflow, hardware, document)
-            for workflow in workflows
-            if (document := rendered[workflow.name][1].document) is not None
-        )
-        problems = tuple(problem for _, each in rendered.values() for problem in each.problems)
-        machine = _hardware(inventory.site, hardware, profile, work)
+        problems = [problem for _, each in rendered.values() for problem in each.problems]
+        work = []
+        for workflow, template in zip(workflows, templates, strict=True):
+            document = rendered[workflow.name][1].document
+            if document is not None and self._images is not None:
+                document, about = self._images.resolved(document, template)
+                problems += about
+                work.append(_work(workflow, hardware, document))
+        machine = _hardware(inventory.site, hardware, profile, tuple(work))
         places = places_of(inventory, hardware, profile, workflows, subnets)
-        return _Made(sources, machine, places, problems, rendered)
+        return _Made(sources, machine, places, tuple(problems), rendered)
 
     def _provenance(self, made: Mapping[str, _Made]) -> Provenance:
         """A part is encoded again when a machine in it was made again, for its digest."""
@@ -146,6 +160,7 @@ def _work(workflow: WorkflowDoc, hardware: Hardware, document: dict[str, object]
         run=workflow.run,
         repeat=workflow.repeat,
         resets=workflow.resets,
+        overwrites=workflow.overwrites,
         profile=workflow.profile or hardware.profile or "",
         document=document,
     )
@@ -184,6 +199,21 @@ def _subnet(site: Site, index: int) -> boot.Subnet:
         options=range_options(site, subnet),
         range=(str(subnet.range[0]), str(subnet.range[1])) if subnet.range else None,
     )
+
+
+def _profiles(inventory: Inventory, wanted: Mapping[str, tuple[WorkflowDoc, ...]]) -> list[boot.Profile]:
+    """The kernels in which work is done are told of registries without certificates: their engine must know when it starts."""
+    insecure = ",".join(inventory.site.images.insecure_registries)
+    workplaces = {
+        workflow.profile or inventory.hardware[name].profile for name, workflows in wanted.items() for workflow in workflows
+    }
+    profiles = []
+    for profile in inventory.profiles.values():
+        if insecure and profile.kernel and profile.name in workplaces:
+            word = f"gitboot.insecure_registries={insecure}"
+            profile = replace(profile, cmdline=f"{profile.cmdline} {word}".strip())
+        profiles.append(_profile(profile))
+    return profiles
 
 
 def _profile(profile: Profile) -> boot.Profile:
@@ -259,6 +289,13 @@ def _artifacts(inventory: Inventory, found: Mapping[str, boot.Artifact] | None) 
             artifacts[key] = found[key]
         else:
             problems.append(_missing(place, path, key))
+    for place, path, key in archive_places(inventory.site):
+        if found is None:
+            artifacts[key] = boot.Artifact(key)
+        elif key in found:
+            artifacts[key] = found[key]
+        else:
+            problems.append(_missing(place, path, key, f"`gitboot actions build --out DIR/{key}` makes one, "))
     return list(artifacts.values()), problems
 
 
@@ -274,8 +311,10 @@ def _references(inventory: Inventory) -> list[tuple[Place, str, ArtifactRef]]:
     return named
 
 
-def _missing(place: Place, path: str, key: str) -> Problem:
-    message = f"The artefact {key!r} is not in the artefact folder, which --artifacts names: put it there, or correct the path."
+def _missing(place: Place, path: str, key: str, how: str = "") -> Problem:
+    message = (
+        f"The artefact {key!r} is not in the artefact folder, which --artifacts names: {how}put it there, or correct the path."
+    )
     return Problem(*place, path, "missing-artifact", "error", message)
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "Handover",
     "Hardware",
     "Idle",
+    "ImageSettings",
     "Interface",
     "Inventory",
     "Object",
@@ -86,6 +87,17 @@ class Subnet:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """Where container images come from. Found in its site under `spec.images`."""
+
+    prefix: str = ""
+    """Ends with a slash unless it is empty."""
+    archives: tuple[str, ...] = ()
+    """Paths in the artefact folder."""
+    insecure_registries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Site(_Object):
     """What holds for the whole site. There is exactly one in an inventory."""
 
@@ -102,6 +114,7 @@ class Site(_Object):
     """Seconds after which a boot that went quiet is closed; 30 minutes unless said."""
     upstreams: tuple[IPv4Address, ...]
     """Resolvers for names of others, in order of preference; none unless said."""
+    images: ImageSettings
 
     _by_first: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
     """First address and index of each subnet, ascending: ten thousand machines ask, and a site may have a thousand subnets."""
@@ -263,6 +276,8 @@ class WorkflowDoc(_Object):
     """How often a task is begun anew after its machine was reset."""
     profile: str | None
     """What its runs boot in; None: the machine's own."""
+    overwrites: tuple[str, ...]
+    """Workflows whose installations it may replace; `*`: any."""
 
 
 Object = Site | Hardware | Profile | TemplateDoc | WorkflowDoc

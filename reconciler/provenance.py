@@ -93,7 +93,7 @@ def _of_bonds(hardware: Hardware) -> Places:
 
 def _of_work(inventory: Inventory, hardware: Hardware, workflow: WorkflowDoc) -> Iterable[tuple[str, tuple[str, int]]]:
     yield "", workflow.place[:2]
-    for name in ("run", "repeat", "resets"):
+    for name in ("run", "repeat", "resets", "overwrites"):
         yield f".{name}", _line(workflow.source, ("spec", name))
     for name in workflow.hardware_map:
         yield f".hardwareMap.{name}", _line(workflow.source, ("spec", "hardwareMap", name))

@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from netboot.artifacts import ArtifactStore, MirrorError
+from netboot.errors import Malformed
 from netboot.plan import Artifact
 from netboot.plans import PlanStore, Revision
 from reconciler.compile import Compiled, Compiler
 from reconciler.errors import Unavailable
+from reconciler.images import Held
 from reconciler.inventory import Inventory
 from reconciler.problems import Problem, Rejected
 from reconciler.reader import Reader
@@ -52,6 +54,8 @@ class Delayed:
 
 
 Outcome = Published | Refused | Delayed
+_MENDED_OUTSIDE = ("missing-artifact", "bad-archive", "duplicate-image")
+"""Faults that another file in the artefact folder mends, without another commit."""
 
 
 class Reconciler:
@@ -76,7 +80,8 @@ class Reconciler:
                 return outcome
             inventory, problems = self._read(revision)
             artifacts = self._find(inventory)
-            outcome = self._publish(revision, self._compiler.compile(inventory, artifacts), problems)
+            archives = archives_of(inventory, artifacts, self._artifacts)
+            outcome = self._publish(revision, self._compiler.compile(inventory, artifacts, archives), problems)
             self._settled = (revision, artifacts, outcome)
             return outcome
         except Rejected as rejected:
@@ -97,7 +102,7 @@ class Reconciler:
         if self._settled is None or self._settled[0] != revision:
             return None
         _, artifacts, outcome = self._settled
-        if isinstance(outcome, Refused) and any(problem.code == "missing-artifact" for problem in outcome.problems):
+        if isinstance(outcome, Refused) and any(problem.code in _MENDED_OUTSIDE for problem in outcome.problems):
             return None
         local = [path for path in artifacts if not _is_url(path)]
         if self._artifacts.find(local) != {path: artifacts[path] for path in local}:
@@ -115,7 +120,8 @@ class Reconciler:
     def _find(self, inventory: Inventory) -> dict[str, Artifact]:
         """Everything the plan needs is here before the plan is: local files hashed, URLs with a digest mirrored."""
         references = [reference for profile in inventory.profiles.values() for reference in profile.references]
-        found = self._artifacts.find(reference.path for reference in references if reference.path)
+        paths = [reference.path for reference in references if reference.path]
+        found = self._artifacts.find([*paths, *inventory.site.images.archives])
         for reference in references:
             if reference.url and reference.sha256:
                 found[reference.url] = self._artifacts.fetch(reference.url, reference.sha256)
@@ -139,6 +145,18 @@ class Reconciler:
     def _is_served(self, plan: str) -> bool:
         """Whether it is the current plan, and whole."""
         return self._plans.current_id() == plan and not self._plans.damage(plan)
+
+
+def archives_of(inventory: Inventory, found: Mapping[str, Artifact], store: ArtifactStore) -> dict[str, Held]:
+    """What those of the site's archives hold that were found. Raises MirrorError and OSError."""
+    archives: dict[str, Held] = {}
+    for path in inventory.site.images.archives:
+        if (artifact := found.get(path)) is not None:
+            try:
+                archives[path] = Held(artifact, store.images(artifact))
+            except Malformed as malformed:
+                archives[path] = Held(artifact, (), str(malformed))
+    return archives
 
 
 def _is_url(path: str) -> bool:

@@ -229,6 +229,13 @@ def image(text: str) -> str:
     return text
 
 
+def registry(text: str) -> str:
+    """A registry's host, with its port or without."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?", text):
+        raise ValueError("it takes host or host:port, without http:// and path")
+    return text
+
+
 def volume(text: str) -> str:
     """`source:target` or `source:target:mode`."""
     if not re.fullmatch(r"[^:\s][^:]*:/[^:]*(:[a-zA-Z,]+)?", text) or _CONTROL.search(text):
@@ -321,6 +328,7 @@ FORMATS: Mapping[str, Callable[..., object]] = {
     "cmdline": cmdline,
     "script": script,
     "image": image,
+    "registry": registry,
     "volume": volume,
     "pid": pid,
     "device": device,

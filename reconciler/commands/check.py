@@ -18,6 +18,10 @@ from reconciler.commands.reading import read
 )
 @options.artifacts
 def command(target: str, form: str, artifacts: Path | None) -> int:
-    _, problems = read(target, artifacts)
+    plan, problems = read(target, artifacts)
     click.echo(as_json(problems) if form == "json" else as_text(problems), nl=False)
+    if artifacts is None and plan is not None and any(not each.url for each in plan.artifacts.values()):
+        click.echo(
+            "Not looked at: whether artefacts are there, and what image archives hold; give --artifacts DIR for that.", err=True
+        )
     return 0 if passes(problems) else 1

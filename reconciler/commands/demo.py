@@ -36,7 +36,7 @@ def command(once: bool, inventory: Path, http_port: int, pace: float) -> int:
     plan, problems = read(str(inventory), None)
     if plan is None:
         raise Sentence(f"{inventory} cannot be served.\n{as_text(problems).rstrip()}")
-    settings = Settings(inventory.resolve(), _artifacts(plan), _environment(), once, pace, http_port)
+    settings = Settings(inventory.resolve(), _artifacts(plan), _images(plan), _environment(), once, pace, http_port)
     try:
         return asyncio.run(_play(settings))
     except Failed as error:
@@ -70,6 +70,11 @@ async def _play(settings: Settings) -> int:
 def _artifacts(plan: BootPlan) -> frozenset[str]:
     """The files of all profiles, which the demo makes up."""
     return frozenset(path for path, artifact in plan.artifacts.items() if not artifact.url)
+
+
+def _images(plan: BootPlan) -> frozenset[str]:
+    works = [work.document for machine in plan.machines.values() for work in machine.work]
+    return frozenset(action["image"] for work in works for task in work["tasks"] for action in task["actions"])
 
 
 def _environment() -> dict[str, str]:

@@ -8,9 +8,11 @@ from netboot.artifacts import ArtifactStore
 from netboot.plan import Artifact, BootPlan
 from reconciler.compile import Compiler
 from reconciler.errors import BadSource, Unavailable
+from reconciler.images import Held
 from reconciler.inventory import Inventory
 from reconciler.problems import Problem, Rejected
 from reconciler.reader import Reader
+from reconciler.reconcile import archives_of
 from reconciler.sentence import Sentence
 from reconciler.target import snapshot_of_target
 
@@ -28,14 +30,16 @@ def read(target: str, artifacts: Path | None) -> tuple[BootPlan | None, tuple[Pr
         raise Sentence(str(error), 2) from None
     if inventory is None:
         return None, problems
-    compiled = Compiler().compile(inventory, _found(inventory, artifacts))
+    compiled = Compiler().compile(inventory, *_found(inventory, artifacts))
     return compiled.dump.plan if compiled.dump else None, (*problems, *compiled.problems)
 
 
-def _found(inventory: Inventory, folder: Path | None) -> dict[str, Artifact] | None:
+def _found(inventory: Inventory, folder: Path | None) -> tuple[dict[str, Artifact], dict[str, Held]] | tuple[None, None]:
     """What is in the artefact folder; URLs are taken at their word here, the server fetches and verifies them."""
     if folder is None:
-        return None
+        return None, None
+    store = ArtifactStore(folder, None)
     references = [each for profile in inventory.profiles.values() for each in profile.references]
-    found = ArtifactStore(folder, None).find(each.path for each in references if each.path)
-    return found | {each.url: Artifact(each.url, each.sha256) for each in references if each.url and each.sha256}
+    found = store.find([*(each.path for each in references if each.path), *inventory.site.images.archives])
+    archives = archives_of(inventory, found, store)
+    return found | {each.url: Artifact(each.url, each.sha256) for each in references if each.url and each.sha256}, archives

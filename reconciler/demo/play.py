@@ -32,7 +32,9 @@ ASK_SECONDS = 0.005
 class Settings:
     inventory: Path
     artifacts: frozenset[str]
-    """Paths that its profiles name."""
+    """Paths that it names."""
+    images: frozenset[str]
+    """What its work runs in."""
     environment: Mapping[str, str]
     once: bool
     pace: float
@@ -44,7 +46,7 @@ class Settings:
 async def play(settings: Settings, screen: Screen) -> None:
     """Ends after the story with `once`, else when it is cancelled. Raises Failed, or Sentence for what a person can mend."""
     began = time.monotonic()
-    with site(settings.inventory, settings.artifacts, settings.environment) as made:
+    with site(settings.inventory, settings.artifacts, settings.environment, settings.images) as made:
         screen.step(f"commit {made.head()} made from {settings.inventory.name}; gitboot serve starts")
         async with serving(made, settings.http_port) as server:
             place = Place(server.network, made.folder / "machines", settings.environment, settings.pace)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import json
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from asyncio.subprocess import Process
 from collections import deque
@@ -89,8 +91,12 @@ class Site:
 
 
 @contextmanager
-def site(inventory: Path, artifacts: Iterable[str], environment: Mapping[str, str]) -> Iterator[Site]:
-    """A temporary folder with a commit of the inventory and something to boot at each path it names."""
+def site(
+    inventory: Path, artifacts: Iterable[str], environment: Mapping[str, str], images: Iterable[str] = ()
+) -> Iterator[Site]:
+    """A temporary folder with a commit of the inventory and something to boot at each path it names. `images` are what its
+    archives, files that end in .tar, are said to hold.
+    """
     with tempfile.TemporaryDirectory(prefix="gitboot-demo-", ignore_cleanup_errors=True) as folder:
         made = Site(Path(folder), environment)
         shutil.copytree(inventory, made.repository, symlinks=True, ignore=shutil.ignore_patterns(".git"))
@@ -100,9 +106,26 @@ def site(inventory: Path, artifacts: Iterable[str], environment: Mapping[str, st
         made.git("add", "-A")
         made.git("commit", "-q", "-m", f"Begin with {inventory.name}")
         made.artifacts.mkdir()
-        for path in artifacts:
-            _make_artifact(made.artifacts, path)
+        left = sorted(images)
+        for path in sorted(artifacts):
+            if path.endswith(".tar"):
+                _make_archive(made.artifacts, path, left)
+                left = []
+            else:
+                _make_artifact(made.artifacts, path)
         yield made
+
+
+def _make_archive(folder: Path, path: str, images: list[str]) -> None:
+    """A docker-archive's index and nothing behind it: the demo's machines have no containers."""
+    file = folder / path
+    if file.resolve().is_relative_to(folder.resolve()):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        index = json.dumps([{"Config": "config.json", "RepoTags": images, "Layers": []}]).encode()
+        with tarfile.open(file, "w") as tar:
+            member = tarfile.TarInfo("manifest.json")
+            member.size = len(index)
+            tar.addfile(member, io.BytesIO(index))
 
 
 def _make_artifact(folder: Path, path: str) -> None:

@@ -19,6 +19,7 @@ from reconciler.inventory import (
     Bond,
     Disk,
     Hardware,
+    ImageSettings,
     Interface,
     Object,
     Profile,
@@ -79,7 +80,14 @@ def _site(metadata: Map, spec: Map, source: Source) -> Site:
         unverified=spec.get("artifacts", {}).get("unverified", "warn"),
         boot_timeout=values.duration(spec.get("bootTimeout", "30m")),
         upstreams=tuple(map(values.ipv4, spec.get("dns", {}).get("upstreams", ()))),
+        images=_images(spec.get("images", {})),
     )
+
+
+def _images(spec: Map) -> ImageSettings:
+    prefix = spec.get("prefix", "").rstrip("/")
+    archives, insecure = spec.get("archives", ()), spec.get("insecureRegistries", ())
+    return ImageSettings(prefix and f"{prefix}/", tuple(dict.fromkeys(archives)), tuple(insecure))
 
 
 def _subnet(spec: Map, domain: str | None) -> Subnet:
@@ -186,6 +194,7 @@ def _workflow(metadata: Map, spec: Map, source: Source) -> WorkflowDoc:
         repeat=spec.get("repeat", "once"),
         resets=spec.get("resets", 0),
         profile=spec.get("profile"),
+        overwrites=tuple(spec.get("overwrites", ())),
     )
 
 

@@ -88,6 +88,7 @@ spec:
   unknown: wait
   artifacts: {unverified: warn}
   bootTimeout: 45m
+  images: {prefix: registry.lab.example/gitboot, archives: [actions.tar], insecureRegistries: ["10.1.0.1:5000"]}
   dns: {upstreams: [192.0.2.53]}
   subnets:
   - &rack
@@ -242,7 +243,7 @@ spec:
 \t"spec": {
 \t\t"template": "debian", "hardware": {"matchLabels": {"rack": "r1", "unit": "07"}},
 \t\t"hardwareMap": {"device_1": "52:54:00:12:34:ab", "disk": "/dev/sda", "limit": 90},
-\t\t"run": 2, "repeat": "everyBoot", "resets": 3, "profile": "shell"
+\t\t"run": 2, "repeat": "everyBoot", "resets": 3, "profile": "shell", "overwrites": ["debian-11"]
 \t}
 }
 """,

@@ -307,7 +307,7 @@ DEFAULTS = {
     "interfaces[0].netboot",
     "interfaces[0].timeServers",
 }
-DOCUMENTS = {"work[burn-in-storage]", "work[burn-in-storage].repeat", "work[burn-in-storage].template"}
+DOCUMENTS = {f"work[burn-in-storage]{name}" for name in ("", ".repeat", ".template", ".overwrites")}
 
 
 def test_every_value_of_the_example_has_the_line_it_was_written_on() -> None:

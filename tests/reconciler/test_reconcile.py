@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from reconciler.git import open_repository
 from reconciler.reconcile import Delayed, Published, Reconciler, Refused
 from reconciler.source import Source
 from tests.netboot.killed import survivals
+from tests.netboot.test_image_archive import docker_archive
 from tests.reconciler.gitkit import Work
 from tests.reconciler.inventories import SOUND
 
@@ -161,6 +163,24 @@ def test_an_artefact_that_vanishes_rejects_and_its_plan_keeps_serving(site: Site
     site.kernel.unlink()
     assert ["missing-artifact"] == site.refused()
     assert good.plan == site.plans.current_id()
+
+
+def test_an_archive_of_images_is_an_artefact_of_the_plan_and_a_replaced_one_a_new_plan(site: Site) -> None:
+    site.commit(site=SOUND["site.yaml"] + "  images: {archives: [actions.tar]}\n")
+    assert ["missing-artifact"] == site.refused()
+    archive = site.root / "art/actions.tar"
+    archive.write_bytes(b"no tar")
+    assert ["bad-archive"] == site.refused()
+    archive.write_bytes(docker_archive("look:v1"))
+    first = site.plans.load(site.published().plan)
+    action = first.machines["node-01"].work[0].document["tasks"][0]["actions"][0]
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    url = f"/artifacts/sha256/{sha256}/actions.tar"
+    assert ("look:v1", {"url": url, "sha256": sha256, "size": archive.stat().st_size}) == (action["image"], action["archive"])
+    assert sha256 in site.plans.artifacts()
+    archive.write_bytes(docker_archive("look:v2"))
+    warned = site.published()
+    assert (True, ["docker-hub-image"]) == (warned.changed, [problem.code for problem in warned.warnings])
 
 
 def test_an_origin_that_fails_delays_its_commit(site: Site) -> None:

@@ -1,0 +1,119 @@
+"""Images: where each action's container image comes from, decided at commit.
+
+Core. The law: an image that names no registry has the site's prefix put before it, and is looked for in the site's archives
+with the prefix and then without; what is in none is pulled from its registry, and nothing from Docker's own without a warning.
+What names a registry is Docker's rule: a first part with a dot, a colon, or `localhost`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from netboot.plan import Artifact
+from reconciler.inventory import Inventory, Place, Site, TemplateDoc
+from reconciler.places import Path, path_text
+from reconciler.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What an archive of the artefact folder holds."""
+
+    artifact: Artifact
+    names: tuple[str, ...]
+    fault: str = ""
+    """Why it cannot be read."""
+
+
+Archives = Mapping[str, Held]
+"""By path; an archive that is not there is not in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """A site's rule. Equal ones resolve alike."""
+
+    prefix: str
+    known: bool
+    """Whether the archives could be looked at."""
+    index: Mapping[str, tuple[str, Artifact]]
+    """Normal form → the name as its archive has it, and the archive."""
+
+    def resolve(self, image: str) -> tuple[str, Artifact | None]:
+        """The full reference, and the archive that holds it under that name."""
+        written = [image] if _names_registry(image) or not self.prefix else [self.prefix + image, image]
+        for candidate in written:
+            if (found := self.index.get(_normal(candidate))) is not None:
+                return found
+        return written[0], None
+
+    def resolved(self, document: Mapping[str, Any], template: TemplateDoc) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+        """A rendered workflow with every image resolved, and what is to be said about it."""
+        problems: list[Problem] = []
+        tasks = []
+        for at, task in enumerate(document["tasks"]):
+            actions = []
+            for index, action in enumerate(task["actions"]):
+                image, archive = self.resolve(action["image"])
+                if archive is None and self.known and not _names_registry(image):
+                    problems.append(_from_docker(template, ("spec", "tasks", at, "actions", index, "image"), image))
+                actions.append({**action, "image": image, "archive": _archive(archive)})
+            tasks.append({**task, "actions": actions})
+        return {**document, "tasks": tasks}, tuple(problems)
+
+
+def images_of(inventory: Inventory, archives: Archives | None) -> tuple[Images, list[Problem]]:
+    """`archives`: None when nobody looked (`gitboot check` without the artefact folder)."""
+    site = inventory.site
+    index: dict[str, tuple[str, Artifact]] = {}
+    problems: list[Problem] = []
+    for place, path, archive in archive_places(site):
+        if archive not in (archives or {}):
+            continue
+        held = (archives or {})[archive]
+        if held.fault:
+            message = f"The archive {archive!r} cannot be read: {held.fault}. `gitboot actions build` makes one."
+            problems.append(Problem(*place, path, "bad-archive", "error", message))
+        for name in held.names:
+            first = index.setdefault(_normal(name), (name, held.artifact))[1]
+            if first.path != archive:
+                message = f"The image {name!r} is in {first.path!r} too: nobody can tell which is meant; take it out of one."
+                problems.append(Problem(*place, path, "duplicate-image", "error", message))
+    return Images(site.images.prefix, archives is not None or not site.images.archives, index), problems
+
+
+def archive_places(site: Site) -> Iterator[tuple[Place, str, str]]:
+    """Place, path within the site, and archive."""
+    for index, archive in enumerate(site.images.archives):
+        path = f"spec.images.archives[{index}]"
+        yield site.where(path), path, archive
+
+
+def _names_registry(image: str) -> bool:
+    first, slash, _ = image.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")
+
+
+def _normal(image: str) -> str:
+    """As Docker shortens what is its own: `docker.io/library/x` is `x:latest`."""
+    name = image.removeprefix("docker.io/").removeprefix("library/")
+    return name if ":" in name.rpartition("/")[2] or "@" in name else f"{name}:latest"
+
+
+def _archive(artifact: Artifact | None) -> dict[str, Any] | None:
+    if artifact is None:
+        return None
+    name = artifact.path.rpartition("/")[2]
+    return {"url": f"/artifacts/sha256/{artifact.sha256}/{name}", "sha256": artifact.sha256, "size": artifact.size}
+
+
+def _from_docker(template: TemplateDoc, path: Path, image: str) -> Problem:
+    if template.text is not None:
+        path = ("spec", "data") if "spec" in template.source else ()
+    message = (
+        f"The image {image!r} names no registry and is in no archive of the site, so that it is pulled from docker.io: "
+        "give the site 'images' with a 'prefix' or 'archives', or write the registry."
+    )
+    return Problem(*template.where(path), path_text(path), "docker-hub-image", "warning", message)
