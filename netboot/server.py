@@ -27,6 +27,7 @@ from netboot.http_server import Bounds, serving, tcp_socket
 from netboot.log import Log
 from netboot.markers import clear_new_site, new_site_declared
 from netboot.privileges import become, bequeath_nothing, find_user
+from netboot.router_front import RouterFront, open_router_socket
 from netboot.runs import overdue
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
@@ -91,6 +92,7 @@ class Netboot:
             follower = Follower(self.world, self._stale.set)
             await follower.look()
             stack.enter_context(self._dhcp())
+            stack.enter_context(self._router())
             await stack.enter_async_context(self._tftp())
             await stack.enter_async_context(self._dns())
             await stack.enter_async_context(self._http())
@@ -127,6 +129,24 @@ class Netboot:
         """Our fault or the network's: that datagram is lost, and its bytes are in the log."""
         self.world.counts["dhcp", "failed"] += 1
         self.log.error("dhcp-failed", peer=peer.address, reason=repr(error), bytes=datagram.hex())
+
+    @contextlib.contextmanager
+    def _router(self) -> Iterator[None]:
+        if not self.settings.router_advertisement:
+            yield
+            return
+        try:
+            sock = open_router_socket(self.settings.interface or "")
+        except OSError as error:
+            raise CannotListen(
+                f"Router solicitations cannot be heard ({error.strerror}): run as root or grant CAP_NET_RAW, "
+                "see that the interface has IPv6, or leave --router-advertisement out."
+            ) from None
+        with contextlib.closing(RouterFront(sock, self._solicited)):
+            yield
+
+    def _solicited(self, source: str, ignored: str) -> None:
+        self.world.exchange("router", "ignored" if ignored else "advertised", peer=source, reason=ignored)
 
     @contextlib.asynccontextmanager
     async def _tftp(self) -> AsyncIterator[None]:

@@ -27,6 +27,8 @@ class Settings:
     tftp_port: int = 69
     tftp_single_port: bool = False
     """TFTP answers from the port that was asked, for a NAT in between."""
+    router_advertisement: bool = False
+    """Answer IPv6 router solicitations, so that iPXE does not wait for a router that is not there."""
     dns_port: int = -1
     http_port: int = 80
     reply_to_source: bool = False

@@ -58,6 +58,7 @@ def listeners(command: Command) -> Command:
         click.option("--loaders", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
                      help="Network boot programs that beat the host's."),
         click.option("--user", metavar="NAME", default="", help="The user to become, for root, once every port is bound."),
+        click.option("--router-advertisement", is_flag=True, help="Spare iPXE its wait for an IPv6 router."),
         click.option("--tftp-single-port", is_flag=True, help="Answer TFTP from its port alone, for a NAT in between."),
         _port("http", 80, "Scripts, artefacts, status (TCP)", least=0),
         _port("dns", -1, "Names of the machines (UDP and TCP)"),

@@ -158,6 +158,11 @@ def _dns() -> list[bytes]:
     return [*queries, pointing + b"\0\0\x29\4\xd0\0\0\x80\0\0\4\0\x0a\0\0", struct.pack(">HH", 1, 0x2800) + bytes(8)]
 
 
+def _router() -> list[bytes]:
+    options = (b"", bytes.fromhex("0101525400770001"), bytes((14, 2, *bytes(14))), bytes((5, 1, *bytes(6))) * 3)
+    return [bytes((hops, 133, *bytes(7))) + each for hops in (255, 64) for each in options]
+
+
 # --- git, disk, agents -----------------------------------------------------------------------------------------------------
 
 
@@ -242,7 +247,7 @@ def _http() -> list[bytes]:
 
 _SEEDS = {
     "dhcp": _dhcp, "dhcp-options": _options, "tftp": _tftp, "tftp-transfer": _transfers, "dns": _dns, "yaml": _yaml,
-    "template": _templates, "journal": _journal, "agent": _agent, "http": _http,
+    "template": _templates, "journal": _journal, "agent": _agent, "http": _http, "router": _router,
 }  # fmt: skip
 _WORDS = {
     "dhcp": [
@@ -255,6 +260,7 @@ _WORDS = {
     "tftp": [b"\0", b"\0\1", b"\0\5", b"octet\0", b"blksize\0", b"tsize\0", b"..", b"/", b"\\", b"\xc2\xb2", b"65465\0"],
     "tftp-transfer": [bytes((step,)) for step in (0, 88, 96, 104, 0x80, 0xA0, 0xC4)] + [b"\xc4\0\4\0\1", b"\xc5\0\5\0\0\0"],
     "dns": [b"\xc0\x0c", b"\xc0\0", b"\0\0\x29", b"\x3f", b"\x40", b"\0\1", b"\0\xff", b"\0"],
+    "router": [b"\1\0", b"\1\1", b"\xff\x85", b"\x86"],
     "yaml": [*HOSTILE_TEXT, b"? ", b">-\n", b"...\n", b"%YAML 1.2\n", b"0x", b"0o", b"1e", b"\xc2\x85", b"\xe2\x80\xa8"],
     "template": [
         b"{{",

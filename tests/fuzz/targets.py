@@ -20,6 +20,7 @@ from netboot.errors import Malformed
 from netboot.events import JournalOpened
 from netboot.journal_format import lines, scan
 from netboot.observed import Observed
+from netboot.router_advertisement import recipient
 from netboot.tftp import Completed, File, Limits, Refused, Transfer, admit, negotiate
 from reconciler.template import Limits as TemplateLimits
 from reconciler.template import TemplateError, compile_template
@@ -336,13 +337,25 @@ def _to_the_agent(data: bytes) -> None:
     assert event == messages.event_from_json(messages.event_to_json(event))
 
 
+def router_solicitation(data: bytes) -> None:
+    """The first byte is the hop limit. An answer goes to the one who asked, and only to a neighbour."""
+    try:
+        to = recipient(data[1:], data[0] if data else 0, "fe80::1")
+    except Malformed as malformed:
+        assert malformed.reason
+        return
+    assert ("fe80::1", 255, 133) == (to, data[0], data[1])
+    assert 1 == len(data) % 8
+
+
 TARGETS: dict[str, tuple[Target, int]] = {
     "dhcp": (dhcp_message, 25),
-    "dhcp-options": (dhcp_option, 10),
+    "dhcp-options": (dhcp_option, 9),
+    "router": (router_solicitation, 2),
     "tftp": (tftp_packet, 10),
     "tftp-transfer": (tftp_transfer, 10),
     "dns": (dns_message, 25),
-    "yaml": (yaml, 5),
+    "yaml": (yaml, 4),
     "template": (template, 5),
     "journal": (journal, 4),
     "agent": (agent_message, 4),

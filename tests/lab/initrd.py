@@ -31,7 +31,7 @@ COMMAND_LINE = "console=ttyS0 panic=1 quiet"
 """What a lab kernel needs on its command line; see `/init` for what else it understands."""
 
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
-MODULES = ("virtio_pci", "virtio_net", "virtio_blk", "virtio_rng")
+MODULES = ("virtio_pci", "virtio_net", "virtio_blk", "virtio_rng", "8021q")
 
 LIBRARIES = re.compile(r"libc6|libssl3(t64)?|libcrypt1|zlib1g|libexpat1|libffi8|libuuid1|libbz2-1\.0|liblzma5")
 """Of what Debian's Python depends on, what an agent that keeps to the standard library can need."""
@@ -48,6 +48,8 @@ UNNEEDED = (
 INIT = f"""#!/bin/busybox sh
 # gitboot.end=reboot|poweroff  what happens at the end (default: reboot, as after an installation)
 # BOOTIF=01-52-54-00-…         the interface that was booted from, as pxelinux and iPXE name it (default: the first)
+# gitboot.vlan=42              the tag of its network's frames
+# ip=ADDRESS::ROUTER:MASK:HOST:DEVICE:none:DNS  what DHCP would say; the device is the one above
 export PATH=/usr/bin:/usr/sbin PYTHONPATH=/opt HOME=/root
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -58,10 +60,12 @@ echo "MARK-INIT up=$up"
 for module in /modules/*; do insmod "$module"; done
 
 end=reboot
-wanted=
+wanted= vlan= static=
 for word in $(cat /proc/cmdline); do
   case $word in
     gitboot.end=*) end=${{word#*=}} ;;
+    gitboot.vlan=*) vlan=${{word#*=}} ;;
+    ip=[0-9]*) static=${{word#*=}} ;;
     BOOTIF=*) wanted=$(echo "${{word#*=}}" | tr 'A-F-' 'a-f:') ;;
   esac
 done
@@ -73,7 +77,20 @@ done
 
 ip link set lo up
 ip link set "$interface" up
-if udhcpc -i "$interface" -f -n -q -t 10 -T 1 -s /bin/lease; then
+if [ "$vlan" ]; then
+  ip link add link "$interface" name "vlan$vlan" type vlan id "$vlan"
+  interface=vlan$vlan
+  ip link set "$interface" up
+fi
+configure() {{
+  [ "$static" ] || {{ udhcpc -i "$interface" -f -n -q -t 10 -T 1 -s /bin/lease; return; }}
+  echo "$static" | {{
+    IFS=: read -r ip _ router mask hostname _ _ dns
+    export interface ip router mask hostname dns
+    /bin/lease bound
+  }}
+}}
+if configure -i "$interface" -f -n -q -t 10 -T 1 -s /bin/lease; then
   while :; do
     {{ {AGENT_COMMAND} 2>&1; echo "MARK-DONE status=$?"; }} | tee /run/agent.log
     grep -q '^then: wait' /run/agent.log || break
