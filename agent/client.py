@@ -1,4 +1,4 @@
-"""The server as the agent sees it: four requests over HTTP, each with its rule for what to do when it goes wrong.
+"""The server as the agent sees it: five requests over HTTP, each with its rule for what to do when it goes wrong.
 
 Shell, standard library only. Law: a connection error, a 5xx, 408 or 429, and an answer that is not gitboot's are the world's
 fault (`Unavailable`) and asked again for ever where the answer decides what happens; any other refusal is final (`Refused`).
@@ -73,8 +73,14 @@ class Server:
     def log(self, run: str, attempt: Attempt, offset: int, chunk: bytes) -> int:
         """How many bytes the server holds now, whether it took the chunk or has others already. Raises Unavailable, Refused."""
         where = {"boot": self.boot, "run": run, "task": attempt.task, "action": attempt.action}
-        query = urlencode({**where, "attempt": attempt.number, "offset": offset})
-        answer = self._ask(f"/agent/log?{query}", chunk, "application/octet-stream")
+        return self._append("/agent/log", {**where, "attempt": attempt.number, "offset": offset}, chunk)
+
+    def console(self, offset: int, chunk: bytes) -> int:
+        """The same for what the console of this boot says."""
+        return self._append("/agent/console", {"boot": self.boot, "offset": offset}, chunk)
+
+    def _append(self, path: str, where: Mapping[str, object], chunk: bytes) -> int:
+        answer = self._ask(f"{path}?{urlencode(where)}", chunk, "application/octet-stream")
         size = answer.document.get("size")
         if answer.status in (200, 409) and isinstance(size, int):
             return size

@@ -19,12 +19,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from agent.client import Refused, Server
+from agent.logs import LogUpload
 from agent.messages import Idle
 from agent.runtime import ProcessRuntime, Runtime
 from agent.supervisor import system_id
-from agent.worker import Worker
+from agent.worker import Every, Worker
 
 RUNTIMES: dict[str, Callable[[Path, str], Runtime]] = {"process": ProcessRuntime}
+PATIENCE = 10.0
+"""Seconds until the server is asked again that said `wait` and not how long."""
 
 
 class Unusable(Exception):
@@ -41,6 +44,10 @@ class Settings:
     system: str
     state: Path
     runtime: str
+    console: Path | None = None
+    """What the console says, to be sent to the server."""
+    stay: bool = False
+    """Ask again for as long as the server says `wait`."""
 
 
 def read_settings(argv: Sequence[str], kernel: str, system: str) -> Settings:
@@ -54,7 +61,7 @@ def read_settings(argv: Sequence[str], kernel: str, system: str) -> Settings:
         options, kernel_words = (", ".join(f"{before}{name}" for name in missing) for before in ("--", "gitboot."))
         raise Unusable(f"missing: {options}; give them as options or on the kernel command line ({kernel_words})")
     _check_url(values["server"])
-    return Settings(**values, system=system, state=given.state, runtime=given.runtime)
+    return Settings(**values, system=system, state=given.state, runtime=given.runtime, console=given.console, stay=given.stay)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,21 +79,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def work(settings: Settings, say: Callable[[str], None]) -> int:
+def work(settings: Settings, say: Callable[[str], None], pause: Callable[[float], None] = time.sleep) -> int:
     """Claim and carry out runs until there is none."""
-    server = Server(settings.server, settings.boot, settings.token, say)
+    server = Server(settings.server, settings.boot, settings.token, say, pause)
+    with _sent(settings.console, server, say):
+        return _work(settings, server, say)
+
+
+def _work(settings: Settings, server: Server, say: Callable[[str], None]) -> int:
+    told = ""
     while True:
         claim = server.claim(settings.system)
         if isinstance(claim, Idle):
             later = f" (ask again in {claim.retry:g} s)" if claim.retry and claim.then == "wait" else ""
-            say(f"nothing to do: {claim.reason}{later}")
+            if told != (told := f"nothing to do: {claim.reason}{later}"):
+                say(told)
+            if settings.stay and claim.then == "wait":
+                server.pause(claim.retry or PATIENCE)
+                continue
             say(f"then: {claim.then}")
             return 0
+        told = ""
         say(f"workflow {claim.workflow.name}, run {claim.run}")
         finish = Worker(claim, server, RUNTIMES[settings.runtime](settings.state, claim.run), say).work()
         if finish.state == "GONE":
             say(f"the run is no longer ours: {finish.reason}")
             time.sleep(1)  # a server that gives and takes in turn is not to be asked as fast as we can
+
+
+@contextmanager
+def _sent(console: Path | None, server: Server, say: Callable[[str], None]) -> Iterator[None]:
+    """Meanwhile and at the end the server gets what is in the file `console`."""
+    if console is None:
+        yield
+        return
+    upload = LogUpload(console, server.console, say)
+    sender = Every(1.0, upload.ship)
+    try:
+        yield
+    finally:
+        sender.stop()
+        upload.ship()
 
 
 @contextmanager
@@ -120,6 +153,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--token", metavar="TOKEN", help="this boot's capability (kernel: gitboot.token=)")
     parser.add_argument("--state", metavar="DIR", type=Path, default=Path("/run/gitboot-agent"), help="default: %(default)s")
     parser.add_argument("--runtime", choices=sorted(RUNTIMES), default="process", help="default: %(default)s")
+    parser.add_argument(
+        "--console", metavar="FILE", type=Path, help="a growing file that is sent to the server as this boot's console"
+    )
+    parser.add_argument("--stay", action="store_true", help="ask again when there is nothing to do and the server says `wait`")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The agent's side of HTTP: claim, report, log, heartbeat.
+"""The agent's side of HTTP: claim, report, log, console, heartbeat.
 
 Shell. Every request carries its boot's token; who has none learns nothing and writes nothing. An answer, a refusal too, leaves
 only when what it rests on is on disk. docs/agent-protocol.md is the contract.
@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from netboot.boot import Diskless, RunWork, Step, next_step
 from netboot.errors import Malformed
-from netboot.log_names import place
+from netboot.log_names import console_log, place
 from netboot.machine_document import machine_document
 from netboot.observed import BootStatus
 from netboot.reports import (
@@ -29,12 +29,13 @@ from netboot.reports import (
     decode_report,
 )
 from netboot.runs import Accepted, Claimed, Refused, Then, Work, cancelled, claim, report
-from netboot.store import Misplaced
+from netboot.store import LogName, Misplaced
 from netboot.tokens import from_header, verify
 from netboot.world import World
 
 LONGEST_REQUEST = 64 * 1024
 LONGEST_CHUNK = 256 * 1024
+LONGEST_CONSOLE = 4 << 20
 BODY_SECONDS = 30.0
 """In which a body must have come: a chunk of log at 10 KB/s."""
 RETRY_SECONDS = 10
@@ -55,6 +56,7 @@ def agent_routes(world: World) -> list[Route]:
         Route("/agent/claim", agent.claim, methods=["POST"]),
         Route("/agent/report", agent.report, methods=["POST"]),
         Route("/agent/log", agent.log, methods=["POST"]),
+        Route("/agent/console", agent.console, methods=["POST"]),
         Route("/agent/heartbeat", agent.heartbeat, methods=["POST"]),
     ]
 
@@ -120,7 +122,20 @@ class _Agent:
         name = place(world.observed, boot, asked.get("run", ""), asked.get("task", ""), asked.get("action", ""), attempt)
         if isinstance(name, Refused):
             return JSONResponse({"error": name.error}, name.status)
-        chunk = await _limited(request, LONGEST_CHUNK)
+        return await self._append(request, boot, name, offset)
+
+    async def console(self, request: Request) -> Response:
+        """The same for what the boot's console says: that much of it and no more, for it may go on for months."""
+        boot, offset = request.query_params.get("boot", ""), _number(request.query_params.get("offset"))
+        self._authorise(request, boot)
+        if boot not in self._world.observed.boots:
+            raise HTTPException(404, f"boot {boot} is not known here")
+        if offset >= LONGEST_CONSOLE:
+            raise HTTPException(413, f"At most {LONGEST_CONSOLE} bytes of a boot's console are kept.")
+        return await self._append(request, boot, console_log(boot), offset)
+
+    async def _append(self, request: Request, boot: str, name: LogName, offset: int) -> Response:
+        world, chunk = self._world, await _limited(request, LONGEST_CHUNK)
         async with self._log_end:
             try:
                 size = await asyncio.to_thread(world.directory.append_log, name, offset, chunk)

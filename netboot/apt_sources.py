@@ -33,15 +33,20 @@ def read_sources(text: str) -> list[Source]:
     return [source for stanza in stanzas if (source := _stanza(stanza))]
 
 
-def of_suites(sources: Iterable[Source], codename: str, wanted: Iterable[str]) -> list[Source]:
-    """Debian's own sources among these, for the suites `wanted` in place of `codename`, with updates and security as before."""
+def of_suites(
+    sources: Iterable[Source], codename: str, wanted: Iterable[str], components: Iterable[str] = ("main",)
+) -> list[Source]:
+    """Debian's own sources among these, for the suites `wanted` in place of `codename`, with updates and security as before.
+
+    Of `components` those that a source has."""
     debian = [f"{codename}{pocket}" for pocket in ("", "-updates", "-security")]
     found = []
     for source in sources:
         own = [suite for suite in source.suites if suite in debian]
         if own and "main" in source.components:
             suites = tuple(name.replace(codename, suite) for suite in wanted for name in own)
-            found.append(replace(source, suites=suites, components=("main",)))
+            having = tuple(name for name in components if name in source.components)
+            found.append(replace(source, suites=suites, components=having))
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import subprocess
 import tarfile
 import tempfile
@@ -107,13 +108,20 @@ def download(packages: Collection[Package], scratch: Path, release: Path = RELEA
     return _download(apt, scratch, packages, codename)
 
 
-def host_release(release: Path = RELEASE) -> tuple[str, str]:
-    """Codename of this host's Debian, and the sources it has it from as text of a `*.sources` file. Raises CannotFetch."""
+def host_release(release: Path = RELEASE, components: Collection[str] = ("main",)) -> tuple[str, str]:
+    """Codename of this host's Debian, and the sources it has it from as text of a `*.sources` file, with those of `components`
+    that they have. Raises CannotFetch."""
     codename = _codename(release)
-    sources = of_suites(_host_sources(), codename, [codename])
+    sources = of_suites(_host_sources(), codename, [codename], components)
     if not sources:
         raise CannotFetch("This host's apt has no Debian sources; add them to /etc/apt/sources.list.d.")
     return codename, write_sources(sources)
+
+
+def host_proxies() -> list[str]:
+    """How this host's apt comes to its mirrors, as lines of apt.conf."""
+    said = _run(["apt-config", "dump", "Acquire::http", "Acquire::https"])
+    return [line.rstrip(";") for line in said.splitlines() if re.match(r"(?i)Acquire::https?::(Proxy|[^:]+::Proxy)", line)]
 
 
 def origins(folder: Path) -> dict[str, Fetched]:

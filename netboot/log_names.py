@@ -36,6 +36,11 @@ def path(log: LogName) -> str:
     return f"{safe(log.run)}/{safe(log.task)}/{safe(log.action)}.{restarted}{log.attempt}.log"
 
 
+def console_log(boot: str) -> LogName:
+    """What the console of a boot's system said, kept as a run's log is; no run has an id like that."""
+    return LogName(f"boot-{boot}", "os", "console", 1)
+
+
 def place(observed: Observed, boot: str, run_id: str, task: str, action: str, attempt: int) -> Placed:
     """Which log an agent may write to: one of an attempt that its own run has started. Late output is welcome."""
     run = observed.runs.get(run_id)

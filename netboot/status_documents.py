@@ -16,6 +16,8 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from netboot.events import Event, Phase
+from netboot.log_names import console_log
+from netboot.log_names import path as log_path
 from netboot.observed import Observed
 from netboot.records import BootStatus, RunStatus
 from netboot.run_documents import Document, rfc3339, run_document, run_summary
@@ -260,6 +262,7 @@ def _boot(boot: BootStatus, timeout: float) -> Document:
         "expected": EXPECTED[boot.phase] if open_ else "",
         "deadline": rfc3339(boot.last_seen + timeout) if open_ else None,
         "client": boot.client,
+        "console": f"/logs/{log_path(console_log(boot.id))}" if "agent" in boot.phases else None,
     }
 
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "unfreeze": "Let new runs start again.",
     "agent": "Carry out this machine's workflow.",
     "actions": "Build and list the standard actions of workflows.",
+    "os": "Build the in-memory OS from Debian's packages, and list what is built.",
     "demo": "A whole site on loopback, with simulated machines.",
 }
 """Name → what `gitboot --help` says of it. Each is `reconciler.commands.<name>.command`."""

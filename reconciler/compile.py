@@ -312,6 +312,8 @@ def _references(inventory: Inventory) -> list[tuple[Place, str, ArtifactRef]]:
 
 
 def _missing(place: Place, path: str, key: str, how: str = "") -> Problem:
+    if key.startswith("os/"):
+        how = "`gitboot os build --out DIR` makes the in-memory OS there, "
     message = (
         f"The artefact {key!r} is not in the artefact folder, which --artifacts names: {how}put it there, or correct the path."
     )

@@ -22,7 +22,11 @@ MAY_IMPORT = {
     "netboot": {"agent.workflow", "schemas"},
     "reconciler": {"agent.workflow", "netboot", "schemas"},
 }
-PROGRAMS = {"reconciler.commands.agent": {"agent.main"}, "reconciler.commands.actions": {"agent.actions.builder"}}
+PROGRAMS = {
+    "reconciler.commands.agent": {"agent.main"},
+    "reconciler.commands.actions": {"agent.actions.builder"},
+    "reconciler.commands.os": {"agent.os"},
+}
 """Commands that start or build what runs on a machine."""
 LINES, FUNCTION_LINES, MEDIAN_LINES = 400, 40, 10
 

@@ -101,6 +101,7 @@ def test_the_wheel_works_in_an_environment_of_its_own(tmp_path: Path) -> None:
     (packages / "lent.pth").write_text(f"{lent}\n")  # a folder's own .pth files are not read there, nor is ours found twice
     gitboot = home / "bin/gitboot"
     assert str(packages) in run([home / "bin/python", "-c", "import schemas; print(schemas.__file__)"], tmp_path)
+    assert {"init", "lease", "stage1"} <= {path.name for path in (packages / "agent/os").iterdir()}
     assert "Serve a git repository" in run([gitboot, "--help"], tmp_path)
     run([gitboot, "check", ROOT / "example-inventory"], tmp_path)
     assert "_gitboot_completion" in run([gitboot], tmp_path, _GITBOOT_COMPLETE="bash_source")

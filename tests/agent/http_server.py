@@ -89,6 +89,8 @@ class FaultyServer:
         if path == "/agent/log":
             attempt = (query["task"], query["action"], int(query["attempt"]))
             return self.fake.log(attempt, int(query["offset"]), body)
+        if path == "/agent/console":
+            return self.fake.log(("", "console", 1), int(query["offset"]), body)
         document: dict[str, Any] = json.loads(body)
         if document["boot"] != BOOT:
             return 404, {"error": f"no boot {document['boot']}"}

@@ -61,6 +61,38 @@ def test_the_last_line_tells_init_what_to_do(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.shell
+def test_who_stays_asks_again_and_says_once_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake = FakeServer(Workflow("w", ()), then="wait")
+    claims = 0
+
+    def after(path: str, number: int) -> None:
+        nonlocal claims
+        claims += path == "/agent/claim"
+        if claims == 5:
+            fake.then = "reboot"
+
+    with FaultyServer(fake) as server:
+        server.after = after
+        waited: list[float] = []
+        settings = read_settings([*options(server, tmp_path), "--stay"], "", "s1")
+        assert entry.work(settings, print, waited.append) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2:] == ["nothing to do: the work is done", "then: reboot"]
+    assert len(waited) >= 3
+    assert len([line for line in said if line.startswith("nothing")]) == 1
+
+
+@pytest.mark.shell
+def test_the_console_is_sent_to_the_server(tmp_path: Path) -> None:
+    console = tmp_path / "console.log"
+    console.write_text("gitboot: kernel 6.1 runs\n")
+    fake = FakeServer(Workflow("w", ()))
+    with FaultyServer(fake) as server:
+        assert main([*options(server, tmp_path), "--console", str(console)]) == 0
+    assert fake.logs["", "console", 1] == b"gitboot: kernel 6.1 runs\n"
+
+
+@pytest.mark.shell
 def test_a_name_that_the_console_cannot_show_does_not_stop_the_run(tmp_path: Path) -> None:
     fake = FakeServer(Workflow("\ud800", (Task("tä", "m", (Action("a", "img", ("true",)),)),)))
     with FaultyServer(fake) as server:

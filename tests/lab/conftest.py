@@ -15,6 +15,7 @@ from tests.lab.network import Network
 REPOSITORY = Path(__file__).parents[2]
 TOOLS = [
     *("ip", "qemu-system-x86_64", "qemu-img", "dnsmasq", "busybox", "cpio", "zstd", "depmod", "apt-get", "dpkg-deb"),
+    *("mmdebstrap", "mksquashfs", "unsquashfs", "ssh-keygen"),
     *("perfdhcp", "kea-dhcp4", "nft"),
     *("qemu-system-aarch64", "mformat", "grub-mkimage"),
     *("mmdebstrap", "dockerd", "docker", "docker-registry", "skopeo", "capsh"),

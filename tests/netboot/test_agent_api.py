@@ -23,7 +23,7 @@ from netboot.tokens import token
 from netboot.world import World
 from tests.netboot.site import browser, mac, machine, plan, world
 
-PATHS = ("/agent/claim", "/agent/report", "/agent/log", "/agent/heartbeat")
+PATHS = ("/agent/claim", "/agent/report", "/agent/log", "/agent/console", "/agent/heartbeat")
 STARTED = {"type": "action-started", "task": "look", "action": "first", "attempt": 1}
 ENDED = {**STARTED, "type": "action-ended", "state": "SUCCESS", "exit_code": 0, "reason": ""}
 
@@ -312,6 +312,27 @@ def test_a_log_is_taken_only_for_an_attempt_that_was_started(tmp_path: Path, ask
         await agent.report(1, STARTED)
         assert status == (await agent.log(**{"offset": 0, "data": b"x", **asked})).status_code
         assert not (agent.here.settings.state / "logs").exists()
+
+    with_agent(tmp_path, story)
+
+
+def test_what_a_console_says_is_kept_up_to_a_bound_and_named_in_the_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(agent: Agent) -> None:
+        async def console(offset: int, data: bytes, boot: str = agent.boot) -> httpx.Response:
+            asked: dict[str, str | int] = {"boot": boot, "offset": offset}
+            headers = {"Authorization": f"Bearer {token(agent.here.key, boot)}"}
+            return await agent.client.post("/agent/console", params=asked, content=data, headers=headers)
+
+        monkeypatch.setattr(agent_api, "LONGEST_CONSOLE", 5)
+        assert (200, 5) == size_of(await console(0, b"init\n"))
+        assert (409, 5) == size_of(await console(0, b"init\n"))
+        assert 413 == (await console(5, b"and so on for months")).status_code
+        assert 404 == (await console(0, b"x", "another")).status_code
+        await agent.claim()
+        status = (await agent.client.get("/status/hardware/node-01.json")).json()
+        assert b"init\n" == (await agent.client.get(status["boot"]["console"])).content
 
     with_agent(tmp_path, story)
 

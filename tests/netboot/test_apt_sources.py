@@ -69,6 +69,11 @@ def test_debian_s_own_sources_are_taken_for_the_suites_that_are_wanted(text: str
     assert {"mirror.example"} == {uri.split("/")[2] for source in taken for uri in source.uris}
 
 
+def test_further_components_are_taken_where_a_source_has_them() -> None:
+    taken = of_suites(read_sources(STANZAS), "bookworm", ["bookworm"], ("main", "contrib", "non-free-firmware"))
+    assert [("main", "contrib"), ("main",)] == [source.components for source in taken]
+
+
 def test_a_host_of_another_release_has_nothing_to_take() -> None:
     assert [] == of_suites(read_sources(STANZAS), "noble", ["noble"])
 

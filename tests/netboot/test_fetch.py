@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from netboot.binaries import PROGRAMS, find_binaries
-from netboot.fetch import OBTAINABLE, ORIGINS, CannotFetch, Fetched, fetch, origins
+from netboot.fetch import OBTAINABLE, ORIGINS, CannotFetch, Fetched, fetch, host_proxies, host_release, origins
 
 pytestmark = pytest.mark.shell
 
 TOOLS = {
-    "apt-config": "echo \"LIST='$HOST/sources.list'\"; echo \"PARTS='$HOST/sources.list.d'\"",
+    "apt-config": "[ $1 = dump ] && { cat $HOST/acquire; exit; }\n"
+    "echo \"LIST='$HOST/sources.list'\"; echo \"PARTS='$HOST/sources.list.d'\"",
     "dpkg": "echo amd64",
     # The last words of `apt-get … download` are packages; each of them is a file in $HOST/mirror.
     "apt-get": 'echo "$@" >>"$HOST/asked"; cp "$4" "$HOST/config"\n'
@@ -150,3 +151,19 @@ def test_origins_that_cannot_be_read_are_none(tmp_path: Path, text: str) -> None
 def test_all_that_can_be_fetched_is_looked_for_and_the_rest_has_to_be_built() -> None:
     assert {"ipxe-i386.efi", "ipxe-arm32.efi"} == set(PROGRAMS) - OBTAINABLE
     assert OBTAINABLE <= set(PROGRAMS)
+
+
+def test_the_host_s_own_sources_are_those_of_its_release(host: Path) -> None:
+    assert ("bookworm", SOURCES.format("bookworm")) == host_release(host / "os-release")
+
+
+def test_a_host_without_debian_s_sources_is_told_where_to_add_them(host: Path) -> None:
+    (host / "sources.list.d" / "debian.sources").unlink()
+    with pytest.raises(CannotFetch, match="add them to /etc/apt"):
+        host_release(host / "os-release")
+
+
+def test_of_apt_s_settings_the_proxies_are_taken(host: Path) -> None:
+    proxies = ['Acquire::http::Proxy "http://proxy.example:3128"', 'Acquire::https::mirror.example::Proxy "DIRECT"']
+    (host / "acquire").write_text("".join(f"{line};\n" for line in (proxies[0], 'Acquire::http::Timeout "9"', proxies[1])))
+    assert proxies == host_proxies()

@@ -259,6 +259,12 @@ def test_a_missing_artefact_rejects_at_the_line_that_names_it_and_only_where_the
     assert compiled(files).dump is not None
 
 
+def test_where_the_in_memory_os_is_missing_one_is_told_how_to_build_it() -> None:
+    files = swap("profile.yaml", "kernel: inspect/vmlinuz", "kernel: os/amd64/vmlinuz")
+    (problem,) = problems(files, {})
+    assert "`gitboot os build --out DIR` makes" in problem.message
+
+
 URL = "https://images.example/vmlinuz"
 
 
