@@ -23,8 +23,8 @@ COMMAND_LINE = "console=ttyAMA0 panic=1 quiet"
 
 
 def newer_loaders() -> Path:
-    """A folder for `--loaders` with Debian 13's iPXE for arm64 and its signed GRUB with HTTP; Debian 12 has neither."""
-    return _kept("loaders", lambda folder: fetch(folder, {"ipxe-arm64.efi", "shimx64.efi", "grubx64.efi"}))
+    """A folder for `--loaders` with Debian 13's iPXE, for arm64 and with VLANs, and its signed GRUB with HTTP."""
+    return _kept("loaders", lambda folder: fetch(folder, {"ipxe-arm64.efi", "ipxe.lkrn", "shimx64.efi", "grubx64.efi"}))
 
 
 def arm64_image() -> Image:

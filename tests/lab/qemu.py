@@ -114,7 +114,9 @@ class VM:
         disk: Disk | None = None,
         kernel: Kernel | None = None,
         second: Card | None = None,
+        netdev: str | None = None,
     ) -> None:
+        """`netdev`: QEMU's, for a port that is not the bridge's own (`trunk`)."""
         self.name = name
         self.mac = mac
         self._network = network
@@ -127,7 +129,7 @@ class VM:
         self._argv += ["-uuid", self.uuid, "-smbios", f"type=1,manufacturer=LabCo,product=LabServer,serial={name}"]
         self._argv += ["-chardev", f"file,id=console,path={self.console.path},append=on", "-serial", "chardev:console"]
         self._argv += ["-qmp", f"unix:{self._qmp},server=on,wait=off"]
-        self._argv += ["-netdev", f"tap,id=n0,ifname={network.tap()},script=no,downscript=no"]
+        self._argv += ["-netdev", netdev or f"tap,id=n0,ifname={network.tap()},script=no,downscript=no"]
         self._argv += ["-device", f"{nic or firmware.nic},netdev=n0,mac={mac},bootindex=1"]
         if second:
             self._argv += ["-netdev", f"tap,id=n1,ifname={second.tap},script=no,downscript=no"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -9,14 +11,34 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.debian import newer_loaders
 from tests.lab.initrd import Image
 from tests.lab.network import Network
-from tests.lab.qemu import IPXE_KERNEL, VM, Kernel
+from tests.lab.process import Transcript
+from tests.lab.qemu import IPXE_KERNEL, VM, Card, Kernel
 from tests.lab.site import PROFILE, Gitboot, hardware, workflow
+from tests.lab.trunk import trunk
 
 pytestmark = pytest.mark.lab
 
 MAC, SECOND = "52:54:00:77:00:01", "52:54:00:77:00:02"
+IDLE = f"""
+apiVersion: gitboot/v1
+kind: Hardware
+metadata: {{{{name: node-01}}}}
+spec:
+  idle: wait
+  interfaces: [{{{{mac: "{MAC}", address: 10.77.0.11{{more}}}}}}]
+"""
+BONDED = f"""
+apiVersion: gitboot/v1
+kind: Hardware
+metadata: {{name: node-01}}
+spec:
+  profile: lab
+  interfaces: [{{mac: "{MAC}"}}, {{mac: "{SECOND}"}}]
+  bonds: [{{name: bond0, interfaces: ["{MAC}", "{SECOND}"], address: 10.77.0.11}}]
+"""
 
 
 @pytest.fixture
@@ -45,12 +67,7 @@ def bootstrap(site: Gitboot, path: Path) -> Path:
 def test_ipxe_is_spared_its_wait_for_an_ipv6_router(quiet: Network, tmp_path: Path) -> None:
     """`-s` shows how long it took; without the flag it is 16 seconds more (docs/networks.md)."""
     site = Gitboot(quiet, tmp_path / "site")
-    commit = site.commit(
-        {
-            "site.yaml": site.site(),
-            "node.yaml": hardware("node-01", MAC, "10.77.0.11", "  idle: wait").replace("  profile: lab\n", ""),
-        }
-    )
+    commit = site.commit({"site.yaml": site.site(), "node.yaml": IDLE.format(more="")})
     server = site.start("--router-advertisement")
     site.served(commit)
     began = time.monotonic()
@@ -76,3 +93,53 @@ def test_a_machine_with_a_static_address_does_its_work_where_nobody_answers_dhcp
         vm.wait_for("MARK-DONE status=0")
     assert "SUCCESS" == site.status("workflows/look.json")["state"]
     assert '"event":"dhcp","outcome":"offer"' not in server.transcript.text()
+
+
+def test_a_machine_in_a_vlan_tags_from_its_loader_to_its_agent(network: Network, tmp_path: Path, image: Image) -> None:
+    """Debian 13's iPXE makes the VLAN, and the kernel is told to make it again: nothing untagged reaches the network."""
+    site = Gitboot(network, tmp_path / "site", image)
+    commit = site.commit(working(site, hardware("node-01", MAC, "10.77.0.11").replace(".11}", ".11, vlan: 42}")))
+    site.start("--new-site")
+    site.served(commit)
+    stick = Kernel(newer_loaders() / "ipxe.lkrn", bootstrap(site, tmp_path / "autoexec.ipxe"))
+    with VM(network, "node-01", MAC, kernel=stick, netdev=trunk(network, 42)) as vm:
+        vm.wait_for("gitboot: runs workflow look")
+        vm.wait_for("MARK-NET interface=vlan42 ip=10.77.0.11 hostname=node-01")
+        vm.wait_for("MARK-DONE status=0")
+    assert "SUCCESS" == site.status("workflows/look.json")["state"]
+
+
+def test_an_ipxe_that_cannot_tag_says_so_and_finds_nobody_behind_a_trunk(network: Network, tmp_path: Path) -> None:
+    site = Gitboot(network, tmp_path / "site")
+    site.commit({"site.yaml": site.site(), "node.yaml": IDLE.format(more=", vlan: 42")})
+    stick = Kernel(IPXE_KERNEL, bootstrap(site, tmp_path / "autoexec.ipxe"))
+    with VM(network, "node-01", MAC, kernel=stick, netdev=trunk(network, 42)) as vm:
+        vm.wait_for("this iPXE cannot tag for VLAN 42, going on untagged")
+        network_log = tmp_path / "tap0.trunk.log"
+        Transcript(network_log).wait_for(f"from {MAC}: dropped", within=30)
+    assert "tagged" not in network_log.read_text()
+
+
+def test_a_bonded_machine_has_one_address_by_whichever_port_it_boots(network: Network, tmp_path: Path, image: Image) -> None:
+    """First by its second port, to do its work, and at once by the first: nobody minds that the address has moved."""
+    site = Gitboot(network, tmp_path / "site", image)
+    commit = site.commit(working(site, BONDED))
+    server = site.start("--new-site")
+    site.served(commit)
+    with VM(network, "second", SECOND, second=Card(MAC, network.tap())) as vm:
+        vm.wait_for("gitboot: runs workflow look")
+        vm.wait_for("MARK-NET interface=eth0 ip=10.77.0.11 hostname=node-01")
+        vm.wait_for("MARK-DONE status=0")
+    with VM(network, "first", MAC, second=Card(SECOND, network.tap())) as vm:
+        vm.wait_for("gitboot: workflow look run 1 ended SUCCESS")
+    for mac in (SECOND, MAC):
+        server.wait_for(f'"event":"script","outcome":"ok","mac":"{mac}","peer":"10.77.0.11"')
+    assert f"ifname=bootnet0:{MAC} ifname=bootnet1:{SECOND} bond=bond0" in site.get(only_log(site))
+
+
+def only_log(site: Gitboot) -> str:
+    """The URL of what the machine's one action printed, which is its kernel's command line."""
+    ((run,),) = [site.status("workflows/look.json")["runs"]]
+    found = re.search(r'"(/logs/[^"]+)"', json.dumps(run))
+    assert found, run
+    return found[1]
