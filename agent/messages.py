@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
-from agent.workflow import Workflow, from_json
+from agent.workflow import Then, Workflow, from_json
 
 HANDLERS = ("on-failure", "on-timeout")
 """A handler is reported as an action of its own: `<action>:<handler>`."""
@@ -75,6 +75,8 @@ class Claim:
     """(task, action) of what ended in SUCCESS."""
     last: ActionEnded | None = None
     """The last accepted report, if an action ended with it: what a restarted agent goes on from."""
+    failed: ActionEnded | None = None
+    """The attempt that decided that the run fails: only its handler and what its task does after a failure are left."""
     machine: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """The machine document, as its schema has it: the agent hands it to the actions as it stands."""
 
@@ -83,7 +85,7 @@ class Claim:
 class Idle:
     """There is no run for this boot: `then` do this. `retry`: seconds after which asking again makes sense."""
 
-    then: Literal["reboot", "wait"]
+    then: Then
     reason: str
     retry: float
 
@@ -159,21 +161,30 @@ def _claim(run: Mapping[str, Any]) -> Claim:
     done = frozenset((str(task), str(action)) for task, action in run["done"])
     if resume and (resume.task, resume.action) in done:
         raise Malformed(f"{resume} is both done and to be resumed")
-    machine, last = dict(run.get("machine") or {}), _last(run.get("last"))
-    return Claim(str(run["id"]), workflow, int(run["sequence"]), float(run["started"]), resume, done, last, machine)
+    return Claim(
+        run=str(run["id"]),
+        workflow=workflow,
+        sequence=int(run["sequence"]),
+        started=float(run["started"]),
+        resume=resume,
+        done=done,
+        last=_ended(run.get("last")),
+        failed=_ended(run.get("failed")),
+        machine=dict(run.get("machine") or {}),
+    )
 
 
-def _last(document: Mapping[str, Any] | None) -> ActionEnded | None:
-    last = None if document is None else event_from_json(document)
-    if last is None or isinstance(last, ActionEnded):
-        return last
-    raise Malformed(f"the last report is to be the end of an action, not {last}")
+def _ended(document: Mapping[str, Any] | None) -> ActionEnded | None:
+    event = None if document is None else event_from_json(document)
+    if event is None or isinstance(event, ActionEnded):
+        return event
+    raise Malformed(f"`last` and `failed` are to be the end of an action, not {event}")
 
 
 def _idle(document: Mapping[str, Any]) -> Idle:
     then = document["then"]
-    if then not in ("reboot", "wait"):
-        raise Malformed(f"then: {then!r} is neither reboot nor wait")
+    if then not in get_args(Then):
+        raise Malformed(f"then: {then!r} is none of {', '.join(get_args(Then))}")
     return Idle(then, str(document["reason"]), float(document.get("retry", 0)))
 
 

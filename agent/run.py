@@ -10,8 +10,9 @@ The caller feeds `receive` with what happened and carries out the commands in or
 
 What ends how (also in docs/agent-protocol.md): an attempt that fails, times out or was interrupted is repeated while `retries`
 remain, after 1, 2, 4 … 30 s. After the last one the handler (on-timeout after TIMEOUT, otherwise on-failure) runs under the
-action's own timeout, its outcome changes nothing, and the run ends TIMEOUT or FAILED. Cancellation and the global timeout kill
-what runs and end the run with neither retry nor handler. A success of the last action wins over both.
+action's own timeout, then what its task has after a failure (`if: failure`, `if: always`); whatever comes of those, the run
+ends TIMEOUT or FAILED for the first that failed. Cancellation and the global timeout kill what runs and end the run with none
+of this. A success of the last action wins over both.
 """
 
 from __future__ import annotations
@@ -90,6 +91,25 @@ class _Halt:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """An action has failed for good: how the run will end for it, once its task has done what it does after a failure."""
+
+    task: str
+    state: RunState
+    reason: str
+
+    @classmethod
+    def of(cls, ended: ActionEnded) -> _Failure:
+        return cls(ended.attempt.task, "TIMEOUT" if ended.state == "TIMEOUT" else "FAILED", f"{ended.attempt}: {ended.reason}")
+
+    @classmethod
+    def of_handler(cls, step: _Step) -> _Failure:
+        """When the server did not say what had failed."""
+        state: RunState = "TIMEOUT" if step.handler == "on-timeout" else "FAILED"
+        return cls(step.task, state, f"{step.task}/{step.action.name} did not succeed")
+
+
 class Run:
     """Construct it from the answer to a claim, carry out `begin()`, then whatever `receive()` says until `Finish`."""
 
@@ -98,7 +118,7 @@ class Run:
         self._now = now
         self._sequence = claim.sequence
         self._halt: _Halt | None = None
-        self._why = ""
+        self._failure = _Failure.of(claim.failed) if claim.failed else None
         self._closing = RunEnded("SUCCESS", "")
         self._due: float | None = None
         limit = claim.workflow.global_timeout
@@ -106,12 +126,8 @@ class Run:
         self._global_due = now - claim.started + limit if limit else None
         self._ended = claim.last
         self._resume = claim.resume
-        self._steps = [
-            _Step(task.name, action)
-            for task in claim.workflow.tasks
-            for action in task.actions
-            if (task.name, action.name) not in claim.done
-        ]
+        self._done = claim.done
+        self._steps = [_Step(task.name, action) for task in claim.workflow.tasks for action in task.actions]
 
     @property
     def timer(self) -> float | None:
@@ -124,7 +140,8 @@ class Run:
         if self._resume and self._go_to(self._resume):
             return self._enter(Phase.FINDING, Find(self._resume))
         if self._ended and self._go_to(self._ended.attempt):
-            return self._enter(Phase.CHECKING, Find(self._ended.attempt))
+            over = self._ended.state == "SUCCESS" and not self._step.handler
+            return self._go_on(self._ended) if over else self._enter(Phase.CHECKING, Find(self._ended.attempt))
         return self._next()
 
     def receive(self, event: Event, now: float) -> Commands:
@@ -143,7 +160,7 @@ class Run:
         return self._steps[0]
 
     def _go_to(self, attempt: Attempt) -> bool:
-        """Make the first step stand for `attempt`, dropping those before it; False when there is no such step left to do."""
+        """Make the first step stand for `attempt`, dropping those before it; False when there is no such step."""
         name, handler = messages.main_action(attempt.action)
         for index, step in enumerate(self._steps):
             if (step.task, step.action.name) == (attempt.task, name):
@@ -190,17 +207,36 @@ class Run:
         return self._enter(Phase.KILLING, Kill(self._step.attempt), due=self._now + KILL_PATIENCE)
 
     def _close(self) -> Commands:
-        """Nothing runs and `_halt` says why nothing will."""
+        """Nothing runs and `_halt` says why nothing will; a failure before it is still the cause."""
         halt = self._halt
         assert halt is not None  # noqa: S101 - for the type checker: every caller has just seen it
-        return self._finish("GONE", halt.reason) if halt.run == "GONE" else self._report_run(halt.run, halt.reason)
+        if halt.run == "GONE":
+            return self._finish("GONE", halt.reason)
+        cause = self._failure or halt
+        return self._report_run(halt.run if isinstance(cause, _Halt) else cause.state, cause.reason)
 
     # Reactions: the life of a step
 
     def _next(self) -> Commands:
+        self._drop_unwanted()
         if self._steps:
-            return self._report(Phase.STARTING, ActionStarted(self._step.attempt))
-        return self._report_run("SUCCESS", "")
+            return self._begin()
+        failure = self._failure
+        return self._report_run(failure.state, failure.reason) if failure else self._report_run("SUCCESS", "")
+
+    def _drop_unwanted(self) -> None:
+        while self._steps and not self._is_wanted(self._step):
+            self._steps.pop(0)
+
+    def _is_wanted(self, step: _Step) -> bool:
+        if (step.task, step.action.name) in self._done:
+            return False
+        if self._failure:
+            return step.task == self._failure.task and step.action.if_ != "success"
+        return step.action.if_ != "failure"
+
+    def _begin(self) -> Commands:
+        return self._report(Phase.STARTING, ActionStarted(self._step.attempt))
 
     def _start(self, event: Accepted) -> Commands:
         if not self._takes(event):
@@ -279,24 +315,25 @@ class Run:
         step, succeeded = self._step, ended.state == "SUCCESS"
         if succeeded and not step.handler:
             self._steps.pop(0)
+            self._drop_unwanted()
             return self._close() if self._halt and self._steps else self._next()
         if self._halt:
             return self._close()
         if step.handler:
-            state: RunState = "TIMEOUT" if step.handler == "on-timeout" else "FAILED"
-            return self._report_run(state, self._why or f"{step.task}/{step.action.name} did not succeed")
+            self._failure = self._failure or _Failure.of_handler(step)
+            self._steps.pop(0)
+            return self._next()
         if step.number <= step.action.retries:
             return self._pause(step)
         return self._fail(step, ended)
 
     def _fail(self, step: _Step, ended: ActionEnded) -> Commands:
-        """The last attempt has failed: the handler, if there is one, then the end."""
-        timed_out = ended.state == "TIMEOUT"
-        self._why = f"{ended.attempt}: {ended.reason}"
-        handling = replace(step, handler="on-timeout" if timed_out else "on-failure", number=1)
-        if not handling.command:
-            return self._report_run("TIMEOUT" if timed_out else "FAILED", self._why)
-        self._steps[0] = handling
+        """No attempt is left: the handler, if there is one, then what the task has after a failure, then the end."""
+        self._failure = self._failure or _Failure.of(ended)
+        self._steps[0] = replace(step, handler="on-timeout" if ended.state == "TIMEOUT" else "on-failure", number=1)
+        if self._step.command:
+            return self._begin()
+        self._steps.pop(0)
         return self._next()
 
     def _pause(self, step: _Step) -> Commands:
@@ -304,7 +341,7 @@ class Run:
         return self._enter(Phase.PAUSED, due=self._now + min(2.0 ** (step.number - 1), LONGEST_PAUSE))
 
     def _again(self, _: Tick) -> Commands:
-        return self._next() if self._is_due() else ()
+        return self._begin() if self._is_due() else ()
 
     def _report_run(self, state: RunState, reason: str) -> Commands:
         self._closing = RunEnded(state, reason)

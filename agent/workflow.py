@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
+
+Then = Literal["reboot", "poweroff", "kexec", "wait"]
+"""What a machine does when its work is done."""
+If = Literal["success", "failure", "always"]
+"""After what an action is carried out: while all is well, after an earlier action of its task has failed for good, or both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ class Action:
     on_timeout: tuple[str, ...] = ()
     archive: Archive | None = None
     """Holds `image` under that very name; None: it is pulled from the registry that it names."""
+    if_: If = "success"
+    """`if` in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,8 @@ class Workflow:
     name: str
     tasks: tuple[Task, ...]
     global_timeout: int = 0
+    then: Then = "reboot"
+    """What the machine does after SUCCESS when nothing more is asked of it."""
 
     def action(self, task: str, action: str) -> Action:
         """Raises KeyError if the workflow has no such action."""
@@ -71,7 +80,7 @@ class Workflow:
 
 def to_json(workflow: Workflow) -> dict[str, Any]:
     """A document of JSON values; `from_json` is its inverse."""
-    return asdict(workflow)
+    return asdict(workflow, dict_factory=lambda items: {name.rstrip("_"): value for name, value in items})
 
 
 def from_json(document: Mapping[str, Any]) -> Workflow:
@@ -80,6 +89,7 @@ def from_json(document: Mapping[str, Any]) -> Workflow:
         name=str(document["name"]),
         global_timeout=int(document.get("global_timeout", 0)),
         tasks=tuple(_task(task) for task in document["tasks"]),
+        then=_one_of(Then, document.get("then", "reboot")),
     )
 
 
@@ -97,9 +107,17 @@ def _action(document: Mapping[str, Any]) -> Action:
         pid=str(document.get("pid", "")),
         retries=int(document.get("retries", 0)),
         archive=_archive(document.get("archive")),
+        if_=_one_of(If, document.get("if", "success")),
         **lists,
     )
 
 
 def _archive(document: Mapping[str, Any] | None) -> Archive | None:
     return None if document is None else Archive(str(document["url"]), str(document["sha256"]), int(document["size"]))
+
+
+def _one_of(kind: Any, value: object) -> Any:
+    """`value`, if it is one of the literals. Raises ValueError."""
+    if value not in get_args(kind):
+        raise ValueError(f"{value!r} is none of {', '.join(get_args(kind))}")
+    return value

@@ -15,7 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from netboot.boot import Diskless, RunWork, Step, next_step
+from netboot.boot import Due, claimable
+from netboot.endings import cancelled
 from netboot.errors import Malformed
 from netboot.log_names import console_log, place
 from netboot.machine_document import machine_document
@@ -28,7 +29,7 @@ from netboot.reports import (
     decode_heartbeat,
     decode_report,
 )
-from netboot.runs import Accepted, Claimed, Refused, Then, Work, cancelled, claim, report
+from netboot.runs import Accepted, Claimed, Refused, Work, claim, report
 from netboot.store import LogName, Misplaced
 from netboot.tokens import from_header, verify
 from netboot.world import World
@@ -70,13 +71,20 @@ class _Agent:
     async def claim(self, request: Request) -> Response:
         world, asked = self._world, await self._body(request, ClaimRequest)
         now, boot = world.now(), world.observed.boots.get(asked.boot)
-        step = self._step(boot)
-        work = step.work if isinstance(step, RunWork) else None
-        stays = isinstance(step, Diskless) and boot is not None and boot.profile == step.profile.name
-        then: Then = "wait" if stays else "reboot"
         run, hold = world.new_id(), world.hold()
-        about = self._machine_document(boot, run, work)
-        answer = claim(world.observed, asked.boot, asked.system, now, work, run_id=run, machine=about, hold=hold, then=then)
+        due = claimable(world.plans, world.observed, boot, hold) if world.plans and boot else Due()
+        answer = claim(
+            world.observed,
+            asked.boot,
+            asked.system,
+            now,
+            due.work,
+            run_id=run,
+            machine=self._machine_document(boot, run, due.work),
+            hold=hold,
+            stays=due.stays,
+            news=due.news,
+        )
         await world.ledger.commit(answer.events)
         world.observed.touch(asked.boot, now)
         machine_name = boot.machine if boot else ""
@@ -85,14 +93,6 @@ class _Agent:
             return JSONResponse({"run": answer.answer})
         world.exchange("claim", "nothing", machine=machine_name, boot=asked.boot, reason=answer.reason)
         return JSONResponse({"run": None, "then": answer.then, "reason": answer.reason, "retry": RETRY_SECONDS})
-
-    def _step(self, boot: BootStatus | None) -> Step | None:
-        """What the boot's own plan asks of its machine next, whatever holds it back."""
-        plans = self._world.plans
-        machine = plans.of(boot).machines.get(boot.machine) if boot and plans else None
-        if boot is None or plans is None or machine is None:
-            return None
-        return next_step(plans.of(boot), machine, self._world.observed, "", boot.id)
 
     def _machine_document(self, boot: BootStatus | None, run: str, work: Work | None) -> dict[str, Any]:
         """What a run of `work` that begins now will know of its machine; nothing where none can begin."""

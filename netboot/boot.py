@@ -1,7 +1,8 @@
 """What a machine does next, and why: the only place where desired (the plan) meets observed (the journal).
 
-Core. The law: work runs when the plan names it, no run with its identity has ended, and nothing holds new runs back; in every
-other case the machine does its idle thing. So after success a machine boots its disk for ever, whatever its boot order says.
+Core. The law: work runs when the plan names it and does not cancel it, no run with its identity has ended (but for the tries
+that a failed one has left), and nothing holds new runs back; in every other case the machine does its idle thing. So after
+success a machine boots its disk for ever, whatever its boot order says.
 
 A boot is pinned to the plan it opened with. It opens when firmware asks for an address or a script is fetched, always by the
 current plan; it is superseded when the machine is seen to begin again, and is closed at hand-over to disk, at the end of its
@@ -10,15 +11,16 @@ work or by timeout. All answers of one boot come from one plan, its machine and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
+from netboot.endings import END_OF_WORK, cancel
 from netboot.events import PHASES, BootAdvanced, BootClosed, BootOpened, Event, Phase, Via
 from netboot.observed import BootStatus, Observed, RunStatus
 from netboot.plan import Binding, BootPlan, Handover, Machine, Profile
-from netboot.runs import END_OF_WORK, Work, superseded
+from netboot.runs import Work, missed, superseded
 
 SILENT = 30
 """Seconds without a heartbeat after which an agent counts as gone when its machine asks for a script again."""
@@ -95,10 +97,15 @@ def next_step(plan: BootPlan, machine: Machine, observed: Observed, hold: str, b
             return RunWork(work, plan.profiles[work.profile], f"goes on with {_title(work)} in profile {work.profile}")
     why = "git names no work for it"
     for work, run in wanted:
-        if run is None and hold:
+        due = run is None or run.may_be_tried_again
+        if due and work.cancel:
+            why = f"git cancels {_title(work)}"
+            break
+        if due and hold:
             return _idle(plan, machine, f"{_title(work)} is due but held: {hold}")
-        if run is None:
-            return RunWork(work, plan.profiles[work.profile], f"runs {_title(work)} in profile {work.profile}")
+        if run is None or due:
+            again = f", try {run.number_of_try + 1} of {run.retry + 1}" if run else ""
+            return RunWork(work, plan.profiles[work.profile], f"runs {_title(work)}{again} in profile {work.profile}")
         why = f"{_title(work)} ended {run.state}" + (f" ({run.reason})" if run.state != "SUCCESS" else "")
         if run.state != "SUCCESS":
             break  # what comes after may rest on it
@@ -110,6 +117,79 @@ def run_of(observed: Observed, machine: Machine, work: Work, boot: str) -> RunSt
     if work.repeat != "everyBoot":
         return observed.run_of(work.workflow, machine.name, machine.macs, work.run)
     return observed.run_of(work.workflow, machine.name, machine.macs, work.run, boot) if boot else None
+
+
+class Due(msgspec.Struct, frozen=True):
+    """What there is for a machine whose in-memory OS runs."""
+
+    work: Work | None = None
+    """What its boot's own plan asks for next, whatever holds it back."""
+    stays: bool = False
+    """The system that runs is what the machine idles in."""
+    news: str = ""
+    """Why it should restart rather than wait, or ""."""
+
+
+def claimable(plans: Plans, observed: Observed, boot: BootStatus, hold: str) -> Due:
+    """A boot keeps to its plan, but what git cancels meanwhile does not begin."""
+    plan = plans.of(boot)
+    machine, fresh = plan.machines.get(boot.machine), _news(plans, observed, boot, hold)
+    step = next_step(plan, machine, observed, "", boot.id) if machine else None
+    if isinstance(step, RunWork):
+        off = cancels(plans.current, boot.machine, boot.macs, step.work.workflow)
+        return Due(msgspec.structs.replace(step.work, cancel=True) if off else step.work, news=fresh)
+    return Due(stays=isinstance(step, Diskless) and boot.profile == step.profile.name, news=fresh)
+
+
+def _news(plans: Plans, observed: Observed, boot: BootStatus, hold: str) -> str:
+    """Only a machine that waits would hear of it."""
+    if boot.plan == plans.current.id or (machine := plans.current.machines.get(boot.machine)) is None:
+        return ""
+    step = next_step(plans.current, machine, observed, hold, boot.id)
+    return f"restarts, for there is a new plan: {step.why}" if isinstance(step, RunWork) and not step.work.cancel else ""
+
+
+def called_off(plan: BootPlan, observed: Observed, now: float) -> tuple[Event, ...]:
+    """Ends the runs in progress of workflows that git cancels now, whatever plan they began with. O(runs in progress)."""
+    ended: list[Event] = []
+    for run in observed.active_runs():
+        if cancels(plan, run.machine, run.macs, run.workflow):
+            ended.extend(cancel(observed, run.id, f"git cancels workflow {run.workflow}", now))
+    return tuple(ended)
+
+
+def cancels(plan: BootPlan, machine: str, macs: Iterable[str], workflow: str) -> bool:
+    """Whether a plan cancels a workflow on a machine, which is known by its name or else by any of its MACs."""
+    bound = (plan.by_mac[mac].machine for mac in macs if mac in plan.by_mac)
+    found = plan.machines.get(machine) or next(bound, None)
+    return found is not None and any(work.workflow == workflow and work.cancel for work in found.work)
+
+
+def not_begun(plans: Plans, observed: Observed, now: float, fresh: Callable[[], str], grace: float = 60.0) -> tuple[Event, ...]:
+    """Ends, before they began, the runs for which a machine booted and no agent came within `pending_timeout` of that.
+    `fresh` makes the id of a run. O(open boots).
+    """
+    if now - observed.listening <= grace:
+        return ()
+    ended: list[Event] = []
+    for boot in observed.open_boots():
+        if boot.phase not in ("agent", "disk") and (machine := plans.of(boot).machines.get(boot.machine)):
+            work = _overdue(plans.of(boot), machine, observed, boot, now)
+            if work is not None:
+                ended.extend(missed(work, boot, run_of(observed, machine, work, boot.id), now, fresh()))
+    return tuple(ended)
+
+
+def _overdue(plan: BootPlan, machine: Machine, observed: Observed, boot: BootStatus, now: float) -> Work | None:
+    """What the machine should have begun with by now."""
+    patience = min((work.pending_timeout for work in machine.work if work.pending_timeout), default=0)
+    if not patience or now - boot.opened <= patience:  # almost always: asked for every open boot, every second
+        return None
+    step = next_step(plan, machine, observed, "", boot.id)
+    if not isinstance(step, RunWork) or not 0 < step.work.pending_timeout < now - boot.opened:
+        return None
+    run = run_of(observed, machine, step.work, boot.id)
+    return step.work if run is None or not run.active else None
 
 
 def _title(work: Work) -> str:

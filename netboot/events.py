@@ -23,6 +23,7 @@ RunState = Literal["RUNNING", "SUCCESS", "FAILED", "TIMEOUT", "CANCELLED"]
 ActionEnd = Literal["SUCCESS", "FAILED", "TIMEOUT", "INTERRUPTED"]
 ActionState = Literal["RUNNING", "SUCCESS", "FAILED", "TIMEOUT", "INTERRUPTED"]
 Repeat = Literal["once", "everyBoot"]
+OnFailure = Literal["rescue", "reboot", "poweroff"]
 Via = Literal["dhcp", "script"]
 
 
@@ -70,7 +71,7 @@ class BootClosed(_Event, frozen=True, kw_only=True):
 
 class RunStarted(_Event, frozen=True, kw_only=True):
     """`document` is `agent.workflow.to_json(Workflow)`, `machine_document` what `netboot.machine_document` made: the run keeps
-    to both whatever later plans say.
+    to both whatever later plans say, and to `on_failure` and `retry`. `after`: the failed run that this one is another try of.
     """
 
     run: str
@@ -85,6 +86,9 @@ class RunStarted(_Event, frozen=True, kw_only=True):
     resets: int = 0
     repeat: Repeat = "once"
     machine_document: dict[str, Any] = {}
+    on_failure: OnFailure = "rescue"
+    retry: int = 0
+    after: str = ""
 
 
 class RunTakenOver(_Event, frozen=True, kw_only=True):

@@ -100,19 +100,27 @@ class Observed:
     def run_of(
         self, workflow: str, machine_name: str, macs: Iterable[str], number: int, boot: str | None = None
     ) -> RunStatus | None:
-        """The run with this identity, found by the machine's name or else by any of its MACs.
+        """The run with this identity, found by the machine's name or else by any of its MACs; of several tries the last.
 
         `boot` is given for `everyBoot` only, where each boot has its own run.
         """
         for key in _keys(machine_name, macs):
             if found := self._identity.get((workflow, number, boot or "", key)):
-                return self.runs[found]
+                return self._tries(found)[-1]
         return None
 
     def runs_of(self, machine_name: str, macs: Iterable[str] = ()) -> list[RunStatus]:
         """Every run this machine is known by, oldest first. O(its runs)."""
         found = {run for key in _keys(machine_name, macs) for run in self._known.get(key, ())}
-        return sorted((self.runs[run] for run in found), key=lambda run: (run.started, run.id))
+        tries = {run.id: run for first in found for run in self._tries(first)}
+        return sorted(tries.values(), key=lambda run: (run.started, run.number_of_try, run.id))
+
+    def _tries(self, run_id: str) -> list[RunStatus]:
+        """This run and those that tried it again, in order."""
+        tries = [self.runs[run_id]]
+        while again := tries[-1].tried_again:
+            tries.append(self.runs[again])
+        return tries
 
     def runs_of_workflow(self, name: str) -> list[RunStatus]:
         """Oldest first. O(its runs)."""
@@ -233,7 +241,11 @@ class Observed:
             repeat=event.repeat,
             started=event.at,
             boot_scope=event.boot if event.repeat == "everyBoot" else "",
+            on_failure=event.on_failure,
+            retry=event.retry,
         )
+        if before := self.runs.get(event.after):
+            before.tried_again, run.number_of_try = run.id, before.number_of_try + 1
         self.runs[run.id] = run
         self._active[run.id] = None
         self._of_workflow.setdefault(run.workflow, []).append(run.id)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.workflow import Workflow
-from netboot.events import ActionEnded, ActionStarted, ActionState, Phase, Repeat, RunEnded, RunState, Via
+from netboot.events import ActionEnded, ActionStarted, ActionState, OnFailure, Phase, Repeat, RunEnded, RunState, Via
 
 
 @dataclass(slots=True)
@@ -74,6 +74,13 @@ class RunStatus:
     """What its agent was told about the machine when it began."""
     boot_scope: str
     """Part of the identity: the id of the boot that started an `everyBoot` run; empty for `once`."""
+    on_failure: OnFailure = "rescue"
+    """What its machine does when it ends in anything but SUCCESS."""
+    retry: int = 0
+    """How many further tries there are when it fails."""
+    number_of_try: int = 1
+    tried_again: str = ""
+    """Id of the run that is the next try; "": none yet."""
     state: RunState = "RUNNING"
     reason: str = ""
     ended: float | None = None
@@ -89,6 +96,10 @@ class RunStatus:
     @property
     def active(self) -> bool:
         return self.state == "RUNNING"
+
+    @property
+    def may_be_tried_again(self) -> bool:
+        return self.state in ("FAILED", "TIMEOUT") and not self.tried_again and self.number_of_try <= self.retry
 
     @property
     def in_flight(self) -> ActionStatus | None:

@@ -6,11 +6,11 @@ sentence that the agent's log can show. The wire shape is the `event` of `POST /
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from agent.workflow import Action
+from agent.workflow import Action, Task
 from netboot.errors import Malformed
 from netboot.events import ActionEnd, ActionEnded, ActionStarted, RunEnded
 from netboot.records import ActionStatus, RunStatus
@@ -103,15 +103,17 @@ def to_event(report: Report, run: str, sequence: int, at: float) -> ActionStarte
             return RunEnded(at=at, run=run, sequence=sequence, state=state, reason=reason[:MOST_REASON])
 
 
-def from_event(event: ActionEnded) -> Ended:
-    return Ended(
-        task=event.task,
-        action=event.action,
-        attempt=event.attempt,
-        state=event.state,
-        exit_code=event.exit_code,
-        reason=event.reason,
-    )
+def ended(event: ActionEnded | ActionStatus) -> dict[str, Any]:
+    """The report of an end, as it is on the wire. `event` is over."""
+    return {
+        "type": "action-ended",
+        "task": event.task,
+        "action": event.action,
+        "attempt": event.attempt,
+        "state": event.state,
+        "exit_code": event.exit_code,
+        "reason": event.reason,
+    }
 
 
 def objection(run: RunStatus, report: Report) -> str | None:
@@ -126,54 +128,101 @@ def objection(run: RunStatus, report: Report) -> str | None:
 
 
 def verdict(run: RunStatus) -> ActionStatus | None:
-    """The attempt that decided that `run` fails: the last one its action may have, or one whose handler was already called."""
+    """The attempt that decided that `run` fails: the last one its action may have, or one whose handler was already called.
+    Of several it is the first: those after it are what its task does after a failure.
+    """
     for task in run.document.tasks:
         attempts = run.current(task.name)
-        handled = {_base(attempt.action) for attempt in attempts if _is_handler(attempt.action)}
         for action in task.actions:
-            last = _last(attempts, action.name)
-            if last and last.state not in ("RUNNING", "SUCCESS") and (last.attempt > action.retries or action.name in handled):
-                return last
+            if failed := _failed_for_good(attempts, action):
+                return failed
     return None
 
 
-def handler_due(run: RunStatus, failed: ActionStatus) -> bool:
-    """Whether the workflow has a handler for this verdict and it was not yet called."""
-    action = run.document.action(failed.task, failed.action)
-    name, handler = (ON_TIMEOUT, action.on_timeout) if failed.state == "TIMEOUT" else (ON_FAILURE, action.on_failure)
-    return bool(handler) and _last(run.current(failed.task), failed.action + name) is None
+def anything_left(run: RunStatus, failed: ActionStatus) -> bool:
+    """Whether something is still to be done though `failed` has decided that the run fails."""
+    return run.in_flight is not None or _handler_due(run, run.attempts[-1]) or _due_after(run, failed) is not None
 
 
 def unfinished_task(run: RunStatus) -> str | None:
     """Name of the task that was begun and is not complete: what a reset interrupts. None between tasks."""
-    done = set(run.done())
     for task in run.document.tasks:
-        if run.current(task.name) and any((task.name, action.name) not in done for action in task.actions):
+        if run.current(task.name) and _undone(run, task):
             return task.name
     return None
+
+
+def _failed_for_good(attempts: list[ActionStatus], action: Action) -> ActionStatus | None:
+    last = _last(attempts, action.name)
+    if last is None or last.state in ("RUNNING", "SUCCESS"):
+        return None
+    handled = any(_is_handler(attempt.action) and _base(attempt.action) == action.name for attempt in attempts)
+    return last if handled or last.attempt > action.retries else None
+
+
+def _handler_due(run: RunStatus, last: ActionStatus) -> bool:
+    """Whether the workflow has a handler for how the last attempt of all failed. A handler is due at once or not at all."""
+    if _is_handler(last.action):
+        return False
+    action = run.document.action(last.task, last.action)
+    handler = action.on_timeout if last.state == "TIMEOUT" else action.on_failure
+    return bool(handler) and _failed_for_good(run.current(last.task), action) is not None
+
+
+def _due_after(run: RunStatus, failed: ActionStatus) -> Action | None:
+    """What the task of `failed` does next because of it (`if: failure` or `always`); None: all of that is over."""
+    attempts, passed = run.current(failed.task), False
+    for action in _actions(run, failed.task):
+        last = _last(attempts, action.name)
+        over = last is not None and (last.state == "SUCCESS" or _failed_for_good(attempts, action) is not None)
+        if passed and action.if_ != "success" and not over:
+            return action
+        passed = passed or action.name == failed.action
+    return None
+
+
+def _undone(run: RunStatus, task: Task) -> list[Action]:
+    """What a task must still do to succeed."""
+    done = set(run.done())
+    return [action for action in task.actions if action.if_ != "failure" and (task.name, action.name) not in done]
+
+
+def _actions(run: RunStatus, task: str) -> tuple[Action, ...]:
+    return next((each.actions for each in run.document.tasks if each.name == task), ())
 
 
 def _against_start(run: RunStatus, report: Started) -> str | None:
     where = f"{report.task}/{report.action}"
     if flying := run.in_flight:
         return f"{where} cannot start while {flying.task}/{flying.action} is in flight"
-    actions = next((task.actions for task in run.document.tasks if task.name == report.task), ())
+    actions = _actions(run, report.task)
     action = next((action for action in actions if action.name == _base(report.action)), None)
     if action is None:
         return f"the workflow has no action {where}"
     if _is_handler(report.action):
         return _against_handler(run, report, action)
-    if failed := verdict(run):
-        return f"{where} cannot start: {failed.task}/{failed.action} has failed and the run with it"
-    done = set(run.done())
-    if (report.task, report.action) in done:
-        return f"{where} has already succeeded"
-    for earlier in actions[: actions.index(action)]:
-        if (report.task, earlier.name) not in done:
-            return f"{where} cannot start before {report.task}/{earlier.name} has succeeded"
+    if error := _out_of_turn(run, report.task, action):
+        return error
     last = _last(run.current(report.task), report.action)
     due = last.attempt + 1 if last else 1
     return None if report.attempt == due else f"{where}: the next attempt is {due}, not {report.attempt}"
+
+
+def _out_of_turn(run: RunStatus, task: str, action: Action) -> str | None:
+    where = f"{task}/{action.name}"
+    if failed := verdict(run):
+        if (failed.task, _due_after(run, failed)) == (task, action):
+            return None
+        return f"{where} cannot start: {failed.task}/{failed.action} has failed and the run with it"
+    if action.if_ == "failure":
+        return f"{where} cannot start: it is for after a failure, and nothing before it in its task has failed"
+    done, actions = set(run.done()), _actions(run, task)
+    if (task, action.name) in done:
+        return f"{where} has already succeeded"
+    for earlier in actions[: actions.index(action)]:
+        if earlier.if_ != "failure" and (task, earlier.name) not in done:
+            return f"{where} cannot start before {task}/{earlier.name} has succeeded"
+    return None
 
 
 def _against_handler(run: RunStatus, report: Started, action: Action) -> str | None:
@@ -204,11 +253,9 @@ def _against_finish(run: RunStatus, report: Finished) -> str | None:
         return None  # an agent may give up at any moment, for instance at the global timeout
     if flying := run.in_flight:
         return f"the run cannot succeed while {flying.task}/{flying.action} is in flight"
-    done = set(run.done())
     for task in run.document.tasks:
-        for action in task.actions:
-            if (task.name, action.name) not in done:
-                return f"the run cannot succeed before {task.name}/{action.name} has"
+        if undone := _undone(run, task):
+            return f"the run cannot succeed before {task.name}/{undone[0].name} has"
     return None
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent.workflow import Task
+from netboot.endings import afterwards
 from netboot.log_names import path
 from netboot.records import ActionStatus, RunStatus
 from netboot.store import LogName
@@ -28,29 +29,40 @@ def rfc3339(at: float) -> str:
     )
 
 
-def run_document(run: RunStatus) -> Document:
+def run_document(run: RunStatus, lost_since: float | None = None) -> Document:
+    """`lost_since`: when its agent was last heard of, if that is too long ago (`endings.lost_since`)."""
     return {
         "id": run.id,
         "workflow": run.workflow,
         "machine": run.machine,
         "number": run.number,
         "repeat": run.repeat,
+        "try": run.number_of_try,
+        "tries": run.retry + 1,
         "state": run.state,
         "reason": run.reason,
         "boot": run.boot,
         "plan": run.plan,
         "started": rfc3339(run.started),
         "ended": None if run.ended is None else rfc3339(run.ended),
+        "then": None if run.state == "RUNNING" else "reboot" if run.may_be_tried_again else afterwards(run, run.state),
+        "lostSince": None if lost_since is None else rfc3339(lost_since),
         "resetsAllowed": run.resets,
         "restarts": dict(run.restarts),
         "tasks": [_task(run, task) for task in run.document.tasks],
     }
 
 
-def run_summary(run: RunStatus, machine: str) -> Document:
+def run_summary(run: RunStatus, machine: str, lost_since: float | None = None) -> Document:
     flying = run.in_flight
+    lost = f", and its agent was last heard of at {rfc3339(lost_since)}" if lost_since is not None else ""
     doing = f"{flying.task}/{flying.action} is in flight" if flying else "between two actions"
-    return {"machine": machine, "state": run.state, "reason": doing if run.active else run.reason, "run": run.id}
+    if run.may_be_tried_again:
+        reason = (
+            f"try {run.number_of_try} of {run.retry + 1} ended {run.state} ({run.reason}); the next begins when it boots again"
+        )
+        return {"machine": machine, "state": "PENDING", "reason": reason, "run": run.id}
+    return {"machine": machine, "state": run.state, "reason": doing + lost if run.active else run.reason, "run": run.id}
 
 
 def _task(run: RunStatus, task: Task) -> Document:

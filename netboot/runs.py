@@ -15,12 +15,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from agent.workflow import from_json, to_json
+from agent.workflow import Then, from_json, to_json
+from netboot.endings import afterwards, boot_ends, last_ended
 from netboot.events import (
     ActionEnded,
     BootAdvanced,
-    BootClosed,
     Event,
+    OnFailure,
     Repeat,
     RunEnded,
     RunStarted,
@@ -30,13 +31,10 @@ from netboot.events import (
 )
 from netboot.observed import Observed
 from netboot.records import ActionStatus, BootStatus, RunStatus
-from netboot.reports import Report, from_event, handler_due, objection, to_event, unfinished_task, verdict
-
-Then = Literal["reboot", "wait"]
+from netboot.reports import Report, Started, anything_left, ended, objection, to_event, unfinished_task, verdict
 
 NO_DOCUMENT: Mapping[str, Any] = MappingProxyType({})
-END_OF_WORK = "end of work"
-"""How the reason begins with which a boot closes whose agent was told to restart its machine."""
+NEW_STATE = "this state directory is new and knows no history: `gitboot init STATE` says that this is a new site"
 
 
 class Work(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -52,6 +50,13 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
     """How often each task may be restarted after the machine was reset during it."""
     overwrites: tuple[str, ...] = ()
     """Workflows whose installations this one may replace; `*`: any."""
+    cancel: bool = False
+    """Nothing of it runs: neither a run in progress nor one to come."""
+    on_failure: OnFailure = "rescue"
+    retry: int = 0
+    """How many further tries there are when a run fails."""
+    pending_timeout: int = 0
+    """Seconds from the opening of a boot within which its agent must have claimed the run; 0: unlimited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,55 +108,116 @@ def claim(
     run_id: str,
     machine: Mapping[str, Any] = NO_DOCUMENT,
     hold: str = "",
-    then: Then = "reboot",
+    stays: bool = False,
+    news: str = "",
 ) -> Claimed | Nothing:
     """An agent asks for work.
 
     `work` is what the boot's plan asks for next (`boot.next_step`), `run_id` the id that a new run would get, `machine` the
-    machine document that it would keep to, `hold` a sentence why no new run may start now (frozen, suspended), `then` what a
-    machine without work does.
+    machine document that it would keep to, `hold` a sentence why no new run may start now (frozen, suspended). `stays`: the
+    system that runs is what the machine idles in, so a restart would lead to it again. `news`: why a machine that waits should
+    restart all the same, or "".
     """
     boot = observed.boots.get(boot_id)
     if boot is None:
         return Nothing(f"boot {boot_id} is not known here", "reboot")
-    decision = _claim(observed, boot, system, now, work, run_id, machine, hold, then)
+    decision = _Claim(observed, boot, system, now, work, run_id, machine, hold, stays, news).decide()
     if boot.closed is not None or boot.phase == "agent":
         return decision
     advanced = BootAdvanced(at=now, boot=boot.id, phase="agent", reason="its agent asked for work")
     return replace(decision, events=(advanced, *decision.events))
 
 
-def _claim(
-    observed: Observed,
-    boot: BootStatus,
-    system: str,
-    now: float,
-    work: Work | None,
-    run_id: str,
-    machine: Mapping[str, Any],
-    hold: str,
-    then: Then,
-) -> Claimed | Nothing:
-    run = _find(observed, boot.machine, boot.macs, boot.id, work) if work else None
-    if run is not None and run.active:
-        return _reclaim(observed, run, boot, system, now, then)
-    if boot.closed is not None:
-        return Nothing(f"boot {boot.id} is closed: {boot.reason}", "reboot")
-    stale = superseded(observed, boot.machine, boot.macs, boot.id, boot.plan, work, now)
-    if work is None:
-        return _end_of_work("the plan asks nothing more of this machine", boot, now, then, stale)
-    if run is not None:
-        reason = f"workflow {work.workflow} run {work.run} has already ended: {run.state}"
-        return _end_of_work(reason, boot, now, then, stale)
-    if boot.profile not in ("", work.profile):
-        reason = f"workflow {work.workflow} runs in profile {work.profile}, and this system is profile {boot.profile}"
-        return _end_of_work(reason, boot, now, "reboot", stale)
-    if not observed.journal:
-        hold = "this state directory is new and knows no history: `gitboot init STATE` says that this is a new site"
-    if hold:
-        return Nothing(hold, "wait", stale)
-    started = _start(work, boot, system, now, run_id, machine)
-    return Claimed(run_id, (*stale, started), _answer(run_id, started.document, started.machine_document, started=0.0))
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """One claim of one boot that is known, and what there is to be known about it; see `claim`."""
+
+    observed: Observed
+    boot: BootStatus
+    system: str
+    now: float
+    work: Work | None
+    run_id: str
+    machine: Mapping[str, Any]
+    hold: str
+    stays: bool
+    news: str
+
+    def decide(self) -> Claimed | Nothing:
+        boot, work = self.boot, self.work
+        run = _find(self.observed, boot.machine, boot.macs, boot.id, work) if work else None
+        if work and run and run.active:
+            return self._reclaim(run, work)
+        if boot.closed is not None:
+            return self._nothing(f"boot {boot.id} is closed: {boot.reason}")
+        stale = superseded(self.observed, boot.machine, boot.macs, boot.id, boot.plan, work, self.now)
+        if work is None:
+            return self._nothing("the plan asks nothing more of this machine", *stale)
+        if run is not None and not run.may_be_tried_again:
+            return self._nothing(f"workflow {work.workflow} run {work.run} has already ended: {run.state}", *stale)
+        if work.cancel:
+            return self._nothing(f"git cancels workflow {work.workflow}", *stale)
+        if run is not None and (run.boot, run.system) == (boot.id, self.system):
+            return self._end(_once_more(run), "reboot", *stale)
+        if boot.profile not in ("", work.profile):
+            reason = f"workflow {work.workflow} runs in profile {work.profile}, and this system is profile {boot.profile}"
+            return self._end(reason, "reboot", *stale)
+        if hold := self.hold or ("" if self.observed.journal else NEW_STATE):
+            return Nothing(hold, "wait", stale)
+        started = _start(work, boot, self.system, self.now, self.run_id, self.machine, run)
+        return Claimed(
+            self.run_id, (*stale, started), _answer(self.run_id, started.document, started.machine_document, started=0.0)
+        )
+
+    def _reclaim(self, run: RunStatus, work: Work) -> Claimed | Nothing:
+        """The run is in progress: the agent restarted, the machine was reset, or somebody else is at it."""
+        ours = (run.boot, run.system) == (self.boot.id, self.system)
+        if not ours and self.boot.closed is not None:
+            return self._nothing(f"boot {self.boot.id} is closed: {self.boot.reason}")
+        owner = self.observed.boots.get(run.boot)
+        if owner and owner.id != self.boot.id and owner.closed is None:
+            return Nothing(f"run {run.id} is in progress on {owner.machine}, which has a MAC of this machine", "wait")
+        if work.cancel:
+            return self._ended(run, "CANCELLED", f"git cancels workflow {work.workflow}")
+        failed = verdict(run)
+        if failed and not (ours and anything_left(run, failed)):
+            return self._ended(run, "TIMEOUT" if failed.state == "TIMEOUT" else "FAILED", _why(failed))
+        return Claimed(run.id, (), _resumption(run, self.now)) if ours else self._after_reset(run)
+
+    def _after_reset(self, run: RunStatus) -> Claimed | Nothing:
+        boot, task = self.boot, unfinished_task(run)
+        if task is None:
+            return Claimed(run.id, (self._taken_over(run),), _resumption(run, self.now))
+        used = run.restarts.get(task, 0)
+        interrupted = TaskInterrupted(at=self.now, run=run.id, task=task, reason="the machine was reset", boot=boot.id)
+        if used >= run.resets:
+            reason = f"the machine was reset during task {task} (reset {used + 1}; {run.resets} allowed)"
+            return self._ended(run, "FAILED", reason, interrupted)
+        restarted = TaskRestarted(at=self.now, run=run.id, task=task, boot=boot.id, system=self.system, reset=used + 1)
+        return Claimed(run.id, (interrupted, restarted), _resumption(run, self.now, again=task))
+
+    def _taken_over(self, run: RunStatus) -> RunTakenOver:
+        return RunTakenOver(at=self.now, run=run.id, boot=self.boot.id, system=self.system)
+
+    def _ended(self, run: RunStatus, state: Literal["FAILED", "TIMEOUT", "CANCELLED"], reason: str, *before: Event) -> Nothing:
+        """The run ends here and becomes this system's own, which therefore does what the run says is done after its end."""
+        taken = () if (run.boot, run.system) == (self.boot.id, self.system) else (self._taken_over(run),)
+        ended = RunEnded(at=self.now, run=run.id, state=state, reason=reason)
+        again = state != "CANCELLED" and run.number_of_try <= run.retry
+        then = "reboot" if again else afterwards(run, state)
+        return self._end(f"run {run.id} has ended {state}: {reason}", then, *before, *taken, ended)
+
+    def _nothing(self, reason: str, *events: Event) -> Nothing:
+        """No work: the machine does what its last run says, or what a machine without work does."""
+        last = last_ended(self.observed, self.boot, self.system)
+        then = afterwards(last, last.state) if last and last.state != "RUNNING" else "reboot"
+        idles = then == "reboot" and (last is None or last.state == "SUCCESS") and self.boot.closed is None
+        return self._end(reason, "wait" if idles and self.stays else then, *events)
+
+    def _end(self, reason: str, then: Then, *events: Event) -> Nothing:
+        if then == "wait" and self.news:
+            reason, then = self.news, "reboot"
+        return Nothing(reason, then, (*events, *boot_ends(self.boot, then, reason, self.now)))
 
 
 def report(
@@ -163,6 +229,8 @@ def report(
         return Refused(404, f"run {run_id} is not known here")
     if run.boot != boot_id:
         return Refused(410, f"run {run_id} was taken over by boot {run.boot}", run.sequence)
+    if not run.active and isinstance(event, Started):  # accepted before or not: nothing is started any more
+        return Refused(410, f"run {run_id} has ended: {run.state}", run.sequence)
     if 1 <= sequence <= run.sequence:
         if _same(run.reports[sequence - 1], to_event(event, run_id, sequence, now)):
             return Duplicate(sequence)
@@ -176,40 +244,13 @@ def report(
     return Accepted((to_event(event, run_id, sequence, now),))
 
 
-def cancelled(observed: Observed, boot_id: str, run_id: str) -> bool:
-    """Whether the agent behind a heartbeat should stop: the run has ended, is not known, or belongs to another boot."""
-    run = observed.runs.get(run_id)
-    return run is None or not run.active or run.boot != boot_id
-
-
-def cancel(observed: Observed, run_id: str, reason: str, now: float) -> tuple[Event, ...]:
-    """Empty when there is nothing to cancel."""
-    run = observed.runs.get(run_id)
-    return (RunEnded(at=now, run=run_id, state="CANCELLED", reason=reason),) if run and run.active else ()
-
-
-def overdue(observed: Observed, now: float, grace: float = 60.0) -> tuple[Event, ...]:
-    """Ends the runs whose global timeout passed without a word of their agent, which has `grace` seconds to say it itself,
-    and as long to reach a server that was away.
-    """
-    if now - observed.listening <= grace:
-        return ()
-    return tuple(
-        RunEnded(at=now, run=run.id, state="TIMEOUT", reason=f"no end within {run.document.global_timeout} s")
-        for run in observed.active_runs()
-        if run.document.global_timeout and now - run.started > run.document.global_timeout + grace
-    )
-
-
 def _find(observed: Observed, machine: str, macs: Iterable[str], boot: str, work: Work) -> RunStatus | None:
     return observed.run_of(work.workflow, machine, macs, work.run, boot if work.repeat == "everyBoot" else None)
 
 
-def _same(accepted: Event, again: Event) -> bool:
-    return accepted == msgspec.structs.replace(again, at=accepted.at)
-
-
-def _start(work: Work, boot: BootStatus, system: str, now: float, run_id: str, machine: Mapping[str, Any]) -> RunStarted:
+def _start(
+    work: Work, boot: BootStatus, system: str, now: float, run_id: str, machine: Mapping[str, Any], before: RunStatus | None
+) -> RunStarted:
     return RunStarted(
         at=now,
         run=run_id,
@@ -224,54 +265,31 @@ def _start(work: Work, boot: BootStatus, system: str, now: float, run_id: str, m
         resets=work.resets,
         repeat=work.repeat,
         machine_document=dict(machine),
+        on_failure=work.on_failure,
+        retry=work.retry,
+        after=before.id if before else "",
     )
 
 
-def _reclaim(observed: Observed, run: RunStatus, boot: BootStatus, system: str, now: float, then: Then) -> Claimed | Nothing:
-    """The run is in progress: the agent restarted, the machine was reset, or somebody else is at it."""
-    if (run.boot, run.system) == (boot.id, system):
-        failed = verdict(run)
-        if failed and not run.in_flight and not handler_due(run, failed):
-            return _failed(run, _why(failed), boot, now, then)
-        return Claimed(run.id, (), _resumption(run, now))
-    if boot.closed is not None:
-        return Nothing(f"boot {boot.id} is closed: {boot.reason}", "reboot")
-    owner = observed.boots.get(run.boot)
-    if owner and owner.id != boot.id and owner.closed is None:
-        return Nothing(f"run {run.id} is in progress on {owner.machine}, which has a MAC of this machine", "wait")
-    return _after_reset(run, boot, system, now, then)
+def missed(work: Work, boot: BootStatus, before: RunStatus | None, now: float, run_id: str) -> tuple[Event, Event]:
+    """A run that ended before it began: its machine booted for it, and no agent claimed it in time. `before`: the failed try
+    that it was to follow.
+    """
+    reason = f"did not start within {work.pending_timeout} s: the machine booted, and came no further than phase {boot.phase}"
+    started = _start(work, boot, "", now, run_id, NO_DOCUMENT, before)
+    return started, RunEnded(at=now, run=run_id, state="TIMEOUT", reason=reason)
 
 
-def _after_reset(run: RunStatus, boot: BootStatus, system: str, now: float, then: Then) -> Claimed | Nothing:
-    if failed := verdict(run):
-        return _failed(run, _why(failed), boot, now, then)
-    task = unfinished_task(run)
-    if task is None:
-        taken = RunTakenOver(at=now, run=run.id, boot=boot.id, system=system)
-        return Claimed(run.id, (taken,), _resumption(run, now))
-    used = run.restarts.get(task, 0)
-    interrupted = TaskInterrupted(at=now, run=run.id, task=task, reason="the machine was reset", boot=boot.id)
-    if used >= run.resets:
-        reason = f"the machine was reset during task {task} (reset {used + 1}; {run.resets} allowed)"
-        return _failed(run, reason, boot, now, then, interrupted)
-    restarted = TaskRestarted(at=now, run=run.id, task=task, boot=boot.id, system=system, reset=used + 1)
-    return Claimed(run.id, (interrupted, restarted), _resumption(run, now, again=task))
+def _same(accepted: Event, again: Event) -> bool:
+    return accepted == msgspec.structs.replace(again, at=accepted.at)
 
 
 def _why(failed: ActionStatus) -> str:
     return f"{failed.task}/{failed.action} ended {failed.state}" + (f": {failed.reason}" if failed.reason else "")
 
 
-def _failed(run: RunStatus, reason: str, boot: BootStatus, now: float, then: Then, *before: Event) -> Nothing:
-    ended = RunEnded(at=now, run=run.id, state="FAILED", reason=reason)
-    return _end_of_work(f"run {run.id} has failed: {reason}", boot, now, then, (*before, ended))
-
-
-def _end_of_work(reason: str, boot: BootStatus, now: float, then: Then, before: tuple[Event, ...]) -> Nothing:
-    """A boot that is told to reboot is over; one that waits stays open, so that it is seen."""
-    if then == "reboot" and boot.closed is None:
-        before = (*before, BootClosed(at=now, boot=boot.id, reason=f"{END_OF_WORK}: {reason}"))
-    return Nothing(reason, then, before)
+def _once_more(run: RunStatus) -> str:
+    return f"try {run.number_of_try} of {run.retry + 1} ended {run.state}; the next begins in a fresh start of the machine"
 
 
 def superseded(
@@ -307,6 +325,8 @@ def _resumption(run: RunStatus, now: float, again: str | None = None) -> dict[st
     """What the agent has to know to go on; the task `again` is as if it never began."""
     flying = run.in_flight if again is None else None
     last = run.reports[-1] if run.reports and again is None else None
+    if isinstance(last, ActionEnded) and run.attempts[-1].reset != run.restarts.get(last.task, 0):
+        last = None  # its task was begun anew since
     return _answer(
         run.id,
         to_json(run.document),
@@ -315,7 +335,8 @@ def _resumption(run: RunStatus, now: float, again: str | None = None) -> dict[st
         sequence=run.sequence,
         resume={"task": flying.task, "action": flying.action, "attempt": flying.attempt} if flying else None,
         done=[[task, action] for task, action in run.done() if task != again],
-        last=msgspec.to_builtins(from_event(last)) if isinstance(last, ActionEnded) else None,
+        last=ended(last) if isinstance(last, ActionEnded) else None,
+        failed=ended(failed) if again is None and (failed := verdict(run)) else None,
     )
 
 
@@ -329,8 +350,11 @@ def _answer(
     resume: dict[str, Any] | None = None,
     done: list[list[str]] | None = None,
     last: dict[str, Any] | None = None,
+    failed: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """`last`: the last accepted report, if an action ended with it: a restarted agent sees which attempt or handler is due."""
+    """`last`: the last accepted report, if an action ended with it: a restarted agent sees which attempt or handler is due.
+    `failed`: the end that has decided that the run fails.
+    """
     return {
         "id": run_id,
         "workflow": document,
@@ -339,5 +363,6 @@ def _answer(
         "resume": resume,
         "done": done or [],
         "last": last,
+        "failed": failed,
         "started": started,
     }

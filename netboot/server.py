@@ -15,11 +15,12 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from typing import Any
 
 from netboot.binaries import find_binaries
-from netboot.boot import timed_out
+from netboot.boot import called_off, not_begun, timed_out
 from netboot.dhcp_ports import DhcpPorts
 from netboot.dhcp_server import Peer
 from netboot.dns_front import DnsFront
 from netboot.dns_server import serve_dns
+from netboot.endings import lost_since, overdue
 from netboot.events import Event, JournalOpened
 from netboot.follow import Follower
 from netboot.http import application
@@ -28,11 +29,10 @@ from netboot.log import Log
 from netboot.markers import clear_new_site, new_site_declared
 from netboot.privileges import become, bequeath_nothing, find_user
 from netboot.router_front import RouterFront, open_router_socket
-from netboot.runs import overdue
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
 from netboot.status import StatusWriter
-from netboot.status_documents import RECONCILE_PATH, paths_of
+from netboot.status_documents import RECONCILE_PATH, paths_of, run_paths
 from netboot.status_view import all_paths
 from netboot.store import Unavailable
 from netboot.tftp import Completed
@@ -41,6 +41,7 @@ from netboot.tftp_server import Exchange, TftpServer, serve_tftp
 from netboot.world import World
 
 TICK_SECONDS = 0.25
+SLOW_TICKS = 8
 OFF = -1
 BOOT_TIMEOUT = 1800
 """Seconds, before there is a plan to say it."""
@@ -73,6 +74,8 @@ class Netboot:
         """Set when every status file is to be written again."""
         self._death: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._others = 0
+        self._ticks = 0
+        self._lost: set[str] = set()
         """DHCP servers that the written status names."""
         self._around: tuple[str, bool] | None = None
         """What `_look_around` saw last."""
@@ -261,6 +264,7 @@ class Netboot:
         """What nobody asks for: boots and runs that time out, the site's opening, news of git, the log."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            self._ticks += 1
             try:
                 await self._open_site()
                 await self._time_out()
@@ -275,8 +279,20 @@ class Netboot:
         world, now = self.world, self.world.now()
         timeout = world.plans.current.site.boot_timeout if world.plans else BOOT_TIMEOUT
         events = (*timed_out(world.observed, timeout, now), *overdue(world.observed, now))
+        if world.plans and self._ticks % SLOW_TICKS == 0:  # what is looked for here costs more
+            events += called_off(world.plans.current, world.observed, now)
+            events += not_begun(world.plans, world.observed, now, world.new_id)
+            self._mark_lost(now)
         if events:
             await world.ledger.commit(events)
+
+    def _mark_lost(self, now: float) -> None:
+        """Nothing happens when nothing is heard, so nobody else would write it down."""
+        observed = self.world.observed
+        lost = {run.id for run in observed.active_runs() if lost_since(observed, run, now) is not None}
+        for run in lost ^ self._lost:
+            self._status.mark(run_paths(observed.runs[run], observed))
+        self._lost = lost
 
     def _look_around(self) -> None:
         world = self.world

@@ -15,14 +15,14 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from netboot.conditions import carried, condition, hardware_conditions, lost_condition, outcome_conditions
+from netboot.endings import lost_since
 from netboot.events import Event, Phase
 from netboot.log_names import console_log
 from netboot.log_names import path as log_path
 from netboot.observed import Observed
 from netboot.records import BootStatus, RunStatus
 from netboot.run_documents import Document, rfc3339, run_document, run_summary
-
-Truth = Literal["True", "False", "Unknown"]
 
 MOST_RUNS = 100
 """Runs shown in full in one workflow's document; each machine's document has its own in any case."""
@@ -60,6 +60,8 @@ class DesiredHardware:
     next: str = ""
     step: NextStep = NextStep("wait")
     boot_timeout: float = 1800.0
+    pending_timeout: float = 0.0
+    """Seconds from the opening of its boot within which its agent must have claimed the work; 0: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class DesiredWorkflow:
     number: int
     repeat: str
     machines: tuple[tuple[str, tuple[str, ...]], ...]
+    cancel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +154,24 @@ def paths_of(event: Event, observed: Observed) -> set[str]:
     boot = observed.boots.get(getattr(event, "boot", ""))
     paths = {hardware_path(boot.machine)} if boot else set()
     if run := observed.runs.get(getattr(event, "run", "")):
-        owner = observed.boots.get(run.boot)
-        paths |= {workflow_path(run.workflow), hardware_path(owner.machine if owner else run.machine)}
+        paths |= run_paths(run, observed)
     return paths
 
 
-def hardware_document(machine: DesiredHardware, observed: Observed, seen_at: Mapping[str, str] | None = None) -> Document:
-    """`seen_at`: MAC → the address its last script fetch came from."""
+def run_paths(run: RunStatus, observed: Observed) -> set[str]:
+    """The documents that tell of a run."""
+    owner = observed.boots.get(run.boot)
+    return {workflow_path(run.workflow), hardware_path(owner.machine if owner else run.machine)}
+
+
+def hardware_document(
+    machine: DesiredHardware, observed: Observed, seen_at: Mapping[str, str] | None = None, now: float = 0.0
+) -> Document:
+    """`seen_at`: MAC → the address its last script fetch came from. `now` is for whose agent is lost; 0: nobody's."""
     boot = observed.last_boot_of(machine.name)
     runs = observed.runs_of(machine.name, machine.macs)
     run = next((run for run in reversed(runs) if run.active), runs[-1] if runs else None)
+    lost = lost_since(observed, run, now) if run else None
     leases = {mac: observed.address_of[mac] for mac in machine.macs if mac in observed.address_of}
     return {
         "apiVersion": "gitboot/v1",
@@ -175,16 +186,16 @@ def hardware_document(machine: DesiredHardware, observed: Observed, seen_at: Map
         "next": machine.next,
         "step": _step(machine.step),
         "lastSeen": rfc3339(boot.last_seen) if boot else None,
-        "boot": _boot(boot, machine.boot_timeout) if boot else None,
-        "run": run_document(run) if run else None,
-        "conditions": _hardware_conditions(boot, run),
+        "boot": _boot(boot, machine) if boot else None,
+        "run": run_document(run, lost) if run else None,
+        "conditions": [*hardware_conditions(boot, run), lost_condition(run, lost)],
     }
 
 
-def workflow_document(name: str, observed: Observed, desired: DesiredWorkflow | None) -> Document:
-    """`desired` is None for a workflow that git does not name any more: its past stays readable."""
+def workflow_document(name: str, observed: Observed, desired: DesiredWorkflow | None, now: float = 0.0) -> Document:
+    """`desired` is None for a workflow that git does not name any more: its past stays readable. `now` as above."""
     runs = observed.runs_of_workflow(name)
-    machines = [_machine(name, desired, *machine, observed) for machine in desired.machines] if desired else []
+    machines = [_machine(name, desired, *machine, observed, now) for machine in desired.machines] if desired else []
     states = Counter(machine["state"] for machine in machines)
     state = _aggregate(states)
     return {
@@ -196,8 +207,8 @@ def workflow_document(name: str, observed: Observed, desired: DesiredWorkflow | 
         "state": state,
         "counts": dict(states),
         "machines": machines,
-        "runs": [run_document(run) for run in reversed(runs[-MOST_RUNS:])],
-        "conditions": _outcome_conditions(state, _sum(states), _latest(runs)),
+        "runs": [run_document(run, lost_since(observed, run, now)) for run in reversed(runs[-MOST_RUNS:])],
+        "conditions": outcome_conditions(state, _sum(states), _latest(runs)),
     }
 
 
@@ -232,7 +243,7 @@ def reconcile_document(
         "runs": dict(Counter(run.state for run in observed.runs.values())),
         "unknown": [_unknown(seen) for seen in unknown],
         "otherServers": [_other(server) for server in others],
-        "conditions": [_carried(condition, before.get(condition["type"])) for condition in fresh],
+        "conditions": [carried(each, before.get(each["type"])) for each in fresh],
     }
 
 
@@ -246,8 +257,10 @@ def _step(step: NextStep) -> Document:
     return {"action": step.action, "workflow": step.workflow if work else None, "run": step.number if work else None}
 
 
-def _boot(boot: BootStatus, timeout: float) -> Document:
-    open_ = boot.closed is None
+def _boot(boot: BootStatus, machine: DesiredHardware) -> Document:
+    open_, deadline = boot.closed is None, boot.last_seen + machine.boot_timeout
+    if machine.pending_timeout and boot.phase != "agent":
+        deadline = min(deadline, boot.opened + machine.pending_timeout)
     return {
         "id": boot.id,
         "plan": boot.plan,
@@ -260,20 +273,25 @@ def _boot(boot: BootStatus, timeout: float) -> Document:
         "lastSeen": rfc3339(boot.last_seen),
         "phases": {phase: rfc3339(at) for phase, at in boot.phases.items()},
         "expected": EXPECTED[boot.phase] if open_ else "",
-        "deadline": rfc3339(boot.last_seen + timeout) if open_ else None,
+        "deadline": rfc3339(deadline) if open_ else None,
         "client": boot.client,
         "console": f"/logs/{log_path(console_log(boot.id))}" if "agent" in boot.phases else None,
     }
 
 
-def _machine(name: str, desired: DesiredWorkflow, machine: str, macs: Iterable[str], observed: Observed) -> Document:
+def _machine(
+    name: str, desired: DesiredWorkflow, machine: str, macs: Iterable[str], observed: Observed, now: float
+) -> Document:
     if desired.repeat == "everyBoot":
         boot = observed.last_boot_of(machine)
         run = observed.run_of(name, machine, macs, desired.number, boot.id) if boot else None
     else:
         run = observed.run_of(name, machine, macs, desired.number)
-    waiting = {"machine": machine, "state": "PENDING", "reason": "the machine has not booted for this run", "run": None}
-    return run_summary(run, machine) if run else waiting
+    if run is not None:
+        return run_summary(run, machine, lost_since(observed, run, now))
+    if desired.cancel:
+        return {"machine": machine, "state": "CANCELLED", "reason": "git cancels it before it began", "run": None}
+    return {"machine": machine, "state": "PENDING", "reason": "the machine has not booted for this run", "run": None}
 
 
 def _aggregate(states: Mapping[str, int]) -> str:
@@ -292,33 +310,6 @@ def _latest(runs: Sequence[RunStatus]) -> float | None:
     return max((run.ended or run.started for run in runs), default=None)
 
 
-def _hardware_conditions(boot: BootStatus | None, run: RunStatus | None) -> list[Document]:
-    state = run.state if run else "SUCCESS"
-    message = f"workflow {run.workflow} run {run.number}: {run.state}" if run else "no workflow has run on this machine"
-    if run and run.reason:
-        message += f" ({run.reason})"
-    changed = (run.ended or run.started) if run else boot.opened if boot else None
-    booting: Truth = "True" if boot and boot.closed is None else "False"
-    why = f"phase {boot.phase}" + (f": {boot.reason}" if boot.reason else "") if boot else "it has never been seen"
-    since = (boot.opened if boot.closed is None else boot.closed) if boot else None
-    return [
-        *_outcome_conditions(state, message, changed),
-        _condition("Booting", booting, "BootOpen" if booting == "True" else "NoOpenBoot", why, since),
-    ]
-
-
-def _outcome_conditions(state: str, message: str, at: float | None) -> list[Document]:
-    """Flux's three: Ready, Reconciling (work in progress), Stalled (it will not get better by itself)."""
-    working, failed = state in ("RUNNING", "PENDING"), state in ("FAILED", "TIMEOUT", "CANCELLED")
-    reason = {"SUCCESS": "Succeeded", "TIMEOUT": "TimedOut"}.get(state, state.capitalize())
-    ready: Truth = "Unknown" if working else "False" if failed else "True"
-    return [
-        _condition("Ready", ready, reason, message, at),
-        _condition("Reconciling", "True" if working else "False", reason, message, at),
-        _condition("Stalled", "True" if failed else "False", reason, message, at),
-    ]
-
-
 def _reconcile_conditions(site: Reconciliation, observed: Observed, now: float) -> list[Document]:
     rejected = len(site.problems) and any(problem.get("severity") != "warning" for problem in site.problems)
     current = bool(site.revision) and site.revision == site.head and not rejected
@@ -332,25 +323,15 @@ def _reconcile_conditions(site: Reconciliation, observed: Observed, now: float) 
         reason, message = "Pending", site.reconciling or "no commit was read yet"
     held = site.hold or ("" if observed.journal else "this state directory was not declared a new site (`gitboot init`)")
     return [
-        _condition("Ready", "True" if current and not site.unavailable else "False", reason, message, now),
-        _condition("Reconciling", "True" if site.reconciling else "False", reason, site.reconciling or message, now),
-        _condition("Stalled", "True" if rejected else "False", reason, message, now),
-        _condition("RunsHeld", "True" if held else "False", "Held" if held else "Free", held or "runs may start", now),
+        condition("Ready", "True" if current and not site.unavailable else "False", reason, message, now),
+        condition("Reconciling", "True" if site.reconciling else "False", reason, site.reconciling or message, now),
+        condition("Stalled", "True" if rejected else "False", reason, message, now),
+        condition("RunsHeld", "True" if held else "False", "Held" if held else "Free", held or "runs may start", now),
     ]
 
 
 def _kept(revision: str) -> str:
     return f"commit {revision[:12]} stays served" if revision else "none was accepted so far"
-
-
-def _condition(kind: str, status: Truth, reason: str, message: str, at: float | None) -> Document:
-    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": _time(at)}
-
-
-def _carried(condition: Document, before: Mapping[str, Any] | None) -> Document:
-    if before and before["status"] == condition["status"]:
-        return condition | {"lastTransitionTime": before["lastTransitionTime"]}
-    return condition
 
 
 def _unknown(seen: Seen) -> Document:

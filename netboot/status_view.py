@@ -76,11 +76,11 @@ class View:
         if kind == "hardware" and path == hardware_path(name) and name in plan.machines:
             machine = plan.machines[name]
             seen_at = {mac: address for mac in machine.macs if (address := heard.address_of(mac))}
-            return to_bytes(hardware_document(_hardware(plans, machine, observed, word.hold), observed, seen_at))
+            return to_bytes(hardware_document(_hardware(plans, machine, observed, word.hold), observed, seen_at, now))
         if kind == "workflows" and path == workflow_path(name):
             desired = _workflows(plan).get(name)
             if desired is not None or observed.runs_of_workflow(name):
-                return to_bytes(workflow_document(name, observed, desired))
+                return to_bytes(workflow_document(name, observed, desired, now))
         return None
 
 
@@ -114,6 +114,7 @@ def _hardware(plans: Plans, machine: Machine, observed: Observed, hold: str) -> 
         next=_sentence(step),
         step=_step(step),
         boot_timeout=float(plan.site.boot_timeout),
+        pending_timeout=float(step.work.pending_timeout) if isinstance(step, RunWork) else 0.0,
     )
 
 
@@ -145,9 +146,12 @@ def _step(step: Step) -> NextStep:
 def _workflows(plan: BootPlan) -> dict[str, DesiredWorkflow]:
     """By name; worked out once per plan."""
     members: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
-    facts: dict[str, tuple[int, str]] = {}
+    facts: dict[str, tuple[int, str, bool]] = {}
     for machine in plan.machines.values():
         for work in machine.work:
             members.setdefault(work.workflow, []).append((machine.name, machine.macs))
-            facts[work.workflow] = (work.run, work.repeat)
-    return {name: DesiredWorkflow(*facts[name], tuple(sorted(machines))) for name, machines in members.items()}
+            facts[work.workflow] = (work.run, work.repeat, work.cancel)
+    return {
+        name: DesiredWorkflow(number, repeat, tuple(sorted(members[name])), cancel)
+        for name, (number, repeat, cancel) in facts.items()
+    }

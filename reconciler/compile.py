@@ -161,6 +161,10 @@ def _work(workflow: WorkflowDoc, hardware: Hardware, document: dict[str, object]
         repeat=workflow.repeat,
         resets=workflow.resets,
         overwrites=workflow.overwrites,
+        retry=workflow.retry,
+        on_failure=workflow.on_failure,
+        pending_timeout=workflow.pending_timeout,
+        cancel=workflow.cancel,
         profile=workflow.profile or hardware.profile or "",
         document=document,
     )

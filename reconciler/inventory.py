@@ -48,6 +48,7 @@ Unverified = Literal["warn", "reject"]
 Idle = Literal["disk", "wait", "profile"]
 Handover = Literal["auto", "exit", "sanboot", "grub", "no-boot-file"]
 Repeat = Literal["once", "everyBoot"]
+OnFailure = Literal["rescue", "reboot", "poweroff"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +275,12 @@ class WorkflowDoc(_Object):
     repeat: Repeat
     resets: int
     """How often a task is begun anew after its machine was reset."""
+    retry: int
+    """How often a run that failed is tried again as a whole."""
+    on_failure: OnFailure
+    pending_timeout: int
+    """Seconds from the machine's boot within which a run must have begun; 0: unlimited."""
+    cancel: bool
     profile: str | None
     """What its runs boot in; None: the machine's own."""
     overwrites: tuple[str, ...]

@@ -95,6 +95,9 @@ def _of_work(inventory: Inventory, hardware: Hardware, workflow: WorkflowDoc) ->
     yield "", workflow.place[:2]
     for name in ("run", "repeat", "resets", "overwrites"):
         yield f".{name}", _line(workflow.source, ("spec", name))
+    for name in ("retry", "onFailure", "pendingTimeout", "cancel"):
+        if _said(workflow.source, ("spec", name)):
+            yield f".{name}", _line(workflow.source, ("spec", name))
     for name in workflow.hardware_map:
         yield f".hardwareMap.{name}", _line(workflow.source, ("spec", "hardwareMap", name))
     yield ".profile", _line(workflow.source if workflow.profile else hardware.source, ("spec", "profile"))

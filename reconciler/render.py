@@ -228,7 +228,7 @@ def _workflow(document: Mapping[str, Any], hardware: Hardware) -> Workflow:
         )
         for task in document["tasks"]
     )
-    return Workflow(name=document["name"], tasks=tasks, global_timeout=document["global_timeout"] or 0)
+    return Workflow(name=document["name"], tasks=tasks, global_timeout=document["global_timeout"] or 0, then=document["then"])
 
 
 def _action(task: Mapping[str, Any], action: Mapping[str, Any]) -> Action:
@@ -241,6 +241,7 @@ def _action(task: Mapping[str, Any], action: Mapping[str, Any]) -> Action:
         environment={**task["environment"], **action["environment"]},
         pid=action["pid"] or "",
         retries=action["retries"],
+        if_=action["if"],
         on_failure=tuple(action["on-failure"]),
         on_timeout=tuple(action["on-timeout"]),
     )

@@ -133,8 +133,8 @@ def _format(parse: Callable[..., object], numeric: bool, template: bool) -> Call
         if isinstance(value, str):
             if not (template and "{{" in value):
                 parse(value)
-        elif numeric and isinstance(value, int) and not isinstance(value, bool):
-            parse(value)
+        elif numeric and isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
+            parse(value)  # 1e30 is an integer for JSON Schema, and a number of seconds for nobody
         return True
 
     return conforms

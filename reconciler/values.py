@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
-from typing import Literal
+from typing import Literal, get_args
 
+from agent.workflow import If, Then
 from netboot.loader import LOADERS
 
 LONGEST_DURATION = 0xFFFFFFFF
@@ -250,6 +251,22 @@ def pid(text: str) -> str:
     return text
 
 
+def condition(text: str) -> str:
+    """After what an action is carried out."""
+    return _word(text, get_args(If))
+
+
+def then(text: str) -> str:
+    """What a machine does when its work is done."""
+    return _word(text, get_args(Then))
+
+
+def _word(text: str, words: tuple[str, ...]) -> str:
+    if text not in words:
+        raise ValueError(f"it takes {', '.join(words[:-1])} or {words[-1]}")
+    return text
+
+
 def device(text: str) -> str:
     """The path of a device file."""
     if not re.fullmatch(r"/dev/\S+", text) or ".." in text.split("/"):
@@ -331,6 +348,8 @@ FORMATS: Mapping[str, Callable[..., object]] = {
     "registry": registry,
     "volume": volume,
     "pid": pid,
+    "if": condition,
+    "then": then,
     "device": device,
     "sectors": sectors,
     "volume-size": volume_size,

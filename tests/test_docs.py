@@ -362,7 +362,8 @@ def undescribed(schema: Any, at: str) -> Iterator[str]:
 
 
 def test_every_condition_is_named_where_one_looks_for_it() -> None:
-    conditions = set(re.findall(r'_condition\("(\w+)"', (ROOT / "netboot/status_documents.py").read_text()))
+    modules = "".join((ROOT / f"netboot/{name}.py").read_text() for name in ("status_documents", "conditions"))
+    conditions = set(re.findall(r'\bcondition\("(\w+)"', modules))
     assert conditions <= set(re.findall(r"`(\w+)`", (DOCS / "stuck.md").read_text()))
     assert conditions
 

@@ -132,10 +132,10 @@ def parse_workflow_document(
     """What a template rendered to, as a workflow document with every default filled in, and its problems.
 
     `rendered` is the text that `template.text` gave, or `template.document` with every text rendered. The document is plain:
-    `{"version", "name", "global_timeout", "tasks": [{"name", "worker", "volumes", "environment", "actions": [{"name",
-    "image", "command", "timeout", "volumes", "environment", "pid", "retries", "on-failure", "on-timeout"}]}]}`; time limits
-    are seconds or None, `worker` and `pid` text or None, the rest lists, maps of text and numbers. None means that there is
-    an error among the problems. Equal renderings give equal problems: machines that share a template share its warnings.
+    `{"version", "name", "global_timeout", "then", "tasks": [{"name", "worker", "volumes", "environment", "actions": [{"name",
+    "image", "command", "timeout", "volumes", "environment", "pid", "retries", "if", "on-failure", "on-timeout"}]}]}`; time
+    limits are seconds or None, `worker` and `pid` text or None, the rest lists, maps of text and numbers. None means that there
+    is an error among the problems. Equal renderings give equal problems: machines that share a template share its warnings.
     """
     if isinstance(rendered, str):
         return _parse_text(rendered, template)
@@ -183,6 +183,7 @@ def _complete(value: Any, name: str, complaints: Complaints, written: Any) -> di
         "version": value.get("version", "0.1"),
         "name": value.get("name", name),
         "global_timeout": _limit(value, "global_timeout"),
+        "then": value.get("then", "reboot"),
         "tasks": tasks,
     }
     return None if complaints.errors else document
@@ -212,6 +213,7 @@ def _action(action: Mapping[str, Any], path: Path, complaints: Complaints) -> di
         "environment": dict(action.get("environment", {})),
         "pid": action.get("pid") or None,
         "retries": values.count(action.get("retries", 0)),
+        "if": action.get("if", "success"),
         "on-failure": list(action.get("on-failure", ())),
         "on-timeout": list(action.get("on-timeout", ())),
     }

@@ -193,6 +193,10 @@ def _workflow(metadata: Map, spec: Map, source: Source) -> WorkflowDoc:
         run=spec.get("run", 1),
         repeat=spec.get("repeat", "once"),
         resets=spec.get("resets", 0),
+        retry=spec.get("retry", 0),
+        on_failure=spec.get("onFailure", "rescue"),
+        pending_timeout=values.limit(spec.get("pendingTimeout", 0)),
+        cancel=spec.get("cancel", False),
         profile=spec.get("profile"),
         overwrites=tuple(spec.get("overwrites", ())),
     )

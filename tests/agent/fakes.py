@@ -40,7 +40,13 @@ class FakeServer:
         done = [[e["task"], e["action"]] for e in self.accepted if e.get("state") == "SUCCESS" and "task" in e]
         last = self.accepted[-1] if self.accepted and not resume else None
         run = {"id": self.run, "workflow": to_json(self.workflow), "sequence": len(self.accepted), "started": 0.0}
-        return 200, {"run": {**run, "resume": resume, "done": done, "last": last}}
+        return 200, {"run": {**run, "resume": resume, "done": done, "last": last, "failed": self._failed()}}
+
+    def _failed(self) -> Document | None:
+        """The first end that no further attempt follows."""
+        retries = {action.name: action.retries for task in self.workflow.tasks for action in task.actions}
+        ends = (event for event in self.accepted if event["type"] == "action-ended" and event["state"] != "SUCCESS")
+        return next((event for event in ends if event["attempt"] > retries.get(event["action"], 99)), None)
 
     def report(self, sequence: int, event: Document) -> Answer:
         if self.accepted[sequence - 1 : sequence] == [event]:

@@ -25,12 +25,12 @@ from agent.commands import (
     Start,
     Tick,
 )
-from agent.messages import ActionEnded, ActionStarted, Attempt, Claim, RunEnded, claim_from_json, event_to_json
+from agent.messages import ActionEnded, ActionStarted, Attempt, Claim, RunEnded
 from agent.run import KILL_PATIENCE, Phase, Run
 from agent.workflow import Action, Task, Workflow
 from tests.agent.fakes import FakeServer
+from tests.agent.play import OK, World
 
-OK = Exited(0)
 BAD = Exited(1)
 
 
@@ -179,6 +179,53 @@ def test_the_handlers_own_failure_changes_nothing() -> None:
     told.on(Exited(9)).accept()
     assert told.reported[-2:] == ["a:on-failure.1 FAILED", "run FAILED"]
     assert [Finish("FAILED", "t/a (attempt 4): exit code 1")] == told.last
+
+
+# Conditions
+
+
+FAILS, CLEANS, TIDIES = action("a"), action("c", if_="failure"), action("d", if_="always")
+
+
+def test_after_a_failure_its_task_does_what_it_has_for_that_and_the_run_fails_all_the_same() -> None:
+    told = story(FAILS, action("b"), CLEANS, TIDIES).accept().on(BAD).accept().on(OK).accept().on(OK).accept()
+    assert told.reported[2:] == ["c.1 starts", "c.1 SUCCESS", "d.1 starts", "d.1 SUCCESS", "run FAILED"]
+    assert [Finish("FAILED", "t/a: exit code 1")] == told.last
+
+
+def test_while_all_is_well_nothing_is_done_for_a_failure() -> None:
+    told = story(CLEANS, FAILS, TIDIES, CLEANS).accept().on(OK).accept().on(OK).accept()
+    assert told.reported == ["a.1 starts", "a.1 SUCCESS", "d.1 starts", "d.1 SUCCESS", "run SUCCESS"]
+
+
+def test_the_handler_comes_before_the_cleaning_up_and_the_first_failure_is_the_one_that_is_told() -> None:
+    told = story(action("a", on_failure=("f",)), replace(CLEANS, retries=1), TIDIES).accept().on(BAD).accept().on(OK).accept()
+    told.on(Exited(7)).accept().tick(1).accept().on(Exited(8)).accept().on(OK).accept()
+    assert told.reported[1:4] == ["a.1 FAILED", "a:on-failure.1 starts", "a:on-failure.1 SUCCESS"]
+    assert told.reported[4:8] == ["c.1 starts", "c.1 FAILED", "c.2 starts", "c.2 FAILED"]
+    assert told.reported[8:] == ["d.1 starts", "d.1 SUCCESS", "run FAILED"]
+    assert [Finish("FAILED", "t/a: exit code 1")] == told.last
+
+
+def test_the_next_task_does_not_clean_up_after_this_one() -> None:
+    tasks = (Task("t", "m", (FAILS,)), Task("u", "m", (CLEANS, TIDIES)))
+    told = Story(Run(Claim("r", Workflow("w", tasks), 0, 0.0), 0.0)).begin().accept().on(BAD).accept()
+    assert told.reported == ["a.1 starts", "a.1 FAILED", "run FAILED"]
+
+
+def test_an_agent_that_restarts_while_it_cleans_up_goes_on_with_that_and_forgets_no_cause() -> None:
+    failed = ActionEnded(Attempt("t", "a", 1), "TIMEOUT", None, "too slow")
+    tidied = ActionEnded(Attempt("t", "c", 1), "FAILED", 1, "exit code 1")
+    told = (
+        story(FAILS, CLEANS, TIDIES, action("b"), sequence=4, last=tidied, failed=failed).on(NotFound("cleared away")).accept()
+    )
+    assert told.reported == ["d.1 starts"]
+    assert [Finish("TIMEOUT", "t/a: too slow")] == told.on(OK).accept().last
+
+
+def test_a_cancelled_run_cleans_up_nothing() -> None:
+    told = story(FAILS, CLEANS, TIDIES).accept().on(Cancelled()).on(BAD).accept()
+    assert told.reported == ["a.1 starts", "a.1 INTERRUPTED", "run FAILED"]
 
 
 # Time
@@ -397,121 +444,28 @@ some_actions = st.lists(
         retries=st.integers(0, 2),
         on_failure=st.sampled_from([(), ("f",)]),
         on_timeout=st.sampled_from([(), ("t",)]),
+        if_=st.sampled_from(["success", "success", "failure", "always"]),
     ),
     max_size=3,
     unique_by=lambda one: one.name,
 )
 
 
-@dataclass
-class World:
-    """Plays server and runtime for a `Run`, keeps both to the rules, and restarts the agent when told to."""
-
-    server: FakeServer
-    now: float = 0.0
-    running: Attempt | None = None
-    ended: dict[Attempt, Exited] = field(default_factory=dict)
-    asked: list[Command] = field(default_factory=list)
-    finish: Finish | None = None
-
-    def boot(self) -> None:
-        """The agent starts, again or for the first time; what ran goes on running."""
-        _, answer = self.server.claim("s")
-        claim = claim_from_json(answer)
-        if not isinstance(claim, Claim):
-            self.finish = self.finish or Finish("GONE", claim.reason)
-            return
-        self.run = Run(replace(claim, started=self.now), self.now)
-        self.asked = list(self.run.begin())
-        self._obey()
-
-    def tell(self, event: Event) -> None:
-        assert self.finish is None or not self.run.receive(event, self.now)
-        if self.finish is None:
-            self.asked += self.run.receive(event, self.now)
-            self._obey()
-
-    def _obey(self) -> None:
-        for command in list(self.asked):
-            match command:
-                case Start(attempt):
-                    assert self.running is None, f"{attempt} started beside {self.running}"
-                    flying = self.server.in_flight
-                    assert flying is not None, f"{attempt} started before it was accepted"
-                    assert (attempt.action, attempt.number) == (flying["action"], flying["attempt"])
-                    assert attempt not in self.ended, f"{attempt} started twice"
-                    self.running = attempt
-                    assert self.run.receive(Begun(), self.now) == ()
-                case Finish():
-                    self.finish = command
-                case _:
-                    continue
-            self.asked.remove(command)
-
-    def possible(self) -> list[str]:
-        """What may happen next."""
-        moves = ["restart", "tick", "stray", "cancel"]
-        moves += ["exit"] * 3 if self.running else []
-        moves += ["answer"] * 4 if any(isinstance(one, Report | Find) for one in self.asked) else []
-        return moves
-
-    def do(self, move: str, code: int) -> None:
-        match move:
-            case "restart":
-                self.boot()
-            case "tick":
-                self.now = max(self.now, self.run.timer or 0.0)
-                self.tell(Tick())
-            case "stray":
-                self.tell((Accepted(99), Found(1.0, OK), NotFound("stray"), Tick())[code] if not self._finding else Tick())
-            case "cancel":
-                self.tell(Cancelled())
-            case "exit" if self.running:
-                self.ended[self.running], self.running = Exited(code), None
-                self.tell(Exited(code))
-            case "answer":
-                self._answer(next(one for one in self.asked if isinstance(one, Report | Find)))
-
-    @property
-    def _finding(self) -> bool:
-        return any(isinstance(one, Find) for one in self.asked)
-
-    def _answer(self, command: Command) -> None:
-        self.asked.remove(command)
-        match command:
-            case Report(sequence, event):
-                status, answer = self.server.report(sequence, event_to_json(event))
-                assert status == 200, answer
-                self.tell(Accepted(sequence))
-            case Find(attempt):
-                ended = self.ended.get(attempt)
-                known = attempt == self.running or ended is not None
-                self.tell(Found(1.0, ended) if known else NotFound("no trace"))
-
-    def calm_down(self) -> None:
-        """Everything asked for is answered, what runs exits, and time passes: the run must come to its end."""
-        for _ in range(200):
-            if self.finish:
-                return
-            waiting = any(isinstance(one, Report | Find) for one in self.asked)
-            self.do("answer" if waiting else "exit" if self.running else "tick", 0)
-        raise AssertionError(f"the run does not end: {self.run.phase}")
-
-
 @settings(max_examples=300)
 @given(some_actions, st.sampled_from([0, 7]), randomly)
 def test_whatever_happens_in_whatever_order_the_laws_hold(actions: list[Action], limit: int, data: st.DataObject) -> None:
     """Never two at once, never before acceptance, never twice, every start has its end, and the run comes to one."""
-    world = World(FakeServer(workflow(*actions, global_timeout=limit)))
+    server = FakeServer(workflow(*actions, global_timeout=limit))
+    world = World(server)
     world.boot()
     for _ in range(data.draw(st.integers(0, 25))):
         if world.finish:
             break
         world.do(data.draw(st.sampled_from(world.possible())), data.draw(st.sampled_from([0, 0, 1, 2, 3])))
     world.calm_down()
-    assert world.server.in_flight is None
-    assert len(world.server.starts()) == len(world.server.ends())
-    assert world.server.ended is not None
-    succeeded = {name for name, _, state in world.server.ends() if state == "SUCCESS"}
-    if world.server.ended["state"] == "SUCCESS":
-        assert {one.name for one in actions} == succeeded
+    assert server.in_flight is None
+    assert len(server.starts()) == len(server.ends())
+    assert server.ended is not None
+    succeeded = {name for name, _, state in server.ends() if state == "SUCCESS"}
+    if server.ended["state"] == "SUCCESS":
+        assert {one.name for one in actions if one.if_ != "failure"} == succeeded

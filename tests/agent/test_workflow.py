@@ -23,10 +23,17 @@ actions = st.builds(
     retries=st.integers(0, 9),
     on_failure=words,
     on_timeout=words,
+    if_=st.sampled_from(["success", "failure", "always"]),
     archive=st.none() | st.builds(Archive, url=st.text(), sha256=st.text(), size=st.integers(0)),
 )
 tasks = st.builds(Task, name=st.text(), worker=st.text(), actions=st.lists(actions, max_size=3).map(tuple))
-workflows = st.builds(Workflow, name=st.text(), tasks=st.lists(tasks, max_size=3).map(tuple), global_timeout=st.integers(0))
+workflows = st.builds(
+    Workflow,
+    name=st.text(),
+    tasks=st.lists(tasks, max_size=3).map(tuple),
+    global_timeout=st.integers(0),
+    then=st.sampled_from(["reboot", "poweroff", "kexec", "wait"]),
+)
 
 
 @given(workflows)
@@ -39,7 +46,10 @@ def test_only_names_and_images_are_required() -> None:
     assert Workflow("w", (Task("t", "m", (Action("a", "i"),)),)) == from_json(document)
 
 
-@pytest.mark.parametrize("document", [{}, {"name": "w"}, {"name": "w", "tasks": [{}]}, {"name": "w", "tasks": 3}])
+@pytest.mark.parametrize(
+    "document",
+    [{}, {"name": "w"}, {"name": "w", "tasks": [{}]}, {"name": "w", "tasks": 3}, {"name": "w", "tasks": [], "then": "sleep"}],
+)
 def test_what_is_not_a_workflow_is_refused(document: dict[str, object]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         from_json(document)

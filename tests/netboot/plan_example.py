@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from typing import Any, get_args
 
 from agent.workflow import Action, Task, Workflow, to_json
-from netboot.boot import Plans
+from netboot.boot import Plans, claimable
 from netboot.desk import Answer, Counter, answer
 from netboot.dhcp import Server, classify
 from netboot.dhcp_options import encode as option
@@ -145,6 +145,18 @@ class Room:
     def claim(self, boot: str, asked: Work | None, system: str = "os-1") -> Claimed | Nothing:
         decision = claim(self.observed, boot, system, self.tick(), asked, run_id=f"run-{next(self.ids)}", hold=self.hold)
         self.happen(*decision.events)
+        return decision
+
+    def agent_asks(self, system: str = "os-1", boot: str = "") -> Claimed | Nothing:
+        """A claim as the server handles it: what is due comes from the plans."""
+        known = self.observed.boots[boot or self.boot.id]
+        due = claimable(self.plans, self.observed, known, self.hold)
+        run, now = f"run-{next(self.ids)}", self.tick()
+        decision = claim(
+            self.observed, known.id, system, now, due.work, run_id=run, hold=self.hold, stays=due.stays, news=due.news
+        )
+        self.happen(*decision.events)
+        self.observed.touch(known.id, now)
         return decision
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
+from msgspec.structs import replace
 
 import schemas
 from netboot import agent_api
@@ -126,10 +127,40 @@ def test_the_boot_is_seen_to_reach_its_agent_once(tmp_path: Path) -> None:
 def test_a_system_stays_when_it_is_the_idle_profile_and_restarts_into_any_other(tmp_path: Path, idle: str, then: str) -> None:
     async def story(agent: Agent) -> None:
         await agent.claim()
-        await agent.report(1, {"type": "run-ended", "state": "FAILED", "reason": "enough"})
+        for sequence, action in ((1, "first"), (3, "second")):
+            await agent.report(sequence, {**STARTED, "action": action})
+            await agent.report(sequence + 1, {**ENDED, "action": action})
+        await agent.report(5, {"type": "run-ended", "state": "SUCCESS", "reason": ""})
         assert then == (await agent.claim())["then"]
 
     with_agent(tmp_path, story, plan(machine(1, "look", idle=idle)))
+
+
+def test_what_git_cancels_is_told_to_an_agent_that_claims(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        off = machine(1, "look")
+        agent.here.plans = Plans(plan(replace(off, work=(replace(off.work[0], cancel=True),))).plan, {})
+        run, answer = agent.run, await agent.claim()
+        assert ("wait", True) == (answer["then"], "git cancels workflow look" in answer["reason"])
+        assert {"cancel": True} == (await agent.post("/agent/heartbeat", {"boot": agent.boot, "run": run})).json()
+
+    with_agent(tmp_path, story)
+
+
+def test_a_machine_kept_for_a_look_hears_of_new_work(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        await agent.report(1, {"type": "run-ended", "state": "FAILED", "reason": "enough"})
+        assert "wait" == (await agent.claim())["then"]
+        again, before = machine(1, "look"), agent.here.plans
+        assert before is not None
+        fresh = plan(replace(again, work=(replace(again.work[0], run=2),))).plan
+        agent.here.plans = Plans(fresh, {before.current.id: before.current})
+        answer = await agent.claim()
+        assert ("reboot", True) == (answer["then"], "runs workflow look run 2" in answer["reason"])
+
+    with_agent(tmp_path, story)
 
 
 def test_a_repeated_report_counts_once_and_one_out_of_order_is_told_what_is_due(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.workflow import Action, Task, Workflow
 from netboot import reports
 from netboot.errors import Malformed
+from netboot.events import ActionEnd
 from netboot.reports import Ended, Finished, Report, ReportRequest, Started
-from netboot.runs import Accepted, Refused
-from tests.netboot.story import Story, begun
+from netboot.runs import Accepted, Nothing, Refused
+from tests.netboot.story import Story, begun, work
 
 
 def test_a_report_is_read_from_the_bytes_of_the_protocol() -> None:
@@ -119,6 +121,75 @@ def test_a_report_that_makes_no_sense_is_refused_with_a_sentence(point: int, rep
 def test_a_report_that_may_come_next_is_accepted(point: int, report: Report) -> None:
     story, boot, run = at(point)
     assert isinstance(story.report(boot, run, report), Accepted)
+
+
+CLEANING = Workflow(
+    "install",
+    (
+        Task(
+            "disk",
+            "node-01",
+            (
+                Action("open", "image", on_failure=("sync",)),
+                Action("write", "image"),
+                Action("mourn", "image", if_="failure", retries=1),
+                Action("close", "image", if_="always"),
+            ),
+        ),
+        Task("configure", "node-01", (Action("grub", "image"), Action("late", "image", if_="always"))),
+    ),
+)
+
+
+def cleaning(*done: tuple[str, ActionEnd]) -> tuple[Story, str, str]:
+    """A run of CLEANING in which these actions of the first task have ended so."""
+    story = Story().new_site()
+    boot = story.boot()
+    run = story.claimed(boot, asked=work(CLEANING))["id"]
+    for action, state in done:
+        tried = [attempt for attempt in story.observed.runs[run].attempts if attempt.action == action]
+        story.do(boot, run, "disk", action, state, len(tried) + 1)
+    return story, boot, run
+
+
+@pytest.mark.parametrize(
+    ("done", "may", "may_not"),
+    [
+        ([("open", "SUCCESS")], "write", ["mourn", "close"]),
+        ([("open", "SUCCESS"), ("write", "SUCCESS")], "close", ["mourn"]),
+        ([("open", "FAILED")], "mourn", ["write", "close"]),
+        ([("open", "FAILED"), ("open:on-failure", "SUCCESS")], "mourn", ["write", "close"]),
+        ([("open", "FAILED"), ("mourn", "SUCCESS")], "close", ["write", "mourn"]),
+    ],
+)
+def test_what_is_for_after_a_failure_starts_then_and_in_its_turn(
+    done: list[tuple[str, ActionEnd]], may: str, may_not: list[str]
+) -> None:
+    story, boot, run = cleaning(*done)
+    for action in may_not:
+        assert isinstance(story.start(boot, run, "disk", action), Refused)
+    assert isinstance(story.start(boot, run, "configure", "late"), Refused)
+    assert isinstance(story.start(boot, run, "disk", may), Accepted)
+
+
+def test_a_run_succeeds_without_what_is_for_after_a_failure() -> None:
+    story, boot, run = cleaning(("open", "SUCCESS"), ("write", "SUCCESS"), ("close", "SUCCESS"))
+    for action in ("grub", "late"):
+        story.do(boot, run, "configure", action)
+    assert isinstance(story.finish(boot, run), Accepted)
+
+
+@pytest.mark.parametrize("done", [["open"], ["open", "open:on-failure"], ["open", "open:on-failure", "mourn"]])
+def test_an_agent_that_restarts_after_a_failure_is_told_of_it_and_goes_on_until_all_is_done(done: list[str]) -> None:
+    story, boot, _ = cleaning(*((action, "FAILED") for action in done))
+    answer = story.claimed(boot, asked=work(CLEANING))
+    assert ("open", "FAILED") == (answer["failed"]["action"], answer["failed"]["state"])
+
+
+def test_a_run_whose_agent_restarts_when_all_is_done_after_a_failure_has_failed_for_the_first() -> None:
+    story, boot, run = cleaning(("open", "FAILED"), ("open:on-failure", "FAILED"), ("mourn", "SUCCESS"), ("close", "FAILED"))
+    assert isinstance(story.claim(boot, asked=work(CLEANING)), Nothing)
+    assert ("FAILED", "disk/open ended FAILED") == (story.observed.runs[run].state, story.observed.runs[run].reason)
 
 
 def test_a_handler_runs_once() -> None:

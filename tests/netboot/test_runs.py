@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.workflow import Action, Task, Workflow, to_json
-from netboot import reports, runs
+from netboot import endings, reports, runs
 from netboot.events import BootAdvanced, BootClosed, RunEnded, RunStarted, TaskInterrupted, TaskRestarted
 from netboot.observed import fold
 from netboot.runs import Accepted, Claimed, Duplicate, Nothing, Refused
@@ -26,6 +26,7 @@ def test_a_machine_with_work_is_given_a_run_and_its_start_is_an_event() -> None:
         "resume": None,
         "done": [],
         "last": None,
+        "failed": None,
         "started": 0.0,
         "machine": {},
     }
@@ -46,7 +47,7 @@ def test_without_work_the_boot_ends_and_the_machine_reboots() -> None:
 def test_a_machine_that_waits_keeps_its_boot_open() -> None:
     story = Story().new_site()
     boot = story.boot()
-    decision = story.claim(boot, then="wait")
+    decision = story.claim(boot, stays=True)
     assert isinstance(decision, Nothing)
     assert decision.then == "wait"
     assert story.observed.open_boot(MAC) is not None
@@ -366,7 +367,7 @@ def test_a_report_from_the_boot_that_lost_its_run_is_refused_even_when_repeated(
 def test_a_late_report_never_changes_a_terminal_state() -> None:
     story, boot, run = begun()
     story.start(boot, run, "disk", "wipe")
-    story.happen(*runs.cancel(story.observed, run, "an operator said so", story.tick()))
+    story.happen(*endings.cancel(story.observed, run, "an operator said so", story.tick()))
     before = fold(story.journal)
     for event in (
         reports.Ended(task="disk", action="wipe", attempt=1, state="SUCCESS"),
@@ -378,39 +379,24 @@ def test_a_late_report_never_changes_a_terminal_state() -> None:
     assert before == story.observed
 
 
-# Heartbeats, cancelling, deadlines
+def test_a_start_that_was_accepted_is_not_repeated_after_the_run_has_ended() -> None:
+    story, boot, run = begun()
+    story.start(boot, run, "disk", "wipe")
+    story.happen(*endings.cancel(story.observed, run, "an operator said so", story.tick()))
+    refused = story.report(boot, run, reports.Started(task="disk", action="wipe", attempt=1), sequence=1)
+    assert Refused(410, f"run {run} has ended: CANCELLED", 1) == refused
 
 
-def test_a_heartbeat_goes_on_until_the_run_ends_or_is_taken() -> None:
-    story, boot, run = begun(resets=1)
-    assert not runs.cancelled(story.observed, boot, run)
-    assert runs.cancelled(story.observed, boot, "no-such")
-    second = story.boot()
-    story.claimed(second, "os-2")
-    assert tuple(runs.cancelled(story.observed, each, run) for each in (boot, second)) == (True, False)
-    story.happen(*runs.cancel(story.observed, run, "enough", story.tick()))
-    assert runs.cancelled(story.observed, second, run)
-    assert runs.cancel(story.observed, run, "again", story.tick()) == ()
-
-
-def test_a_run_whose_agent_fell_silent_ends_when_its_global_timeout_and_grace_have_passed() -> None:
-    story = Story().new_site()
+def test_an_agent_that_restarts_right_after_its_task_was_begun_anew_begins_with_the_first_action() -> None:
+    story, boot, _ = begun(resets=1)
+    story.do(boot, story.observed.active_runs()[0].id, "disk", "wipe")
     boot = story.boot()
-    run = story.claimed(boot, asked=work(Workflow("install", INSTALL.tasks, global_timeout=100)))["id"]
-    started = story.observed.runs[run].started
-    assert runs.overdue(story.observed, started + 160) == ()
-    story.happen(*runs.overdue(story.observed, started + 161))
-    assert (story.observed.runs[run].state, story.observed.runs[run].reason) == ("TIMEOUT", "no end within 100 s")
-    assert runs.overdue(story.observed, started + 999) == ()
+    story.claimed(boot, "os-2")
+    answer = story.claimed(boot, "os-2")
+    assert ([], None, None) == (answer["done"], answer["last"], answer["resume"])
 
 
-def test_an_agent_that_finished_while_the_server_was_down_is_heard_first() -> None:
-    story = Story().new_site()
-    run = story.claimed(story.boot(), asked=work(Workflow("install", INSTALL.tasks, global_timeout=100)))["id"]
-    restarted = story.observed.runs[run].started + 999
-    story.observed.listening = restarted
-    assert () == runs.overdue(story.observed, restarted + 60)
-    assert [run] == [event.run for event in runs.overdue(story.observed, restarted + 61) if isinstance(event, RunEnded)]
+# Odds and ends
 
 
 def test_a_reason_without_end_is_cut_and_the_report_that_brought_it_can_be_repeated() -> None:
@@ -422,11 +408,6 @@ def test_a_reason_without_end_is_cut_and_the_report_that_brought_it_can_be_repea
     assert isinstance(story.report(boot, run, reports.Finished(state="FAILED", reason="y" * 60_000)), Accepted)
     status = story.observed.runs[run]
     assert ("x" * 1000, "y" * 1000) == (status.attempts[0].reason, status.reason)
-
-
-def test_a_run_without_a_global_timeout_is_never_overdue() -> None:
-    story, _, _ = begun()
-    assert runs.overdue(story.observed, story.now + 1e9) == ()
 
 
 def test_a_document_that_is_no_workflow_is_found_out_before_anything_is_journalled() -> None:

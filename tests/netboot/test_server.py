@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from msgspec.structs import replace
 
 from netboot import server as module
 from netboot.boot import Plans
@@ -24,6 +25,7 @@ from netboot.http_server import Bounds
 from netboot.log import Log
 from netboot.markers import declare_new_site, freeze, unfreeze
 from netboot.plans import PlanStore
+from netboot.runs import claim
 from netboot.server import CannotListen, Died, Netboot
 from netboot.settings import Settings
 from netboot.status import StatusWriter
@@ -268,6 +270,34 @@ def test_a_freeze_reaches_the_files_of_a_running_server_and_so_does_its_end(tmp_
         await until(held)
         unfreeze(tmp_path)
         await until(lambda: not held())
+
+    serve(tmp_path, story, new_site=True)
+
+
+def test_a_push_that_cancels_ends_the_run_and_an_agent_that_falls_silent_shows_in_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netboot.server.SLOW_TICKS", 1)
+    monkeypatch.setattr("netboot.endings.LOST", -1.0)
+    store, node = PlanStore(tmp_path / "plans"), machine(1, "look")
+    store.publish(plan(node))
+
+    def run() -> dict[str, Any]:
+        file = tmp_path / "status/hardware/node-01.json"
+        found: dict[str, Any] = (json.loads(file.read_bytes()) if file.exists() else {}).get("run") or {}
+        return found
+
+    async def story(server: Netboot) -> None:
+        await until(lambda: server.world.observed.journal != "")
+        await ask(server, get("/ipxe/52-54-00-12-34-01/boot.ipxe"))
+        world = server.world
+        boot = world.observed.open_boot("52:54:00:12:34:01")
+        assert boot is not None
+        claimed = claim(world.observed, boot.id, "os-1", world.now(), node.work[0], run_id="r1")
+        await world.ledger.commit(claimed.events)
+        await until(lambda: run().get("lostSince") is not None)
+        store.publish(plan(replace(node, work=(replace(node.work[0], cancel=True),))))
+        await until(lambda: (run()["state"], run()["reason"]) == ("CANCELLED", "git cancels workflow look"))
 
     serve(tmp_path, story, new_site=True)
 

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from agent.workflow import Action, Task, Workflow
+from netboot.endings import LOST
 from netboot.events import BootAdvanced, BootClosed, LeaseBound
 from netboot.observed import Observed
 from netboot.run_documents import Document
@@ -106,15 +107,67 @@ def test_a_run_in_progress_is_shown_whole_with_the_machine() -> None:
     story.start(boot, run, "disk", "wipe")
     document = valid("hardware", hardware_document(NODE, story.observed))
     assert (run, "RUNNING") == (document["run"]["id"], document["run"]["tasks"][0]["actions"][0]["state"])
-    assert {"Ready": "Unknown", "Reconciling": "True", "Stalled": "False", "Booting": "True"} == truths(document)
+    assert {"Ready": "Unknown", "Reconciling": "True", "Stalled": "False", "Booting": "True", "AgentLost": "False"} == truths(
+        document
+    )
 
 
 def test_a_run_that_failed_stalls_its_machine_and_says_why() -> None:
     story, boot, run = begun()
     story.finish(boot, run, "FAILED", "disk/wipe: exit code 1")
     document = valid("hardware", hardware_document(NODE, story.observed))
-    assert {"Ready": "False", "Reconciling": "False", "Stalled": "True", "Booting": "True"} == truths(document)
+    assert {"Ready": "False", "Reconciling": "False", "Stalled": "True", "Booting": "True", "AgentLost": "False"} == truths(
+        document
+    )
     assert condition(document, "Ready")["message"] == "workflow install run 1: FAILED (disk/wipe: exit code 1)"
+
+
+def test_a_lost_agent_is_a_condition_and_shows_wherever_its_run_does() -> None:
+    story, boot, _ = begun()
+    story.observed.touch(boot, 2000.0)
+    late = 2000.0 + LOST + 1
+    document = valid("hardware", hardware_document(NODE, story.observed, now=late))
+    assert ("True", "1970-01-01T00:33:20.000Z") == (
+        condition(document, "AgentLost")["status"],
+        condition(document, "AgentLost")["lastTransitionTime"],
+    )
+    assert ("RUNNING", "1970-01-01T00:33:20.000Z") == (document["run"]["state"], document["run"]["lostSince"])
+    listed = valid("workflow", workflow_document("install", story.observed, INSTALLS, late))
+    assert "its agent was last heard of at 1970-01-01T00:33:20.000Z" in listed["machines"][0]["reason"]
+
+
+def test_a_boot_that_must_begin_its_work_by_some_time_says_so() -> None:
+    story = Story()
+    boot = story.boot()
+    story.observed.touch(boot, 9000.0)
+    document = hardware_document(replace(NODE, pending_timeout=30.0), story.observed)
+    assert "1970-01-01T00:17:11.000Z" == document["boot"]["deadline"]
+    story.happen(BootAdvanced(at=9001.0, boot=boot, phase="agent"))
+    document = hardware_document(replace(NODE, pending_timeout=30.0), story.observed)
+    assert "1970-01-01T02:31:01.000Z" == document["boot"]["deadline"]
+
+
+def test_a_run_that_is_to_be_tried_again_is_pending_and_does_not_stall() -> None:
+    story, boot, run = begun(retry=1, on_failure="poweroff")
+    story.finish(boot, run, "FAILED", "no disk")
+    document = valid("hardware", hardware_document(NODE, story.observed))
+    assert {"Ready": "Unknown", "Reconciling": "True", "Stalled": "False"}.items() <= truths(document).items()
+    assert (1, 2, "reboot") == tuple(document["run"][key] for key in ("try", "tries", "then"))
+    listed = valid("workflow", workflow_document("install", story.observed, INSTALLS))
+    assert ("PENDING", True) == (
+        listed["machines"][0]["state"],
+        "try 1 of 2 ended FAILED (no disk)" in listed["machines"][0]["reason"],
+    )
+    again = story.claimed(story.boot(), "os-2", work(retry=1, on_failure="poweroff"))["id"]
+    story.finish(story.observed.runs[again].boot, again, "FAILED", "no disk again")
+    document = valid("hardware", hardware_document(NODE, story.observed))
+    assert (2, 2, "poweroff", "FAILED") == tuple(document["run"][key] for key in ("try", "tries", "then", "state"))
+    assert "True" == truths(document)["Stalled"]
+
+
+def test_work_that_git_cancelled_before_it_began_is_cancelled() -> None:
+    document = valid("workflow", workflow_document("install", Observed(), replace(INSTALLS, cancel=True)))
+    assert ("CANCELLED", {"CANCELLED": 2}) == (document["state"], document["counts"])
 
 
 def test_leases_are_shown_with_the_machine() -> None:

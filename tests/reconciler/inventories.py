@@ -206,6 +206,7 @@ spec:
   version: 0.1
   name: debian
   global_timeout: 30m
+  then: kexec
   tasks:
   - name: install
     worker: "{{ .device_1 }}"
@@ -221,7 +222,7 @@ spec:
       retries: 2
       on-failure: [report, failure]
       on-timeout: [report, timeout]
-    - {name: restart, image: "reboot:v1", pid: host, timeout: "{{ .limit }}"}
+    - {name: restart, image: "reboot:v1", pid: host, timeout: "{{ .limit }}", if: always}
 """,
     "templates/text.yaml": """\
 apiVersion: gitboot/v1
@@ -243,7 +244,8 @@ spec:
 \t"spec": {
 \t\t"template": "debian", "hardware": {"matchLabels": {"rack": "r1", "unit": "07"}},
 \t\t"hardwareMap": {"device_1": "52:54:00:12:34:ab", "disk": "/dev/sda", "limit": 90},
-\t\t"run": 2, "repeat": "everyBoot", "resets": 3, "profile": "shell", "overwrites": ["debian-11"]
+\t\t"run": 2, "repeat": "everyBoot", "resets": 3, "profile": "shell", "overwrites": ["debian-11"],
+\t\t"retry": 2, "onFailure": "poweroff", "pendingTimeout": "15m", "cancel": true
 \t}
 }
 """,

@@ -71,6 +71,9 @@ def test_everything_the_inventory_says_is_in_the_plan() -> None:
     ]
     (work,) = machine.work
     assert ("install", 2, "everyBoot", 3, "shell") == (work.workflow, work.run, work.repeat, work.resets, work.profile)
+    assert (2, "poweroff", 900, True) == (work.retry, work.on_failure, work.pending_timeout, work.cancel)
+    assert "kexec" == work.document["then"]
+    assert ["success", "always"] == [each["if"] for each in work.document["tasks"][0]["actions"]]
     assert ("10.2.0.200", "10.2.0.210") == plan.subnets["rack2"].range
     assert ("inspect/vmlinuz", "console=ttyS0 quiet") == (plan.profiles["inspect"].kernel, plan.profiles["inspect"].cmdline)
 

@@ -102,7 +102,7 @@ def test_a_command_line_of_several_lines_is_one_line() -> None:
 
 def test_a_workflow_that_says_little_gets_the_defaults() -> None:
     work = read(SOUND).workflows["look-at-01"]
-    assert ("look", "node-01", None, {}, 1, "once", 0, None) == (
+    assert ("look", "node-01", None, {}, 1, "once", 0, None, 0, "rescue", 0, False) == (
         work.template,
         work.hardware,
         work.match_labels,
@@ -111,6 +111,10 @@ def test_a_workflow_that_says_little_gets_the_defaults() -> None:
         work.repeat,
         work.resets,
         work.profile,
+        work.retry,
+        work.on_failure,
+        work.pending_timeout,
+        work.cancel,
     )
 
 
@@ -119,6 +123,7 @@ def test_every_field_of_a_workflow_arrives_also_from_json() -> None:
     assert (None, {"rack": "r1", "unit": "07"}) == (work.hardware, work.match_labels)
     assert {"device_1": "52:54:00:12:34:ab", "disk": "/dev/sda", "limit": "90"} == work.hardware_map
     assert (2, "everyBoot", 3, "shell") == (work.run, work.repeat, work.resets, work.profile)
+    assert (2, "poweroff", 900, True) == (work.retry, work.on_failure, work.pending_timeout, work.cancel)
 
 
 def test_values_of_a_structured_template_keep_the_text_that_was_written() -> None:
