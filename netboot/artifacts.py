@@ -86,6 +86,13 @@ class ArtifactStore:
             self._remember()
         return found
 
+    def below(self, folder: str) -> list[str]:
+        """The path of every file in a folder of the folder; none when there is no such folder. Raises OSError."""
+        root = self.folder.resolve() if self.folder else None
+        if root is None or not (root / folder).resolve().is_relative_to(root):
+            return []
+        return sorted(str(path.relative_to(root)) for path in (root / folder).rglob("*") if path.is_file())
+
     def open(self, artifact: Artifact) -> BinaryIO | None:
         """The file with this artefact's bytes, or None when it is gone, has changed or cannot be read. O(bytes) once."""
         mirrored = self.mirror / artifact.sha256 if self.mirror else None

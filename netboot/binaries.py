@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from netboot import uboot
 from netboot.disk_loader import MODULES, TARGETS, build_disk_loader, name_of
 from netboot.fetch import Fetched, origins
 from netboot.packages import packages_of
@@ -46,6 +47,7 @@ PROGRAMS: Mapping[str, Program] = {
         ("ipxe-arm64.efi", "arm64-efi/snponly.efi", "arm64-efi/ipxe.efi"),
         _BUILD.format("arm64-efi", "ipxe-arm64.efi"),
     ),
+    uboot.NAME: Program("U-Boot", (uboot.NAME,), "gitboot makes it"),
     "ipxe-i386.efi": Program(
         "32-bit UEFI", ("ipxe-i386.efi", "i386-efi/snponly.efi"), _BUILD.format("i386-efi", "ipxe-i386.efi")
     ),
@@ -71,7 +73,7 @@ class Binary:
     content: bytes
     sha256: str
     path: str
-    """The file it was read from, or the folder of GRUB's modules that it was made of."""
+    """The file it was read from, or the folder of GRUB's modules that it was made of; "" when gitboot makes it."""
     package: str = ""
     """Debian's, as `version`, where either is known."""
     version: str = ""
@@ -79,7 +81,7 @@ class Binary:
     @property
     def origin(self) -> str:
         """For people."""
-        return f"{self.path}, from {self.package} {self.version}" if self.package else self.path
+        return f"{self.path}, from {self.package} {self.version}" if self.package else self.path or "gitboot itself"
 
 
 def find_binaries(extra: Path | None = None, folders: Iterable[Path] = FOLDERS, modules: Path = MODULES) -> dict[str, Binary]:
@@ -95,7 +97,7 @@ def find_binaries(extra: Path | None = None, folders: Iterable[Path] = FOLDERS, 
     for arch in TARGETS:
         if content := build_disk_loader(arch, modules):
             found[name_of(arch)] = _binary(name_of(arch), content, str(modules / TARGETS[arch]))
-    found = _with_packages(found)
+    found = _with_packages(found) | {uboot.NAME: _binary(uboot.NAME, uboot.script_image(), "")}
     fetched = origins(extra) if extra else {}
     for path in sorted(extra.iterdir()) if extra else ():
         if path.is_file() and not path.name.startswith("."):

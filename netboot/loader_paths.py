@@ -39,7 +39,16 @@ class Content:
     sha256: str
 
 
-Asked = Program | First | Step | Content
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A file of one machine's: what a Raspberry Pi asks for below its serial number or MAC."""
+
+    owner: str
+    """Eight hex digits, or a MAC with colons; lower case."""
+    name: str
+
+
+Asked = Program | First | Step | Content | Owned
 
 _MAC = r"([0-9a-f]{2}(?:[:-][0-9a-f]{2}){5})"
 _STEPS: tuple[tuple[Language, re.Pattern[str]], ...] = (
@@ -47,6 +56,7 @@ _STEPS: tuple[tuple[Language, re.Pattern[str]], ...] = (
     ("pxelinux", re.compile(rf"(?:.*/)?pxelinux\.cfg/01-{_MAC}", re.I)),
 )
 _FIRST = re.compile(rf"(?:.*/)?grub\.cfg(?:-01-{_MAC})?", re.I)
+_OWNED = re.compile(r"([0-9a-f]{8}|[0-9a-f]{2}(?:-[0-9a-f]{2}){5})/(.+)", re.I | re.S)
 _CONTENT = re.compile(r"artifacts/sha256/([0-9a-f]{64})(?:/[^/]*)?")
 
 
@@ -59,4 +69,6 @@ def asked(path: str) -> Asked:
         return First()
     if found := _CONTENT.fullmatch(path):
         return Content(found[1])
+    if found := _OWNED.fullmatch(path):
+        return Owned(found[1].lower().replace("-", ":"), found[2])
     return Program(path.removeprefix("ipxe/"))

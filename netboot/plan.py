@@ -74,6 +74,8 @@ class Profile(_Part, frozen=True):
     cmdline: str = ""
     chain: str = ""
     script: str = ""
+    pxelinux: str = ""
+    """What PXELINUX and U-Boot are told in place of one's own words for the kernel."""
 
 
 class Interface(_Part, frozen=True):
@@ -108,6 +110,15 @@ class Disk(_Part, frozen=True):
     size: str = ""
 
 
+class RaspberryPi(_Part, frozen=True):
+    serial: str
+    """Eight lower-case hex digits."""
+    firmware: str = ""
+    """Folder of its files: what stands before their names in `BootPlan.artifacts`."""
+    config: str = ""
+    """Its config.txt; "": the folder's."""
+
+
 class Machine(_Part, frozen=True):
     name: str
     arch: str
@@ -124,6 +135,7 @@ class Machine(_Part, frozen=True):
     storage: dict[str, Any] = {}
     """How its disks are laid out, in Tinkerbell's shape; handed to its agent as it stands."""
     bonds: tuple[Bond, ...] = ()
+    rpi: RaspberryPi | None = None
 
     @property
     def macs(self) -> tuple[str, ...]:
@@ -172,6 +184,8 @@ class BootPlan:
     machines: Mapping[str, Machine]
     by_mac: Mapping[str, Binding]
     by_address: Mapping[str, Binding]
+    by_serial: Mapping[str, Machine]
+    """Raspberry Pis."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BootPlan) and other.id == self.id
@@ -320,9 +334,12 @@ def _index(plan_id: str, document: Manifest, shards: Mapping[str, Shard]) -> Boo
     machines: dict[str, Machine] = {}
     by_mac: dict[str, Binding] = {}
     by_address: dict[str, Binding] = {}
+    by_serial: dict[str, Machine] = {}
     for shard in shards.values():
         for machine in shard.machines:
             machines[machine.name] = machine
+            if machine.rpi:
+                by_serial[machine.rpi.serial] = machine
             for interface in machine.interfaces:
                 binding = by_mac[interface.mac] = Binding(machine, interface)
                 if interface.address:
@@ -337,4 +354,5 @@ def _index(plan_id: str, document: Manifest, shards: Mapping[str, Shard]) -> Boo
         machines=machines,
         by_mac=by_mac,
         by_address=by_address,
+        by_serial=by_serial,
     )

@@ -1,6 +1,7 @@
 """TFTP at the door: what the path that a loader asks for means here, as the file to send.
 
-Shell. Programs and first configurations are look-ups; a machine's next step is decided, and journalled, before it is sent.
+Shell. Programs and first configurations are look-ups, a machine's own files too; its next step is decided, and journalled,
+before it is sent.
 One request can cost itself, never the server.
 """
 
@@ -15,9 +16,11 @@ from typing import BinaryIO
 
 from netboot.artifacts import by_digest, stamp_of
 from netboot.grub import first_config
-from netboot.loader_paths import Content, First, Program, Step, asked
+from netboot.loader_paths import Content, First, Owned, Program, Step, asked
+from netboot.plan import Artifact
+from netboot.raspberry import file_for, mac_of
 from netboot.script_front import fetch_script
-from netboot.scripts import NoScript
+from netboot.scripts import NoScript, mac_at
 from netboot.store import Unavailable
 from netboot.tftp import File, NotFound
 from netboot.world import World
@@ -33,23 +36,22 @@ class TftpFront:
 
     def find(self, path: str, peer: Address) -> File | NotFound | Awaitable[File | NotFound]:
         match asked(path):
-            case Program(name):
-                return self._program(name)
+            case Program(name) if (binary := self._world.binaries.get(name)) is not None:
+                return File.of(binary.content)
             case First():
                 # GRUB's own name for the server it came from: the one that it can reach.
                 return File.of(first_config("(tftp,$net_default_server)").encode())
-            case step_or_content:
-                return self._decided(step_or_content, path, peer[0])
+            case wanted:
+                return self._decided(wanted, path, peer[0])
 
-    def _program(self, name: str) -> File | NotFound:
-        binary = self._world.binaries.get(name)
-        if binary is None:
-            return NotFound(f"no network boot program is called {name}; `gitboot doctor` says which there are")
-        return File.of(binary.content)
-
-    async def _decided(self, wanted: Step | Content, path: str, peer: str) -> File | NotFound:
+    async def _decided(self, wanted: Step | Content | Program | Owned, path: str, peer: str) -> File | NotFound:
         try:
-            return await (self._step(wanted, peer) if isinstance(wanted, Step) else self._content(wanted, peer))
+            match wanted:
+                case Step():
+                    return await self._step(wanted, peer)
+                case Content():
+                    return await self._content(wanted, peer)
+            return await self._named(wanted, peer)
         except Unavailable as error:  # nothing was acknowledged: the loader asks again
             return NotFound(str(error))
         except Exception as error:
@@ -69,6 +71,25 @@ class TftpFront:
         artifact = by_digest(plan.artifacts for plan in plans).get(wanted.sha256)
         if artifact is None:
             return NotFound("no served plan has an artefact with this sha256")
+        return await self._artifact(artifact, peer)
+
+    async def _named(self, wanted: Program | Owned, peer: str) -> File | NotFound:
+        """A file of the machine's own: by the prefix it asks with, or by its address."""
+        world, plans = self._world, self._world.plans
+        if plans is not None:
+            by_address = world.sightings.mac_at(peer) or mac_at(plans.current, peer)
+            mac = mac_of(plans, wanted.owner) if isinstance(wanted, Owned) else by_address
+            file = file_for(plans, world.observed, mac, wanted.name)
+            if isinstance(file, str):
+                return File.of(file.encode())
+            if file is not None and file.sha256:
+                return await self._artifact(file, peer)
+        if isinstance(wanted, Owned):
+            return NotFound(f"git names no {wanted.name} for {wanted.owner}")
+        return NotFound(f"no network boot program is called {wanted.name}; `gitboot doctor` says which there are")
+
+    async def _artifact(self, artifact: Artifact, peer: str) -> File | NotFound:
+        world = self._world
         content = await asyncio.to_thread(world.artifacts.open, artifact)
         if content is None:
             return NotFound(f"the artefact {artifact.path} has changed or is gone since this plan was made")

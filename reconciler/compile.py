@@ -228,6 +228,7 @@ def _profile(profile: Profile) -> boot.Profile:
         cmdline=profile.cmdline,
         chain=profile.chain or "",
         script=profile.script or "",
+        pxelinux=profile.pxelinux or "",
     )
 
 
@@ -251,6 +252,7 @@ def _hardware(site: Site, hardware: Hardware, profile: Profile | None, work: tup
             boot.Disk(disk.name, disk.path or "", disk.serial or "", disk.wwn or "", str(disk.size or ""))
             for disk in hardware.disks
         ),
+        rpi=boot.RaspberryPi(pi.serial, pi.firmware or "", pi.config or "") if (pi := hardware.rpi) else None,
         work=work,
         bonds=tuple(boot.Bond(bond.name, bond.mode, bond.interfaces) for bond in hardware.bonds),
         storage=dict(hardware.storage),
@@ -300,7 +302,22 @@ def _artifacts(inventory: Inventory, found: Mapping[str, boot.Artifact] | None) 
             artifacts[key] = found[key]
         else:
             problems.append(_missing(place, path, key, f"`gitboot actions build --out DIR/{key}` makes one, "))
-    return list(artifacts.values()), problems
+    firmware, missing = _firmware(inventory, found)
+    return [*(artifacts | firmware).values()], [*problems, *missing]
+
+
+def _firmware(
+    inventory: Inventory, found: Mapping[str, boot.Artifact] | None
+) -> tuple[dict[str, boot.Artifact], list[Problem]]:
+    """Every file of the folders that machines name; an empty folder is an error of the first of them."""
+    artifacts: dict[str, boot.Artifact] = {}
+    problems: list[Problem] = []
+    for folder, hardware in inventory.firmware.items():
+        files = {path: artifact for path, artifact in (found or {}).items() if path.startswith(f"{folder}/")}
+        artifacts |= files
+        if found is not None and not files:
+            problems.append(_missing(hardware.where("spec.rpi.firmware"), "spec.rpi.firmware", folder))
+    return artifacts, problems
 
 
 def _references(inventory: Inventory) -> list[tuple[Place, str, ArtifactRef]]:

@@ -31,6 +31,7 @@ __all__ = [
     "Object",
     "Place",
     "Profile",
+    "RaspberryPi",
     "Repeat",
     "Site",
     "Source",
@@ -191,6 +192,18 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
+class RaspberryPi:
+    """How a Raspberry Pi asks for its firmware, and what that is. Found under `spec.rpi`."""
+
+    serial: str
+    """Eight lower-case hex digits."""
+    firmware: str | None
+    """Folder in the artefact folder."""
+    config: str | None
+    """config.txt, as written."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hardware(_Object):
     """One machine."""
 
@@ -212,6 +225,7 @@ class Hardware(_Object):
     bonds: tuple[Bond, ...]
     storage: Mapping[str, Any]
     """How the disks are laid out, in Tinkerbell's shape; sizes are numbers. Empty when nothing is said."""
+    rpi: RaspberryPi | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +249,8 @@ class Profile(_Object):
     chain: str | None
     script: str | None
     """iPXE, as written."""
+    pxelinux: str | None
+    """For PXELINUX and U-Boot, as written; in place of what `kernel` says."""
     handover: Handover | None
     """For machines whose own is `auto`."""
 
@@ -304,6 +320,12 @@ class Inventory:
     """The commit's full object id, or "" for a plain folder."""
     by_label: Mapping[tuple[str, str], frozenset[str]] = field(compare=False, repr=False)
     """Names of the machines that bear a label (key, value)."""
+
+    @property
+    def firmware(self) -> Mapping[str, Hardware]:
+        """Folders of firmware in the artefact folder, each with the first machine that names it."""
+        named = [(each.rpi.firmware, each) for each in self.hardware.values() if each.rpi and each.rpi.firmware]
+        return dict(reversed(named))
 
     def machines(self, workflow: WorkflowDoc) -> tuple[Hardware, ...]:
         """The machines a workflow is for, in order of name."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from netboot.artifacts import ArtifactStore, MirrorError
@@ -67,6 +67,8 @@ class Reconciler:
         self._artifacts = artifacts
         self._reader = Reader()
         self._compiler = Compiler()
+        self._firmware: tuple[str, ...] = ()
+        """Folders of which every file belongs to the plan, as of the last commit that was read."""
         self._settled: tuple[str, Mapping[str, Artifact], Outcome] | None = None
         self._places: dict[str, bytes] = {}
         """Shards of provenance that the compiler handed out, of a commit that was rejected or could not be written."""
@@ -104,8 +106,8 @@ class Reconciler:
         _, artifacts, outcome = self._settled
         if isinstance(outcome, Refused) and any(problem.code in _MENDED_OUTSIDE for problem in outcome.problems):
             return None
-        local = [path for path in artifacts if not _is_url(path)]
-        if self._artifacts.find(local) != {path: artifacts[path] for path in local}:
+        local = [path for path in artifacts if not _is_url(path)] + self._below(self._firmware)
+        if self._artifacts.find(local) != {path: artifacts.get(path) for path in local}:
             return None
         if isinstance(outcome, Published) and not self._is_served(outcome.plan):
             return None
@@ -120,12 +122,16 @@ class Reconciler:
     def _find(self, inventory: Inventory) -> dict[str, Artifact]:
         """Everything the plan needs is here before the plan is: local files hashed, URLs with a digest mirrored."""
         references = [reference for profile in inventory.profiles.values() for reference in profile.references]
+        self._firmware = tuple(inventory.firmware)
         paths = [reference.path for reference in references if reference.path]
-        found = self._artifacts.find([*paths, *inventory.site.images.archives])
+        found = self._artifacts.find([*paths, *inventory.site.images.archives, *self._below(self._firmware)])
         for reference in references:
             if reference.url and reference.sha256:
                 found[reference.url] = self._artifacts.fetch(reference.url, reference.sha256)
         return found
+
+    def _below(self, folders: Iterable[str]) -> list[str]:
+        return [path for folder in folders for path in self._artifacts.below(folder)]
 
     def _publish(self, revision: str, compiled: Compiled, problems: tuple[Problem, ...]) -> Outcome:
         problems = tuple(sorted({*problems, *compiled.problems}))

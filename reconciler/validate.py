@@ -136,11 +136,14 @@ def _the_site(findings: Findings) -> Site | None:
 def _check_ports(site: Site | None, hardware: Iterable[Hardware], findings: Findings) -> None:
     macs: dict[str, tuple[Object, str]] = {}
     addresses: dict[int, tuple[Object, str]] = {}
+    serials: dict[str, tuple[Object, str]] = {}
     names: dict[tuple[str, str | None], tuple[Object, str]] = {}
     domain = _domains(site)
     if site is not None and site.server is not None:
         addresses[int(site.server)] = site, "spec.server"
     for each in hardware:
+        if each.rpi:
+            _claim(serials, each.rpi.serial, each, "spec.rpi.serial", "duplicate-serial", each.rpi.serial, findings)
         for index, port in enumerate(each.interfaces):
             path = f"spec.interfaces[{index}]"
             _claim(macs, port.mac, each, f"{path}.mac", "duplicate-mac", port.mac, findings)

@@ -220,6 +220,13 @@ def script(text: str) -> str:
     return text
 
 
+def serial(text: str) -> str:
+    """The last eight hex digits of a Raspberry Pi's serial number, lower case; /proc/cpuinfo shows sixteen."""
+    if not re.fullmatch(r"(?:[0-9a-fA-F]{8})?[0-9a-fA-F]{8}", text):
+        raise ValueError("it takes eight hexadecimal digits, as `vcgencmd otp_dump` shows them in line 28")
+    return text[-8:].lower()
+
+
 # Workflow documents ----------------------------------------------------------------------------------------------------
 
 
@@ -344,6 +351,7 @@ FORMATS: Mapping[str, Callable[..., object]] = {
     "sha256": sha256,
     "cmdline": cmdline,
     "script": script,
+    "serial": serial,
     "image": image,
     "registry": registry,
     "volume": volume,

@@ -40,6 +40,7 @@ def _found(inventory: Inventory, folder: Path | None) -> tuple[dict[str, Artifac
         return None, None
     store = ArtifactStore(folder, None)
     references = [each for profile in inventory.profiles.values() for each in profile.references]
-    found = store.find([*(each.path for each in references if each.path), *inventory.site.images.archives])
+    firmware = [path for each in inventory.firmware for path in store.below(each)]
+    found = store.find([*(each.path for each in references if each.path), *inventory.site.images.archives, *firmware])
     archives = archives_of(inventory, found, store)
     return found | {each.url: Artifact(each.url, each.sha256) for each in references if each.url and each.sha256}, archives

@@ -23,6 +23,7 @@ from reconciler.inventory import (
     Interface,
     Object,
     Profile,
+    RaspberryPi,
     Site,
     Subnet,
     TemplateDoc,
@@ -123,7 +124,12 @@ def _hardware(metadata: Map, spec: Map, source: Source) -> Hardware:
         disks=tuple(map(_disk, spec.get("disks", ()))),
         bonds=tuple(map(_bond, spec.get("bonds", ()))),
         storage=lowered_storage(spec.get("storage", {})),
+        rpi=_optional(_rpi, spec, "rpi"),
     )
+
+
+def _rpi(spec: Map) -> RaspberryPi:
+    return RaspberryPi(values.serial(spec["serial"]), spec.get("firmware"), spec.get("config"))
 
 
 def _interface(spec: Map) -> Interface:
@@ -164,6 +170,7 @@ def _profile(metadata: Map, spec: Map, source: Source) -> Profile:
         cmdline=values.cmdline(spec.get("cmdline", "")),
         chain=spec.get("chain"),
         script=spec.get("script"),
+        pxelinux=spec.get("pxelinux"),
         handover=spec.get("handover"),
     )
 

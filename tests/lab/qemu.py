@@ -7,12 +7,15 @@ The console is the serial port, firmware included, written to a file; `wait_for`
 """
 
 import json
+import re
 import shutil
 import socket
+import struct
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from tests.lab.disk import Disk
 from tests.lab.network import Network
@@ -49,9 +52,9 @@ class Firmware:
     memory: int
     """MB in which it boots the lab's system."""
     code: Path | None = None
-    """The flash with the program, which stays as it is; None for SeaBIOS, which QEMU brings."""
+    """The flash with the program, which stays as it is; None where QEMU loads it by itself."""
     variables: Path | None = None
-    """The flash with the settings: each machine gets a copy."""
+    """The flash with the settings, if it has one: each machine gets a copy."""
     nic: str = "virtio-net-pci,romfile="
     """A card without a ROM: the firmware's own driver boots from it."""
 
@@ -72,6 +75,23 @@ ARM64_HTTP = replace(ARM64, name="arm64-http", machine=(*_VIRT, *_ONLY_HTTP))
 SECURE = Firmware("secure", _SMM, 512, _OVMF / "OVMF_CODE_4M.secboot.fd", _OVMF / "OVMF_VARS_4M.ms.fd")
 """Secure Boot, with the keys enrolled that shim is signed with."""
 SECURE_HTTP = replace(SECURE, name="secure-http", machine=(*_SMM, *_ONLY_HTTP))
+UBOOT_CODE = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
+# The driver reads the MAC of a card of the older kind wrongly.
+UBOOT = Firmware("u-boot", (*_VIRT, "-bios", str(UBOOT_CODE)), 512, nic="virtio-net-pci,romfile=,disable-legacy=on")
+
+
+def network_first(environment: Path) -> Firmware:
+    """U-Boot whose settings, written to `environment`, are its own but for the boot order: the network and then the disk."""
+    program = UBOOT_CODE.read_bytes()
+    at = program.index(b"boot_targets=")
+    settings = program[program.rindex(b"\0\0", 0, at) + 2 : program.index(b"\0\0", at) + 1]
+    settings = re.sub(rb"boot_targets=[^\0]*", b"boot_targets=dhcp virtio0", settings).ljust(_UBOOT_SETTINGS - 4, b"\0")
+    environment.write_bytes((struct.pack("<I", crc32(settings)) + settings).ljust(_FLASH, b"\xff"))
+    return replace(UBOOT, variables=environment)
+
+
+_UBOOT_SETTINGS, _FLASH = 0x40000, 64 << 20
+"""Bytes: CONFIG_ENV_SIZE of the board, and each of its two flashes."""
 
 
 @dataclass(frozen=True)
@@ -202,10 +222,10 @@ def _returned(messages: Any) -> None:
 
 
 def _flash_arguments(firmware: Firmware, variables: Path) -> list[str]:
-    if not firmware.code or not firmware.variables:
-        return []
-    shutil.copyfile(firmware.variables, variables)
-    flash = [f"unit=0,readonly=on,file={firmware.code}", f"unit=1,file={variables}"]
+    flash = [f"unit=0,readonly=on,file={firmware.code}"] if firmware.code else []
+    if firmware.variables:
+        shutil.copyfile(firmware.variables, variables)
+        flash.append(f"unit=1,file={variables}")
     return [word for part in flash for word in ("-drive", f"if=pflash,format=raw,{part}")]
 
 

@@ -17,7 +17,21 @@ from tests.lab.debian import COMMAND_LINE, arm64_image, newer_loaders
 from tests.lab.disk import Disk, installed_disk
 from tests.lab.initrd import Image
 from tests.lab.network import Network
-from tests.lab.qemu import ARM64, ARM64_HTTP, BIOS, IPXE_KERNEL, SECURE, SECURE_HTTP, UEFI, UEFI_HTTP, VM, Firmware, Kernel
+from tests.lab.qemu import (
+    ARM64,
+    ARM64_HTTP,
+    BIOS,
+    IPXE_KERNEL,
+    SECURE,
+    SECURE_HTTP,
+    UBOOT,
+    UEFI,
+    UEFI_HTTP,
+    VM,
+    Firmware,
+    Kernel,
+    network_first,
+)
 from tests.lab.site import PROFILE, Gitboot, hardware, workflow
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(480)]
@@ -63,7 +77,7 @@ class Case:
 
     @property
     def arm64(self) -> bool:
-        return self.firmware in (ARM64, ARM64_HTTP)
+        return self.firmware in (ARM64, ARM64_HTTP, UBOOT)
 
     @property
     def mac(self) -> str:
@@ -90,6 +104,7 @@ CASES = [
     Case("secure-boot", SECURE, "shim", "shimx64.efi", "gitboot: starting /EFI/BOOT/BOOTx64.EFI"),
     Case("secure-http", SECURE_HTTP, "shim", "shimx64.efi", "gitboot: starting /EFI/BOOT/BOOTx64.EFI"),
     Case("arm64", ARM64, fetched="ipxe-arm64.efi", handed="Booting from SAN device 0x80"),
+    Case("u-boot", UBOOT, fetched="boot.scr.uimg", handed="gitboot: its idle state is the disk"),
     Case("arm64-http", ARM64_HTTP, fetched="ipxe-arm64.efi", handed="Booting from SAN device 0x80"),
 ]
 
@@ -115,7 +130,8 @@ class Matrix:
     def play(self, case: Case) -> None:
         """Its system, which it leaves by itself or by a reset, and then its disk."""
         disk = (signed_disk if case.loader == "shim" else installed_disk)(self.folder / f"{case.name}.img")
-        with VM(self.network, case.name, case.mac, firmware=case.firmware, disk=disk, kernel=self._rom(case)) as vm:
+        firmware = network_first(self.folder / "u-boot.flash") if case.firmware is UBOOT else case.firmware
+        with VM(self.network, case.name, case.mac, firmware=firmware, disk=disk, kernel=self._rom(case)) as vm:
             (self._sleep if case.arm64 else self._work)(case, vm)
             vm.wait_for(case.handed, within=PATIENCE)
             vm.wait_for("MARK-DISK", within=PATIENCE)

@@ -303,3 +303,13 @@ def test_what_no_plan_names_any_more_leaves_the_mirror(store: ArtifactStore) -> 
         (store.mirror / name).touch()
     store.forget(["1" * 64])
     assert ["1" * 64] == [file.name for file in store.mirror.iterdir()]
+
+
+def test_a_folder_is_all_the_files_below_it_and_nothing_outside(store: ArtifactStore, folder: Path) -> None:
+    (folder / "rpi4/overlays").mkdir(parents=True)
+    for name in ("start4.elf", "overlays/vc4.dtbo"):
+        (folder / "rpi4" / name).write_bytes(b"x")
+    assert ["rpi4/overlays/vc4.dtbo", "rpi4/start4.elf"] == store.below("rpi4")
+    assert [] == store.below("nowhere")
+    assert [] == store.below("../state")
+    assert [] == ArtifactStore(None, None).below("rpi4")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from netboot.dhcp_client import Client, classify
 from netboot.dhcp_packet import DISCOVER
 from tests.netboot.dhcp_example import packet
+from tests.netboot.plan_example import packet as example_packet
 
 PXE_X64 = b"PXEClient:Arch:00007:UNDI:003000"
 IPXE_FEATURES = b"\xb1\x05\x01\x1a\xf4\x10\x00\x13\x01\x01\x14\x01\x00"
@@ -39,14 +40,40 @@ def client(options: dict[int, bytes]) -> Client:
         ({60: PXE_X64, 175: b"\x13"}, "ipxe", 7),  # even a broken one
         ({60: b"PXEClient", 77: b"gPXE", 175: IPXE_FEATURES}, "pxe", None),  # runs no iPXE script
         ({60: b"\xffPXEClient"}, "other", None),
+        ({60: b"U-Boot.armv8", 93: b"\0\x16"}, "uboot", 22),
+        ({60: b"U-Boot.armv7"}, "uboot", None),
+        ({93: b"\0\x15"}, "uboot", 21),  # its vendor class is a setting
+        ({60: b"PXEClient:Arch:00011:UNDI:003000", 93: b"\0\x0b"}, "pxe", 11),  # the UEFI in U-Boot
     ],
 )  # fmt: skip
 def test_what_a_client_says_makes_its_kind_and_architecture(options: dict[int, bytes], kind: str, arch: int | None) -> None:
     assert (kind, arch) == (client(options).kind, client(options).arch)
 
 
+PI_ROM = {60: b"PXEClient:Arch:00000:UNDI:002001", 93: b"\0\0", 94: b"\1\2\1", 97: b"\0" + b"RPi4" * 4}
+
+
 @pytest.mark.parametrize(
-    ("arch", "uefi"), [(None, False), (0, False), (6, True), (7, True), (11, True), (16, True), (20, False)]
+    ("mac", "options", "kind"),
+    [
+        *(
+            (f"{maker}:01:36:c2", PI_ROM, "rpi")
+            for maker in ("b8:27:eb", "dc:a6:32", "e4:5f:01", "d8:3a:dd", "2c:cf:67", "28:cd:c1")
+        ),
+        ("52:54:00:01:36:c2", PI_ROM, "pxe"),  # a PC
+        ("52:54:00:01:36:c2", PI_ROM | {93: b"\0\x29"}, "rpi"),  # if one day it says what it is
+        ("dc:a6:32:01:36:c2", {60: PXE_X64.replace(b"7", b"11"), 93: b"\0\x0b"}, "pxe"),  # the UEFI it started
+        ("dc:a6:32:01:36:c2", {60: b"U-Boot.armv8", 93: b"\0\x16"}, "uboot"),
+        ("dc:a6:32:01:36:c2", {60: b"udhcp 1.35.0"}, "other"),
+    ],
+)
+def test_a_raspberry_pis_rom_is_told_by_its_maker_for_it_poses_as_a_pc(mac: str, options: dict[int, bytes], kind: str) -> None:
+    assert kind == classify(example_packet(DISCOVER, mac, options)).kind
+
+
+@pytest.mark.parametrize(
+    ("arch", "uefi"),
+    [(None, False), (0, False), (6, True), (7, True), (11, True), (16, True), (20, False), (22, False), (41, False)],
 )
 def test_every_architecture_but_the_pcs_is_uefi(arch: int | None, uefi: bool) -> None:
     options = {} if arch is None else {93: bytes((0, arch))}
@@ -74,4 +101,4 @@ def test_a_guid_is_kept_without_its_type_byte_and_never_of_another_type() -> Non
 
 @given(st.fixed_dictionaries({code: st.binary(max_size=40) for code in (60, 77, 93, 97, 175)}))
 def test_any_bytes_are_read_as_something(options: dict[int, bytes]) -> None:
-    assert client(options).kind in ("pxe", "http", "ipxe", "other")
+    assert client(options).kind in ("pxe", "http", "ipxe", "uboot", "rpi", "other")

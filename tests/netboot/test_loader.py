@@ -10,9 +10,12 @@ from netboot.dhcp_options import unpack
 from netboot.dhcp_packet import DISCOVER
 from netboot.loader import ARCHITECTURES, LOADERS, boot_file, file_of
 from tests.netboot.dhcp_example import URLS, packet
+from tests.netboot.plan_example import packet as pi_packet
 
 SCRIPT = "http://10.77.0.1/ipxe/52-54-00-77-00-01/boot.ipxe"
-VENDOR: dict[Kind, bytes] = {"pxe": b"PXEClient", "http": b"HTTPClient", "ipxe": b"PXEClient", "other": b"MSFT 5.0"}
+VENDOR: dict[Kind, bytes] = {
+    "pxe": b"PXEClient", "http": b"HTTPClient", "ipxe": b"PXEClient", "uboot": b"U-Boot.armv8", "other": b"MSFT 5.0",
+}  # fmt: skip
 
 
 def client(kind: Kind, arch: int | None) -> Client:
@@ -36,6 +39,9 @@ def client(kind: Kind, arch: int | None) -> Client:
         ("http", 18, "http://10.77.0.1/ipxe/ipxe-arm32.efi"),
         ("http", 19, "http://10.77.0.1/ipxe/ipxe-arm64.efi"),
         ("http", 31, None),
+        ("uboot", None, "boot.scr.uimg"),
+        ("uboot", 21, "boot.scr.uimg"),
+        ("uboot", 22, "boot.scr.uimg"),
         ("other", None, None),
         ("other", 7, None),
     ],
@@ -65,6 +71,8 @@ def test_ipxe_is_sent_its_script_and_never_its_own_binary_again(arch: int | None
         ("pxelinux", None, "pxelinux.0"),
         ("pxelinux", 7, "snponly.efi"),
         ("pxelinux", 12, None),
+        ("pxelinux", 22, "boot.scr.uimg"),
+        ("grub", 22, None),  # it asks again as UEFI
         ("custom.efi", 12, "custom.efi"),
     ],
 )
@@ -97,3 +105,14 @@ def test_http_firmware_is_told_that_its_class_is_understood() -> None:
     boot = boot_file(client("http", 16), URLS)
     assert boot
     assert unpack(boot.options) == {60: b"HTTPClient"}
+
+
+def test_a_raspberry_pi_is_shown_the_menu_that_its_rom_looks_for() -> None:
+    """As dnsmasq answers with `pxe-service=0,"Raspberry Pi Boot"`, which is what its documentation says to write."""
+    asked = pi_packet(DISCOVER, "dc:a6:32:01:36:c2", {60: b"PXEClient:Arch:00000:UNDI:002001", 93: b"\0\0"})
+    boot = boot_file(classify(asked), URLS)
+    assert boot
+    assert ("bootcode.bin", URLS.server) == (boot.file, boot.server)
+    told = unpack(boot.options)
+    assert b"PXEClient" == told[60]
+    assert b"\x06\x01\x03" + b"\x09\x14\0\0\x11Raspberry Pi Boot" + b"\x0a\x04\0PXE" + b"\xff" == told[43]

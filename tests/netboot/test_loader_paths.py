@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netboot.loader_paths import Asked, Content, First, Program, Step, asked
+from netboot.loader_paths import Asked, Content, First, Owned, Program, Step, asked
 
 MAC = "52:54:00:77:00:0a"
 
@@ -31,6 +31,12 @@ MAC = "52:54:00:77:00:0a"
         ("pxelinux.cfg/0A4D000B", Program("pxelinux.cfg/0A4D000B")),
         ("pxelinux.cfg/default", Program("pxelinux.cfg/default")),
         ("pxelinux.cfg/20-52-54-00-77-00-0a", Program("pxelinux.cfg/20-52-54-00-77-00-0a")),
+        ("d7bb3e8b/start4.elf", Owned("d7bb3e8b", "start4.elf")),
+        ("D7BB3E8B/overlays/vc4.dtbo", Owned("d7bb3e8b", "overlays/vc4.dtbo")),
+        ("dc-a6-32-01-36-C2/config.txt", Owned("dc:a6:32:01:36:c2", "config.txt")),
+        ("d7bb3e8b/pxelinux.cfg/01-52-54-00-77-00-0a", Step("pxelinux", MAC)),
+        ("d7bb3e8/start4.elf", Program("d7bb3e8/start4.elf")),
+        ("d7bb3e8b/", Program("d7bb3e8b/")),
         ("artifacts/sha256/" + "a" * 64, Content("a" * 64)),
         ("artifacts/sha256/" + "a" * 64 + "/vmlinuz", Content("a" * 64)),
         ("artifacts/sha256/" + "a" * 63, Program("artifacts/sha256/" + "a" * 63)),

@@ -75,3 +75,19 @@ def test_the_file_of_a_machine_is_named_by_its_mac() -> None:
 if __name__ == "__main__":
     for name, write in CONFIGS.items():
         (GOLDENS / f"{name}.pxelinux").write_text(write())
+
+
+def test_a_profiles_own_words_stand_as_they_are_but_for_who_the_machine_is() -> None:
+    profile = Profile("own", "os/vmlinuz", pxelinux="LABEL a\n  FDTDIR dtb\n  APPEND root=x ${gitboot}\n")
+    told = boot_config(CONSOLE, profile, FILES, CAPABILITY, WHY)
+    assert told.startswith("LABEL a\n  FDTDIR dtb\n  APPEND root=x BOOTIF=01-52-54-00-12-34-01 gitboot.server=")
+    assert told.endswith(f" gitboot.token={TOKEN}\n")
+
+
+def test_u_boot_which_takes_the_last_of_two_is_sent_to_its_disk_by_the_other_label() -> None:
+    lines = CONFIGS["disk"]().splitlines()
+    assert lines.index("DEFAULT gitboot") < lines.index("ONTIMEOUT again")
+    assert lines.index("LABEL again") < lines.index("  LOCALBOOT 0") < lines.index(f"  CONFIG {path_of(CONSOLE.mac)}")
+    for name in CONFIGS.keys() - {"disk"}:
+        others = CONFIGS[name]().splitlines()
+        assert others.index("ONTIMEOUT again") < others.index("DEFAULT gitboot")

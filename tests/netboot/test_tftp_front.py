@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+import io
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from netboot.boot import Plans
 from netboot.events import BootOpened
+from netboot.log import Log
+from netboot.plan import Interface, Machine, RaspberryPi
+from netboot.plans import PlanStore
+from netboot.server import Netboot
+from netboot.settings import Settings
 from netboot.store import Unavailable
 from netboot.tftp import File, NotFound
 from netboot.tftp_front import TftpFront
 from netboot.world import World
-from tests.netboot.site import logged, mac, plan, world
+from tests.netboot.site import logged, mac, machine, plan, world
 
 BIG = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(BIG).hexdigest()
@@ -24,14 +32,20 @@ STEP = f"grub/boot.cfg-01-{mac(1)}"
 PXELINUX = f"pxelinux.cfg/01-{mac(1).replace(':', '-')}"
 
 
-def visit(tmp_path: Path, story: Callable[[World, TftpFront], Awaitable[None]], empty: bool = False, **settings: Any) -> None:
+def visit(
+    tmp_path: Path,
+    story: Callable[[World, TftpFront], Awaitable[None]],
+    empty: bool = False,
+    machines: Sequence[Machine] = (),
+    **settings: Any,
+) -> None:
     """A world with an artefact folder and a served plan, and its door."""
     folder = tmp_path / "art"
     folder.mkdir()
     (folder / "vmlinuz").write_bytes(BIG)
 
     async def run() -> None:
-        shown = None if empty else plan(artifacts={"vmlinuz": DIGEST}, **settings)
+        shown = None if empty else plan(*machines, artifacts={"vmlinuz": DIGEST}, **settings)
         async with world(tmp_path / "state", shown, artifacts=folder) as here:
             await story(here, TftpFront(here))
 
@@ -159,3 +173,100 @@ def test_a_file_that_is_written_to_while_it_is_sent_breaks_off(tmp_path: Path) -
         file.close()
 
     visit(tmp_path, story)
+
+
+# --- a Raspberry Pi ---------------------------------------------------------------------------------------------------------
+
+SERIAL, PI_MAC = "d7bb3e8b", "dc:a6:32:01:36:c2"
+PI = Machine(
+    "pi", "aarch64", (Interface(PI_MAC, "127.0.0.1", "pi", "rack1"),), rpi=RaspberryPi(SERIAL, "rpi4", "arm_64bit=1\n")
+)
+ASKED = [f"{SERIAL}/start4.elf", f"{SERIAL.upper()}/start4.elf", f"{PI_MAC.replace(':', '-')}/start4.elf", "start4.elf"]
+
+
+def at_a_pi(tmp_path: Path, story: Callable[[World, TftpFront], Awaitable[None]], *machines: Machine) -> None:
+    """A world whose plan has one Pi, at 127.0.0.1, and its firmware."""
+    folder = tmp_path / "art/rpi4/overlays"
+    folder.mkdir(parents=True)
+    files = {"rpi4/start4.elf": b"firmware", "rpi4/config.txt": b"the folder's", "rpi4/overlays/vc4.dtbo": b"overlay"}
+    for path, data in files.items():
+        (tmp_path / "art" / path).write_bytes(data)
+    digests = {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
+
+    async def run() -> None:
+        shown = plan(*(machines or (PI, machine(2))), artifacts={"vmlinuz": "0" * 64, **digests})
+        async with world(tmp_path / "state", shown, artifacts=tmp_path / "art") as here:
+            await story(here, TftpFront(here))
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("path", ASKED)
+def test_a_pi_is_sent_its_firmware_however_it_says_who_it_is(tmp_path: Path, path: str) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        assert "firmware" == await text(front, path)
+        assert "overlay" == await text(front, path.replace("start4.elf", "overlays/vc4.dtbo"))
+        assert "arm_64bit=1\n" == await text(front, path.replace("start4.elf", "config.txt"))
+        await refusal(front, path.replace("start4.elf", "recovery.elf"))
+        await refusal(front, path.replace("start4.elf", "../vmlinuz"))
+
+    at_a_pi(tmp_path, story)
+
+
+def test_without_one_in_git_config_txt_is_the_folders(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        assert "the folder's" == await text(front, f"{SERIAL}/config.txt")
+
+    at_a_pi(tmp_path, story, replace(PI, rpi=RaspberryPi(SERIAL, "rpi4")))
+
+
+def test_a_pi_of_nobodys_is_sent_nothing(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        assert "git names no start4.elf for 00000001" == await refusal(front, "00000001/start4.elf")
+        assert "git names no start4.elf for 02:00:00:00:00:09" == await refusal(front, "02-00-00-00-00-09/start4.elf")
+
+    at_a_pi(tmp_path, story)
+
+
+def test_a_pi_that_does_not_boot_from_the_network_is_sent_nothing(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        for path in ASKED:
+            await refusal(front, path)
+
+    at_a_pi(tmp_path, story, replace(PI, interfaces=(replace(PI.interfaces[0], netboot=False),)))
+
+
+def test_a_pi_keeps_to_the_firmware_its_boot_began_with(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        assert here.plans is not None
+        old = here.plans.current
+        boot = BootOpened(at=here.now(), boot="b1", machine="pi", macs=(PI_MAC,), mac=PI_MAC, plan=old.id, via="dhcp")
+        await here.ledger.commit((boot,))
+        here.plans = Plans(plan(machine(2)).plan, {old.id: old})
+        assert "firmware" == await text(front, f"{SERIAL}/start4.elf")
+
+    at_a_pi(tmp_path, story)
+
+
+def test_a_files_path_is_enough_where_a_configuration_from_git_names_it(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        assert BIG.decode("latin-1") == await text(front, "vmlinuz")
+        assert "no network boot program" in await refusal(front, "vmlinux")
+
+    visit(tmp_path, story, machines=(Machine("m", "x86_64", (Interface(mac(1), "127.0.0.1", "m", "rack1"),)),))
+
+
+def test_curl_gets_a_pis_files_from_the_whole_server(tmp_path: Path) -> None:
+    (tmp_path / "art/rpi4").mkdir(parents=True)
+    (tmp_path / "art/rpi4/start4.elf").write_bytes(BIG)
+    PlanStore(tmp_path / "state/plans").publish(plan(PI, artifacts={"vmlinuz": "0" * 64, "rpi4/start4.elf": DIGEST}))
+
+    async def run() -> None:
+        settings = Settings(tmp_path / "state", tmp_path / "art", None, "127.0.0.1", None, -1, tftp_port=0, http_port=0)
+        async with Netboot(settings, Log(io.StringIO())).running() as server:
+            for name, expected in (("start4.elf", BIG), ("config.txt", b"arm_64bit=1\n")):
+                url = f"tftp://127.0.0.1:{server.tftp_port}/{SERIAL}/{name}"
+                curl = await asyncio.create_subprocess_exec("curl", "-s", url, stdout=asyncio.subprocess.PIPE)
+                assert expected == (await curl.communicate())[0]
+
+    asyncio.run(run())

@@ -114,6 +114,7 @@ spec:
   cmdline: >-
     console=ttyS0
     quiet
+  pxelinux: "DEFAULT a\\nLABEL a\\n  KERNEL inspect/vmlinuz\\n  APPEND quiet ${gitboot}\\n"
   handover: exit
 ---
 apiVersion: gitboot/v1
@@ -146,6 +147,7 @@ spec:
   idle: profile:menu
   handover: sanboot
   loader: shim
+  rpi: {serial: "10000000D7BB3E8B", firmware: rpi4, config: "arm_64bit=1\\n"}
   interfaces:
   - mac: 52-54-00-12-34-AB
     address: 10.1.0.11

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netboot.plan import Artifact, BootPlan, load
+from netboot.plan import Artifact, BootPlan, RaspberryPi, load
 from reconciler.compile import Compiled, Compiler
 from reconciler.problems import Problem
 from reconciler.reader import Reader
@@ -56,6 +56,9 @@ def test_everything_the_inventory_says_is_in_the_plan() -> None:
     assert ("big", "lab.example", "10.1.0.2", "wait", 2700) == (
         plan.site.name, plan.site.domain, plan.site.server, plan.site.unknown, plan.site.boot_timeout,
     )  # fmt: skip
+    assert machine.rpi == RaspberryPi("d7bb3e8b", "rpi4", "arm_64bit=1\n")
+    assert "APPEND quiet ${gitboot}" in plan.profiles["inspect"].pxelinux
+    assert ("192.0.2.53",) == plan.site.upstreams
     assert ("aarch64", "profile:menu", "sanboot", {"rack": "r1", "unit": "07"}) == (
         machine.arch, machine.idle, machine.handover, machine.labels,
     )  # fmt: skip

@@ -190,6 +190,15 @@ CASES: dict[str, tuple[Files, list[str]]] = {
         edit("hardware.yaml", "  - {", "  - {mac: 52-54-00-12-34-01, address: 10.1.0.12}\n  - {"),
         ["hardware.yaml:8:11 duplicate-mac spec.interfaces[1].mac"],
     ),
+    "a Raspberry Pi's serial number twice": (
+        {
+            **edit("hardware.yaml", "spec:", 'spec:\n  rpi: {serial: "10000000d7bb3e8b"}'),
+            "zz.yaml": machine("node-02", '"52:54:00:12:34:02"', address="10.1.0.12").replace(
+                "spec:", 'spec:\n  rpi: {serial: "d7bb3e8b"}'
+            ),
+        },
+        ["zz.yaml:5:17 duplicate-serial spec.rpi.serial"],
+    ),
     "an address twice": (
         add(machine("node-02", address="10.1.0.11")),
         ["zz.yaml:6:39 duplicate-address spec.interfaces[0].address"],

@@ -161,8 +161,8 @@ def test_names_that_look_like_numbers_are_text() -> None:
 def test_the_place_of_any_value_is_found_by_its_path() -> None:
     machine = read(RICH).hardware["node-01"]
     assert Place("machines/a.yml", 1, 1) == machine.place
-    assert Place("machines/a.yml", 11, 10) == machine.where("spec.interfaces[0].mac")
-    assert Place("machines/a.yml", 19, 72) == machine.where("spec.interfaces[1].netboot")
+    assert Place("machines/a.yml", 12, 10) == machine.where("spec.interfaces[0].mac")
+    assert Place("machines/a.yml", 20, 72) == machine.where("spec.interfaces[1].netboot")
 
 
 def test_the_place_of_a_default_is_that_of_what_is_around_it() -> None:

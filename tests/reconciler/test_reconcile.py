@@ -288,3 +288,17 @@ def test_killed_at_any_step_the_next_look_goes_on_from_the_old_plan_or_the_new(s
         new = site.published()
     assert new is not None
     assert {old.plan, new.plan} == seen
+
+
+def test_a_pis_firmware_is_a_folder_of_which_every_file_counts(site: Site) -> None:
+    site.commit(hardware=SOUND["hardware.yaml"].replace("spec:", 'spec:\n  rpi: {serial: "d7bb3e8b", firmware: rpi4}'))
+    assert ["missing-artifact"] == site.refused()
+    folder = site.root / "art/rpi4"
+    folder.mkdir()
+    (folder / "start4.elf").write_bytes(b"firmware")
+    first = site.published()
+    assert not site.published().changed
+    (folder / "config.txt").write_bytes(b"arm_64bit=1")
+    second = site.published()
+    assert (first.revision, True) == (second.revision, second.changed)
+    assert {"inspect/vmlinuz", "rpi4/config.txt", "rpi4/start4.elf"} == set(site.plans.load(second.plan).artifacts)

@@ -20,7 +20,7 @@ def said(file: str, old: str, new: str) -> str:
             "profile.yaml",
             "kernel:",
             "x: 1, kernel:",
-            "There is no field 'x' here: there are kernel, initrd, cmdline, chain, script, handover.",
+            "There is no field 'x' here: there are kernel, initrd, cmdline, chain, script, pxelinux, handover.",
         ),
         (
             "hardware.yaml",

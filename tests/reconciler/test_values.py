@@ -34,6 +34,8 @@ GOOD = [
     ("name", "node-01.rack", "node-01.rack"),
     ("domain", "Lab.Example.", "lab.example"),
     ("sha256", "sha256:" + "AB" * 32, "ab" * 32),
+    ("serial", "D7BB3E8B", "d7bb3e8b"),
+    ("serial", "10000000d7bb3e8b", "d7bb3e8b"),
     ("cmdline", " a=1 \n  b=2\n", "a=1 b=2"),
     ("chain", "tftp://10.1.0.1/x", "tftp://10.1.0.1/x"),
     ("chain", "${next}/x", "${next}/x"),
@@ -64,6 +66,7 @@ BAD = [
         for text in ("", "x", "ftp://x/y", "http://", "http:///x", "http://x y", "http://x/\x7f", "file:///etc/passwd")
     ),
     *(("chain", text) for text in ("", "x", "file:///x", "http://x y", "http://x\n")),
+    *(("serial", text) for text in ("", "d7bb3e8", "d7bb3e8g", "0x7bb3e8b", "00000d7bb3e8b")),
     *(("sha256", text) for text in ("", "ab", "g" * 64, "a" * 65)),
     *(("cmdline", text) for text in ("a\x00b", "a\x1bb", "a\tb", "a\u2028b")),
     *(("script", text) for text in ("", "echo", " #!ipxe")),
