@@ -104,7 +104,7 @@ CASES = [
     Case("secure-boot", SECURE, "shim", "shimx64.efi", "gitboot: starting /EFI/BOOT/BOOTx64.EFI"),
     Case("secure-http", SECURE_HTTP, "shim", "shimx64.efi", "gitboot: starting /EFI/BOOT/BOOTx64.EFI"),
     Case("arm64", ARM64, fetched="ipxe-arm64.efi", handed="Booting from SAN device 0x80"),
-    Case("u-boot", UBOOT, fetched="boot.scr.uimg", handed="gitboot: its idle state is the disk"),
+    Case("u-boot", UBOOT, fetched="boot.scr.uimg", handed="its idle state is the disk"),
     Case("arm64-http", ARM64_HTTP, fetched="ipxe-arm64.efi", handed="Booting from SAN device 0x80"),
 ]
 

@@ -15,7 +15,7 @@ from tests.lab.clients import udhcpc
 from tests.lab.disk import installed_disk
 from tests.lab.network import Namespace, Network
 from tests.lab.process import Process
-from tests.lab.qemu import VM, Card
+from tests.lab.qemu import UEFI, VM, Card
 from tests.lab.site import Gitboot, wait_until
 
 pytestmark = pytest.mark.lab
@@ -99,6 +99,19 @@ def test_beside_another_server_a_stranger_waits_and_boots_what_git_says_once_git
     assert [THEIRS] == [other["address"] for other in site.status("reconcile.json")["otherServers"]]
 
 
+@pytest.mark.usefixtures("other")
+def test_uefi_takes_its_address_from_another_server_and_its_loader_from_the_proxy(
+    site: Gitboot, network: Network, tmp_path: Path
+) -> None:
+    server = serve(site, "proxy", node=NODE.format(mac=MAC))
+    with VM(network, "uefi", MAC, firmware=UEFI, disk=installed_disk(tmp_path / "disk.img")) as vm:
+        vm.wait_for("gitboot: git names no work for it; its idle state is the disk", within=120)
+        vm.wait_for("MARK-DISK")
+    log = server.transcript.text()
+    assert re.search(r'"outcome":"offer".*"machine":"node-01","client":"pxe".*"reason":"ProxyDHCP"', log)
+    assert re.search(r'"outcome":"completed","peer":"10.77.0.10\d","path":"snponly.efi"', log)
+
+
 def captured(name: str, address: str = "") -> str:
     """A packet of real firmware as hex; with `address` it has become that client's own (ciaddr)."""
     packet = bytes.fromhex((CAPTURES / f"{name}.hex").read_text())
@@ -107,7 +120,7 @@ def captured(name: str, address: str = "") -> str:
     return packet.hex()
 
 
-def test_uefi_that_asks_again_on_port_4011_is_answered_there(site: Gitboot, network: Network) -> None:
+def test_firmware_that_asks_again_on_port_4011_is_answered_there(site: Gitboot, network: Network) -> None:
     discover, request = (
         captured("uefi-pxe-snponly.PXEClient-DISCOVER"),
         captured("uefi-pxe-snponly.PXEClient-REQUEST", "10.77.0.50"),
