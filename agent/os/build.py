@@ -142,7 +142,7 @@ def _prune(root: Path) -> None:
 
 def _furnish(root: Path) -> None:
     """What no package has: the agent, init, and the few files that maintainer scripts would have made."""
-    for name in ("dev", "etc", "opt/agent", "proc", "root", "run", "sys", "tmp", "var/lib", "usr/lib/gitboot"):
+    for name in ("dev", "etc", "opt/agent", "proc", "root", "run", "sys", "tmp", "usr/lib/gitboot", "var/lib"):
         (root / name).mkdir(parents=True, exist_ok=True)
     for source in sorted(HERE.parent.glob("*.py")):
         shutil.copyfile(source, root / "opt/agent" / source.name)
@@ -153,6 +153,7 @@ def _furnish(root: Path) -> None:
     (root / "etc/group").write_text("root:x:0:\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
     (root / "usr/bin/sh").symlink_to("busybox")
+    (root / "var/run").symlink_to("/run")
     _compile(root)
     _run(["ldconfig", "-r", str(root)])
     _remove(root / "var/cache")  # ldconfig's notes on this host's times

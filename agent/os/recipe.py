@@ -43,11 +43,11 @@ STAGE1_MODULES = ("loop", "squashfs", "overlay")
 _DRIVERS = """
 virtual machines: virtio_pci virtio_mmio virtio_net virtio_blk virtio_scsi virtio_rng vmxnet3 vmw_pvscsi hv_netvsc hv_storvsc
 xen: xen_netfront xen_blkfront
-intel: e1000 e1000e igb igbvf igc ixgbe ixgbevf i40e iavf ice fm10k
+intel: e1000 e1000e igb igbvf igc ixgbe ixgbevf i40e iavf ice
 broadcom, marvell, chelsio, cisco: bnx2 bnx2x bnxt_en tg3 be2net qede qlcnic netxen_nic cxgb4 enic sky2 skge atlantic
-mellanox and others: mlx4_en mlx5_core nfp ionic ena sfc r8169 8139cp 8139too pcnet32 forcedeth atl1c alx jme
+mellanox and others: mlx4_en mlx5_core nfp ena sfc r8169 8139cp 8139too pcnet32 forcedeth atl1c alx jme
 usb network cards: usbnet cdc_ether cdc_ncm r8152 asix ax88179_178a
-on arm boards: hns3 hibmcge thunderx nicvf mvneta mvpp2 macb stmmac dwmac_generic bcmgenet fsl_dpaa2_eth xgene_enet
+on arm boards: hns3 nicpf nicvf thunder_bgx mvneta mvpp2 macb stmmac dwmac_generic genet fsl_dpaa2_eth xgene_enet
 disks: nvme ahci ata_piix ata_generic sata_mv sata_nv sata_sil24 sata_via pata_amd sd_mod sr_mod sg ses
 controllers: megaraid_sas megaraid_mbox mpt3sas mptsas mptspi hpsa aacraid smartpqi arcmsr 3w_9xxx 3w_sas isci mvsas pm80xx
 on arm servers: hisi_sas_v3_hw

@@ -11,6 +11,7 @@ import pytest
 from tests.lab.docker import build_actions
 from tests.lab.initrd import Image, build_initrd
 from tests.lab.network import Network
+from tests.lab.operating_system import Built, kept_os
 
 REPOSITORY = Path(__file__).parents[2]
 TOOLS = [
@@ -56,6 +57,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     """The lab's operating system with gitboot's own agent in it."""
     return build_initrd(REPOSITORY / "agent", tmp_path_factory.mktemp("image") / "initrd")
+
+
+@pytest.fixture(scope="session")
+def built_os() -> Built:
+    """The in-memory OS, with the kernel for virtual machines."""
+    return kept_os()
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,10 @@ kept in the repository's `.cache/` under the digest of this recipe.
 """
 
 import hashlib
+import io
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +33,22 @@ def arm64_image() -> Image:
     """Debian's cloud kernel for arm64, which needs no module to say that it runs, and busybox: 27 MB and 2 MB."""
     folder = _kept("arm64", _build)
     return Image(folder / "vmlinuz", folder / "initrd")
+
+
+def modules_of(arch: str) -> set[str]:
+    """The names of all that Debian's kernel for servers has as modules or built in, with underscores as in /proc/modules."""
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        newest = _unpacked(f"linux-image-{arch}", work / "name", arch)
+        kernel = _unpacked(_field(newest, "Depends").split()[0], work / "kernel", arch)
+        packed = subprocess.run(["dpkg-deb", "--fsys-tarfile", kernel], check=True, capture_output=True).stdout
+        with tarfile.open(fileobj=io.BytesIO(packed)) as files:
+            names = [name for name in files.getnames() if ".ko" in name]
+            (built_in,) = (name for name in files.getnames() if name.endswith("/modules.builtin"))
+            content = files.extractfile(built_in)
+            assert content is not None
+            names += content.read().decode().split()
+        return {Path(name).name.partition(".ko")[0].replace("-", "_") for name in names}
 
 
 def _kept(name: str, build: Callable[[Path], object]) -> Path:
@@ -66,9 +84,9 @@ def _build(folder: Path) -> None:
         (folder / "initrd").write_bytes(archive.stdout)
 
 
-def _unpacked(name: str, scratch: Path) -> Path:
+def _unpacked(name: str, scratch: Path, arch: str = "arm64") -> Path:
     scratch.mkdir()
-    package = Package(name, "arm64", {})
+    package = Package(name, arch, {})
     return download([package], scratch)[package]
 
 

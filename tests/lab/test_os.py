@@ -1,0 +1,129 @@
+"""The in-memory OS on real firmware: it comes up, works, says so on the console and to the server, and goes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.os.recipe import DRIVERS
+from tests.lab.debian import modules_of, newer_loaders
+from tests.lab.disk import empty_disk
+from tests.lab.network import Network
+from tests.lab.operating_system import Built, build_os, kept_os, profile, small_image
+from tests.lab.qemu import ARM64, BIOS, UEFI, VM, Firmware
+from tests.lab.site import Gitboot, hardware, workflow
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+
+MAC = "52:54:00:77:00:01"
+TEMPLATE = """
+version: "0.1"
+name: look
+tasks:
+- name: look
+  worker: "{{.device_1}}"
+  actions:
+  - name: look
+    image: tool:v1
+    timeout: 60
+    command: [sh, -c, "COMMAND"]
+"""
+LOOK = "cat /proc/sys/kernel/hostname /proc/cmdline && echo CONTAINER-SAW $GITBOOT_ACTION"
+
+
+def working(site: Gitboot, words: str = "", command: str = LOOK) -> dict[str, str]:
+    """A machine with one action to carry out in the OS."""
+    small_image(site.artifacts / "tool.tar", "tool:v1")
+    return {
+        "site.yaml": site.site() + "  images: {archives: [tool.tar]}\n",
+        "profile.yaml": profile(words=words),
+        "template.yaml": TEMPLATE.replace("COMMAND", command),
+        "node.yaml": hardware("node-01", MAC, "10.77.0.11"),
+        "workflow.yaml": workflow("look-node-01", "node-01", template="look"),
+    }
+
+
+@pytest.mark.parametrize("firmware", [replace(BIOS, memory=384), UEFI], ids=lambda each: each.name)
+def test_a_machine_boots_it_and_an_action_runs_in_a_container(
+    network: Network, tmp_path: Path, built_os: Built, firmware: Firmware
+) -> None:
+    site = Gitboot(network, tmp_path / "site")
+    built_os.into(site.artifacts)
+    site.commit(working(site))
+    site.start("--new-site")
+    with VM(network, "bare", MAC, firmware=firmware, disk=empty_disk(tmp_path / "disk.qcow2")) as vm:
+        vm.wait_for(r"gitboot: kernel \S+ runs", within=90)
+        vm.wait_for(r"gitboot: eth0 has 10\.77\.0\.11 from 10\.77\.0\.1")
+        vm.wait_for("workflow look, run")
+        vm.wait_for("workflow look SUCCESS", within=120)
+        vm.wait_for("then: reboot")
+        vm.wait_for("gitboot: workflow look-node-01 run 1 ended SUCCESS", within=120)
+
+    machine = site.status("hardware/node-01.json")
+    (action,) = machine["run"]["tasks"][0]["actions"]
+    assert ("look", "SUCCESS") == (action["name"], action["state"])
+    log = site.get(action["attempts"][0]["log"])
+    assert "node-01\n" in log
+    assert "CONTAINER-SAW look" in log
+    boots = [path for path in (site.state / "logs").iterdir() if path.name.startswith("boot-")]
+    assert any("gitboot: eth0 has 10.77.0.11" in (path / "os/console.1.log").read_text() for path in boots)
+
+
+def test_the_generic_kernel_drives_what_old_machines_have_and_a_static_address(network: Network, tmp_path: Path) -> None:
+    """e1000, and an address that nobody gives by DHCP."""
+    site = Gitboot(network, tmp_path / "site")
+    kept_os("generic").into(site.artifacts)
+    node = hardware("node-01", MAC, "10.77.0.11").replace(f'{{mac: "{MAC}",', f'{{dhcp: false, mac: "{MAC}",')
+    site.commit(working(site) | {"node.yaml": node})
+    site.start("--new-site")
+    with VM(network, "old", MAC, memory=512, nic="e1000") as vm:
+        vm.wait_for("gitboot: eth0 has 10.77.0.11", within=120)
+        vm.wait_for("workflow look SUCCESS", within=120)
+
+
+def test_without_work_it_stays_and_who_asked_for_a_shell_has_one_first(
+    network: Network, tmp_path: Path, built_os: Built
+) -> None:
+    site = Gitboot(network, tmp_path / "site")
+    built_os.into(site.artifacts)
+    node = hardware("node-01", MAC, "10.77.0.11", "  idle: profile:lab\n")
+    site.commit({"site.yaml": site.site(), "profile.yaml": profile(words="gitboot.rescue"), "node.yaml": node})
+    site.start("--new-site")
+    with VM(network, "rescue", MAC, memory=384) as vm:
+        vm.wait_for("gitboot: a shell, as gitboot.rescue asks for", within=90)
+        assert "runs [" not in vm.console.text()
+
+
+def test_the_list_of_contents_is_true_and_the_same_input_is_the_same_output(tmp_path: Path, built_os: Built) -> None:
+    """Built once more, by nobody in particular, elsewhere, later."""
+    first = built_os.folder / "os" / "amd64"
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=first, check=True, capture_output=True)
+    packages = {each["name"]: each["version"] for each in json.loads((first / "contents.json").read_text())["packages"]}
+    assert {"docker.io", "containerd", "runc", "python3-docker", "busybox-static"} <= packages.keys()
+    assert (first / "initrd.img").stat().st_size < 80e6
+
+    again = build_os(tmp_path / "again", "--kernel", "cloud").folder / "os" / "amd64"
+    assert (first / "SHA256SUMS").read_text() == (again / "SHA256SUMS").read_text()
+
+
+def test_every_driver_of_the_recipe_is_one_that_debian_has() -> None:
+    """On one of the two architectures: a name that is misspelt would silently be none."""
+    known = modules_of("amd64") | modules_of("arm64")
+    assert [] == [name for name in DRIVERS if name not in known]
+
+
+def test_it_boots_on_arm64_too(tmp_path: Path, network: Network) -> None:
+    """Built on this host, whatever its own architecture."""
+    site = Gitboot(network, tmp_path / "site")
+    kept_os("cloud", "arm64").into(site.artifacts, "arm64")
+    node = hardware("node-01", MAC, "10.77.0.11", "  arch: aarch64\n  idle: profile:lab\n")
+    site.commit({"site.yaml": site.site(), "profile.yaml": profile(arch="arm64"), "node.yaml": node})
+    site.start("--new-site", "--loaders", str(newer_loaders()))
+    with VM(network, "arm", MAC, firmware=ARM64, memory=1024) as vm:
+        vm.wait_for(r"gitboot: kernel \S+-arm64 runs", within=180)
+        vm.wait_for("gitboot: eth0 has 10.77.0.11", within=60)
+        vm.wait_for("nothing to do: ", within=60)
