@@ -86,15 +86,17 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - the log of the action is its standard output
 
 
-def tool(*words: str | Path, given: bytes = b"") -> str:
-    """Run a tool, say that, and return its standard output. `given` is its standard input, and never shown.
+def tool(*words: str | Path, given: bytes = b"", environment: Mapping[str, str] | None = None) -> str:
+    """Run a tool, say that, and return its standard output. `given` is its standard input, never shown; `environment` is all
+    that it is to know in place of what we know.
 
     Raises Failed with what it said if it is not there or fails.
     """
     command = [str(word) for word in words]
     say(f"+ {' '.join(command)}")
     try:
-        done = subprocess.run(command, input=given, capture_output=True, check=False, env={**os.environ, **QUIET})
+        known = {**(os.environ if environment is None else environment), **QUIET}
+        done = subprocess.run(command, input=given, capture_output=True, check=False, env=known)
     except FileNotFoundError as error:
         raise Failed(f"this image has no {command[0]}") from error
     if done.returncode == 0:

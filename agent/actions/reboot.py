@@ -13,7 +13,7 @@ def act(job: Job) -> None:
     job.say("the machine restarts when its run has ended and the server knows how, unless the workflow's `then` says otherwise")
 
 
-ACTION = Action("reboot", "Say that the machine restarts when its run has ended.", (), act)
+ACTION = Action("reboot", "Says that the machine restarts when its run has ended.", (), act)
 
 if __name__ == "__main__":
     ACTION.program()

@@ -1,0 +1,83 @@
+"""`install-root-fs`: unpack an operating system onto the filesystems that git gives this machine, and write its fstab.
+
+Shell, standard library only. Law: as archive2disk, it succeeds only with the archive that was wanted. The digest is git's, or
+else that of the file `<archive>.sha256` beside it, which proves that it came whole, not whom it is from.
+"""
+
+from __future__ import annotations
+
+from agent.actions.archive2disk import CHECKSUM, MINUTES, UNCHECKED
+from agent.actions.base import Action, Job, tool
+from agent.actions.devices import device
+from agent.actions.download import Checksum, Download, fetch_text, read_checksum
+from agent.actions.settings import Failed, Parameter
+from agent.actions.system import System, installed
+from agent.actions.unpack import unpack
+
+PARAMETERS = (
+    Parameter("MIRROR_HOST", "Name or address of the web server, with `:port` if need be."),
+    Parameter("ROOT_FS_PATH", "Path on it, with `{arch}` for the machine's architecture.", "/rootfs/{arch}.tar.zst"),
+    Parameter("ARCHIVE_URL", "Address of the archive, instead of MIRROR_HOST and ROOT_FS_PATH."),
+    CHECKSUM,
+    UNCHECKED,
+    Parameter("DEST_DISK", "The partition; when not given, all that the machine's `storage` in git mounts."),
+    Parameter("FS_TYPE", "Filesystem of DEST_DISK; when not given, the kernel finds out."),
+    MINUTES,
+)
+
+
+def act(job: Job) -> None:
+    settings = job.settings
+    url = address(job)
+    checksum = _wanted(job, url)
+    with installed(job, settings.text("DEST_DISK"), settings.text("FS_TYPE"), "DEST_DISK") as system:
+        unpack(Download(url, job.say, settings.number("HTTP_CLIENT_TIMEOUT_MINUTES"), job.name), checksum, system, "/")
+        for each in system.mounts[1:]:
+            system.real(each.point).mkdir(parents=True, exist_ok=True)
+        if not settings.text("DEST_DISK"):
+            system.write("/etc/fstab", fstab(job, system).encode())
+    job.say(f"{url} is unpacked" + (f", {checksum.algorithm} verified" if checksum else ""))
+
+
+def address(job: Job) -> str:
+    """Of the archive. Raises Failed."""
+    settings = job.settings
+    if url := settings.text("ARCHIVE_URL"):
+        return url
+    if host := settings.text("MIRROR_HOST"):
+        path = settings.text("ROOT_FS_PATH").replace("{arch}", str(job.machine.get("arch", "x86_64")))
+        return f"http://{host}/{path.lstrip('/')}"
+    raise Failed("nothing says where the archive is: set MIRROR_HOST or ARCHIVE_URL")
+
+
+def fstab(job: Job, system: System) -> str:
+    """By UUID, for the kernel may number disks otherwise next time."""
+    lines = ["# Written when this system was installed, from the storage section of its machine in git."]
+    for order, each in enumerate(system.mounts):
+        lines.append(_line(job, each.device, each.point, each.format or "auto", 1 if order == 0 else 2))
+    said = job.machine.get("storage", {}).get("filesystems", ())
+    swaps = [each["mount"]["device"] for each in said if each["mount"].get("format") == "swap"]
+    lines += [_line(job, swap, "none", "swap", 0) for swap in swaps]
+    return "\n".join([*lines, ""])
+
+
+def _line(job: Job, path: str, point: str, format: str, check: int) -> str:  # noqa: A002 - fstab's word for it
+    uuid = tool("blkid", "--probe", "--output", "value", "--match-tag", "UUID", device(job, path).path).strip()
+    options = {"swap": "sw", "vfat": "umask=0077"}.get(format, "defaults")
+    point = point.replace(" ", "\\040")
+    return f"{f'UUID={uuid}' if uuid else path} {point} {format} {options} 0 {0 if format in ('xfs', 'btrfs') else check}"
+
+
+def _wanted(job: Job, url: str) -> Checksum | None:
+    settings = job.settings
+    if text := settings.text("TARFILE_CHECKSUM"):
+        return read_checksum("TARFILE_CHECKSUM", text)
+    if settings.flag("INSECURE_NO_TARFILE_CHECKSUM_VERIFICATION"):
+        return None
+    return read_checksum(f"{url}.sha256", f"sha256:{fetch_text(f'{url}.sha256', job.say).split(maxsplit=1)[0]}")
+
+
+ACTION = Action("install-root-fs", "Unpacks an operating system onto this machine's filesystems.", PARAMETERS, act)
+
+if __name__ == "__main__":
+    ACTION.program()
