@@ -36,7 +36,9 @@ def command(once: bool, inventory: Path, http_port: int, pace: float) -> int:
     plan, problems = read(str(inventory), None)
     if plan is None:
         raise Sentence(f"{inventory} cannot be served.\n{as_text(problems).rstrip()}")
-    settings = Settings(inventory.resolve(), _artifacts(plan), _images(plan), _environment(), once, pace, http_port)
+    settings = Settings(
+        inventory.resolve(), _artifacts(plan), _images(plan), _left(plan), _environment(), once, pace, http_port
+    )
     try:
         return asyncio.run(_play(settings))
     except Failed as error:
@@ -75,6 +77,15 @@ def _artifacts(plan: BootPlan) -> frozenset[str]:
 def _images(plan: BootPlan) -> frozenset[str]:
     works = [work.document for machine in plan.machines.values() for work in machine.work]
     return frozenset(action["image"] for work in works for task in work["tasks"] for action in task["actions"])
+
+
+def _left(plan: BootPlan) -> frozenset[str]:
+    """Machines with an action that is an image and no command: the demo's agents run processes, on the host that they share."""
+    return frozenset(
+        machine.name
+        for machine in plan.machines.values()
+        if any(not action["command"] for work in machine.work for task in work.document["tasks"] for action in task["actions"])
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -28,6 +28,9 @@ class Observation:
     reconcile: Document
     hardware: Mapping[str, Document]
     """By name; empty until a commit is served."""
+
+    def without(self, names: Container[str]) -> Observation:
+        return replace(self, hardware={name: each for name, each in self.hardware.items() if name not in names})
 
 
 async def observe(url: str) -> Observation:

@@ -35,6 +35,8 @@ class Settings:
     """Paths that it names."""
     images: frozenset[str]
     """What its work runs in."""
+    left: frozenset[str]
+    """Names of the machines that stay off."""
     environment: Mapping[str, str]
     once: bool
     pace: float
@@ -51,7 +53,7 @@ async def play(settings: Settings, screen: Screen) -> None:
         async with serving(made, settings.http_port) as server:
             place = Place(server.network, made.folder / "machines", settings.environment, settings.pace)
             async with Fleet(place, screen.note) as fleet:
-                story = Story(made, server, fleet, screen)
+                story = Story(made, server, fleet, screen, settings.left)
                 if settings.once:
                     await story.tell_within(DEADLINE - (time.monotonic() - began))
                 else:
@@ -60,11 +62,12 @@ async def play(settings: Settings, screen: Screen) -> None:
 
 
 class Story:
-    def __init__(self, site: Site, server: Server, fleet: Fleet, screen: Screen) -> None:
+    def __init__(self, site: Site, server: Server, fleet: Fleet, screen: Screen, left: frozenset[str]) -> None:
         self._site = site
         self._server = server
         self._fleet = fleet
         self._screen = screen
+        self._left = left
         self._seen = Observation({}, {})
         self._known = ""
         """The last commit that the screen spoke of."""
@@ -85,6 +88,8 @@ class Story:
         self._screen.step(f"gitboot serve listens: DHCP {network.dhcp}, TFTP {network.tftp}, HTTP {network.http}")
         await self._until(lambda: bool(self._seen.hardware))
         self._screen.step(f"the commit is served; {len(self._seen.hardware)} machines are switched on")
+        if self._left:
+            self._screen.step(f"{len(self._left)} stay off: their work needs containers, which the demo has none of")
         self._screen.step(f"status files: {network.url}/status/index.json")
         await self._until(lambda: self._fleet.at_rest)
         on_disk = all(machine.phase == "disk" for machine in self._fleet.machines.values())
@@ -143,7 +148,7 @@ class Story:
         while True:
             self._server.check()
             try:
-                self._seen = await observe(self._server.network.url)
+                self._seen = (await observe(self._server.network.url)).without(self._left)
             except wire.Silence as error:
                 self._server.check()
                 raise self._server.failure(f"the server does not answer: {error}") from None

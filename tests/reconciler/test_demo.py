@@ -97,6 +97,7 @@ def test_the_demo_tells_its_story_and_leaves_nothing_behind(tmp_path: Path) -> N
     assert (0, "") == (told.returncode, told.stderr)
     for said in (
         "3 machines are switched on",
+        "3 stay off: their work needs containers",
         "/status/index.json",
         "BIOS is 10.1.0.12 node-02",
         "sha256",

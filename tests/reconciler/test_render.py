@@ -8,7 +8,7 @@ import pytest
 
 from agent.workflow import from_json
 from reconciler.render import Rendered, networks, render
-from tests.reconciler.inventories import BARE, RICH, SOUND, TEMPLATE, read
+from tests.reconciler.inventories import BARE, EXAMPLE, RICH, SOUND, TEMPLATE, read
 
 WORK = {"workflow.yaml": SOUND["workflow.yaml"].replace("template: look,", "template: look, hardwareMap: {disk: /dev/sda},")}
 
@@ -156,3 +156,62 @@ def test_a_warning_rejects_nothing() -> None:
     found = rendered(TEMPLATE.replace(", timeout: 60", ""))
     assert found.document is not None
     assert [("no-timeout", "warning")] == [(problem.code, problem.severity) for problem in found.problems]
+
+
+ARTICLE = """\
+version: "0.1"
+name: ubuntu_provisioning
+global_timeout: 6000
+tasks:
+- name: "os-installation"
+  worker: "{{.device_1}}"
+  volumes:
+  - /dev:/dev
+  - /dev/console:/dev/console
+  - /lib/firmware:/lib/firmware:ro
+  actions:
+  - name: "disk-wipe"
+    image: disk-wipe:v3
+    timeout: 90
+  - name: "disk-partition"
+    image: disk-partition:v3
+    timeout: 600
+    environment:
+      MIRROR_HOST: 192.168.2.2
+    volumes:
+    - /statedir:/statedir
+  - name: "install-root-fs"
+    image: install-root-fs:v3
+    timeout: 600
+    environment:
+      MIRROR_HOST: 192.168.2.3
+  - name: "install-grub"
+    image: install-grub:v3
+    timeout: 600
+    environment:
+      MIRROR_HOST: 192.168.2.3
+    volumes:
+    - /statedir:/statedir
+"""
+"""The workflow of the article that gitboot began with."""
+
+
+def test_the_article_s_workflow_renders_as_it_stands() -> None:
+    work = SOUND["workflow.yaml"].replace(
+        "template: look,", 'template: ubuntu_provisioning, hardwareMap: {device_1: "52:54:00:12:34:01"},'
+    )
+    found = rendered(ARTICLE, **{"workflow.yaml": work})
+    assert ((), True) == (found.problems, found.document is not None)
+    run = from_json(found.document or {})
+    (task,) = run.tasks
+    assert ("ubuntu_provisioning", 6000, "52:54:00:12:34:01") == (run.name, run.global_timeout, task.worker)
+    assert [("disk-wipe:v3", 90), ("disk-partition:v3", 600), ("install-root-fs:v3", 600), ("install-grub:v3", 600)] == [
+        (action.image, action.timeout) for action in task.actions
+    ]
+    shared = ("/dev:/dev", "/dev/console:/dev/console", "/lib/firmware:/lib/firmware:ro")
+    assert (*shared, "/statedir:/statedir") == task.actions[1].volumes
+    assert {"MIRROR_HOST": "192.168.2.3"} == task.actions[3].environment
+
+
+def test_the_example_ships_the_article_s_workflow_as_it_stands() -> None:
+    assert (EXAMPLE / "templates/ubuntu_provisioning.yaml").read_text().endswith(ARTICLE)
