@@ -93,6 +93,11 @@ def match(disk: Disk, devices: Sequence[BlockDevice]) -> BlockDevice:
     raise NoMatch(f"{disk} is not in this machine; there is {there}")
 
 
+def mentioned(name: str, text: str) -> bool:
+    """Whether `text` has the disk's path or that of one of its partitions, and not only that of `<name>-something`."""
+    return re.search(re.escape(BY_NAME + name) + r"(-part\d+)?(?![\w.-])", text) is not None
+
+
 def same_wwn(one: str, other: str) -> bool:
     """The same world wide name, however it is written: `0x5002538e40b1a2c3`, `naa.5002…`, `wwn-0x5002…`, in either case."""
     return _bare_wwn(one) == _bare_wwn(other) != ""

@@ -19,13 +19,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from agent.client import Refused, Server
+from agent.container import Around
+from agent.docker_runtime import DockerRuntime
+from agent.engine import NoSdk, connect
+from agent.engine import Unavailable as EngineUnavailable
+from agent.images import Images
 from agent.logs import LogUpload
+from agent.machine import Machine
 from agent.messages import Idle
-from agent.runtime import ProcessRuntime, Runtime
+from agent.runtime import ProcessRuntime, Runtime, directory_of
 from agent.supervisor import system_id
 from agent.worker import Every, Worker
 
-RUNTIMES: dict[str, Callable[[Path, str], Runtime]] = {"process": ProcessRuntime}
+RUNTIMES = ("docker", "process")
+SOCKET = "unix:///var/run/docker.sock"
 PATIENCE = 10.0
 """Seconds until the server is asked again that said `wait` and not how long."""
 
@@ -48,6 +55,7 @@ class Settings:
     """What the console says, to be sent to the server."""
     stay: bool = False
     """Ask again for as long as the server says `wait`."""
+    engine: str = SOCKET
 
 
 def read_settings(argv: Sequence[str], kernel: str, system: str) -> Settings:
@@ -61,7 +69,8 @@ def read_settings(argv: Sequence[str], kernel: str, system: str) -> Settings:
         options, kernel_words = (", ".join(f"{before}{name}" for name in missing) for before in ("--", "gitboot."))
         raise Unusable(f"missing: {options}; give them as options or on the kernel command line ({kernel_words})")
     _check_url(values["server"])
-    return Settings(**values, system=system, state=given.state, runtime=given.runtime, console=given.console, stay=given.stay)
+    values |= {name: getattr(given, name) for name in ("state", "runtime", "console", "stay", "engine")}
+    return Settings(**values, system=system)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,7 +96,7 @@ def work(settings: Settings, say: Callable[[str], None], pause: Callable[[float]
 
 
 def _work(settings: Settings, server: Server, say: Callable[[str], None]) -> int:
-    told = ""
+    told, runtime_for = "", _runtimes(settings)
     while True:
         claim = server.claim(settings.system)
         if isinstance(claim, Idle):
@@ -101,10 +110,24 @@ def _work(settings: Settings, server: Server, say: Callable[[str], None]) -> int
             return 0
         told = ""
         say(f"workflow {claim.workflow.name}, run {claim.run}")
-        finish = Worker(claim, server, RUNTIMES[settings.runtime](settings.state, claim.run), say).work()
+        folder = directory_of(settings.state, claim.run) / "gitboot"
+        around = Around(claim.run, settings.server, str(folder))
+        finish = Worker(claim, server, runtime_for(around), Machine(folder, claim.machine, say), say).work()
         if finish.state == "GONE":
             say(f"the run is no longer ours: {finish.reason}")
             time.sleep(1)  # a server that gives and takes in turn is not to be asked as fast as we can
+
+
+def _runtimes(settings: Settings) -> Callable[[Around], Runtime]:
+    """What makes the runtime of a run. Raises Unusable when there is no engine."""
+    if settings.runtime == "process":
+        return lambda around: ProcessRuntime(settings.state, around)
+    try:
+        engine = connect(settings.engine)
+    except (EngineUnavailable, NoSdk) as error:
+        raise Unusable(str(error)) from error
+    images = Images(engine, settings.server, settings.state / "images")
+    return lambda around: DockerRuntime(settings.state, around, engine, images)
 
 
 @contextmanager
@@ -152,7 +175,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--boot", metavar="ID", help="id of this boot (kernel: gitboot.boot=)")
     parser.add_argument("--token", metavar="TOKEN", help="this boot's capability (kernel: gitboot.token=)")
     parser.add_argument("--state", metavar="DIR", type=Path, default=Path("/run/gitboot-agent"), help="default: %(default)s")
-    parser.add_argument("--runtime", choices=sorted(RUNTIMES), default="process", help="default: %(default)s")
+    parser.add_argument("--runtime", choices=RUNTIMES, default="process", help="default: %(default)s")
+    parser.add_argument("--engine", metavar="URL", default=SOCKET, help="of the docker runtime; default: %(default)s")
     parser.add_argument(
         "--console", metavar="FILE", type=Path, help="a growing file that is sent to the server as this boot's console"
     )

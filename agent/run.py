@@ -144,6 +144,10 @@ class Run:
             return self._go_on(self._ended) if over else self._enter(Phase.CHECKING, Find(self._ended.attempt))
         return self._next()
 
+    def refuse(self, reason: str) -> Commands:
+        """In place of `begin`: nothing of the run can be carried out here."""
+        return self._report_run("FAILED", reason)
+
     def receive(self, event: Event, now: float) -> Commands:
         """What to do about `event`. What does not fit the phase (a late tick, a doubled answer) is ignored."""
         self._now = now

@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from agent import supervisor
 from agent.commands import Exited, Found, NotFound
+from agent.container import Around, environment
 from agent.messages import Attempt
 from agent.workflow import Action
 
@@ -56,13 +57,13 @@ class Runtime(Protocol):
 class ProcessRuntime:
     """Runs `action.command` as a process of this host; images, volumes and pid namespaces are not looked at.
 
-    The process gets the action's environment, PATH and HOME unless the action sets them, and GITBOOT_RUN, GITBOOT_TASK,
-    GITBOOT_ACTION, GITBOOT_ATTEMPT, GITBOOT_IMAGE. It does not get the agent's own environment.
+    The process gets the action's environment, PATH and HOME unless the action sets them, and what every action is told about
+    its run (GITBOOT_…). It does not get the agent's own environment.
     """
 
-    def __init__(self, state: Path, run: str) -> None:
-        self._run = run
-        self._directory = state / _file_name(run)
+    def __init__(self, state: Path, around: Around) -> None:
+        self._around = around
+        self._directory = directory_of(state, around.run)
         self._children: dict[Attempt, subprocess.Popen[bytes]] = {}
 
     def start(self, attempt: Attempt, action: Action, command: tuple[str, ...]) -> None:
@@ -81,19 +82,19 @@ class ProcessRuntime:
 
     def find(self, attempt: Attempt) -> Found | NotFound:
         place = self._place(attempt)
-        if exited := _read(place / "exit"):
-            return Found(exited["ran"], _exit(exited))
+        if ended := read_end(place):
+            return ended
         process = self._identity(place)
         if process.get("pid") is None:
             return NotFound("the agent stopped before the action began")
         if process["system"] != supervisor.system_id():
             return NotFound("the machine was reset")
         if _lives(process):
-            return Found(_seconds_since(process["start"]))
+            return Found(seconds_since(process["start"]))
         if supervisor.process_start(process["pid"]) is None:  # otherwise the pid, and so the session, is another's by now
             supervisor.end_session(process["pid"], PATIENCE)
-        exited = _read(place / "exit")  # it may have ended between the two looks
-        return Found(exited["ran"], _exit(exited)) if exited else NotFound("the action's supervisor was killed")
+        ended = read_end(place)  # it may have ended between the two looks
+        return ended or NotFound("the action's supervisor was killed")
 
     def wait(self, attempt: Attempt) -> Exited:
         place = self._place(attempt)
@@ -120,18 +121,13 @@ class ProcessRuntime:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _place(self, attempt: Attempt) -> Path:
-        return self._directory / _file_name(attempt.task) / f"{_file_name(attempt.action)}.{attempt.number}"
+        return place_of(self._directory, attempt)
 
     def _environment(self, attempt: Attempt, action: Action) -> dict[str, str]:
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": os.environ.get("HOME", "/"),
-            **action.environment,
-            "GITBOOT_RUN": self._run,
-            "GITBOOT_TASK": attempt.task,
-            "GITBOOT_ACTION": attempt.action,
-            "GITBOOT_ATTEMPT": str(attempt.number),
-            "GITBOOT_IMAGE": action.image,
+            **environment(self._around, attempt, action, self._around.folder),
         }
 
     @staticmethod
@@ -166,6 +162,23 @@ class ProcessRuntime:
         supervisor.write_whole(place / "exit", {"exit_code": 127, "signal": None, "reason": reason, "ran": 0.0})
 
 
+def directory_of(state: Path, run: str) -> Path:
+    """Where a run has all that it leaves on this machine."""
+    return state / _file_name(run)
+
+
+def place_of(directory: Path, attempt: Attempt) -> Path:
+    """An attempt's own folder in the directory of its run."""
+    return directory / _file_name(attempt.task) / f"{_file_name(attempt.action)}.{attempt.number}"
+
+
+def read_end(place: Path) -> Found | None:
+    """The end that is written down in an attempt's folder; None: none is."""
+    document = _read(place / "exit")
+    ended = Exited(document["exit_code"], document["signal"], document["reason"]) if document else None
+    return Found(document["ran"], ended) if ended else None
+
+
 def _file_name(name: str) -> str:
     """Any name as one that is safe in a path, different for different names; a long one ends in its digest."""
     quoted = quote(name, safe=" ", errors="surrogatepass").replace(".", "%2E")
@@ -180,17 +193,14 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _exit(document: dict[str, Any]) -> Exited:
-    return Exited(document["exit_code"], document["signal"], document["reason"])
-
-
 def _lives(process: dict[str, Any]) -> bool:
     """Is it that process and not a later one with its pid?"""
     same_system: bool = process["system"] == supervisor.system_id()
     return same_system and supervisor.process_start(process["pid"]) == process["start"]
 
 
-def _seconds_since(ticks: int) -> float:
+def seconds_since(ticks: int) -> float:
+    """Seconds of this system's life since a `supervisor.process_start`."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 

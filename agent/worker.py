@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from agent import messages
 from agent.client import Refused, Server, Unavailable
 from agent.commands import Begun, Command, Commands, Event, Exited, Find, Finish, Found, Kill, Report, Start, Tick
+from agent.disks import NoMatch
 from agent.logs import LogUpload
-from agent.messages import Attempt, Claim
+from agent.machine import Machine
+from agent.messages import Attempt, Claim, RunEnded
 from agent.run import Run
 from agent.runtime import Runtime
 
@@ -57,12 +59,14 @@ class Worker:
         claim: Claim,
         server: Server,
         runtime: Runtime,
+        machine: Machine,
         say: Callable[[str], None],
         pace: Pace | None = None,
     ) -> None:
         self._claim = claim
         self._server = server
         self._runtime = runtime
+        self._machine = machine
         self._say = say
         self._pace = pace or Pace()
         self._run = Run(claim, time.monotonic())
@@ -75,7 +79,7 @@ class Worker:
         """Raises Refused when the server will have nothing to do with us; what runs then runs on, and can be found."""
         heartbeat = Every(self._pace.heartbeat, self._beat)
         try:
-            self._obey(self._run.begin())
+            self._obey(self._begin())
             while self._finish is None:
                 event = self._next_event()
                 self._obey(self._run.receive(event, time.monotonic()))
@@ -83,6 +87,13 @@ class Worker:
             heartbeat.stop()
             self._stop_log_thread()
         return self._finish
+
+    def _begin(self) -> Commands:
+        try:
+            self._machine.prepare(self._claim.workflow)
+        except (NoMatch, OSError) as error:
+            return self._run.refuse(f"nothing was started: {error}")
+        return self._run.begin()
 
     def _next_event(self) -> Event:
         due = self._run.timer
@@ -132,12 +143,16 @@ class Worker:
 
     def _tell_end(self, attempt: Attempt) -> None:
         try:
-            self._events.put(self._runtime.wait(attempt))
+            ended = self._runtime.wait(attempt)
         except OSError as error:
-            self._events.put(Exited(None, reason=f"the runtime lost it: {error}"))
+            ended = Exited(None, reason=f"the runtime lost it: {error}")
+        self._machine.refresh()
+        self._events.put(ended)
 
     def _report(self, report: Report) -> None:
         self._flush_log()
+        if isinstance(report.event, RunEnded) and report.event.state == "SUCCESS":
+            self._machine.mark()
         self._say(messages.describe(report.event, self._claim.workflow))
         self._events.put(self._server.report(self._claim.run, report.sequence, report.event))
         self._flush_log()  # a server that was away is back now

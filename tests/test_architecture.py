@@ -28,6 +28,7 @@ PROGRAMS = {
     "reconciler.commands.os": {"agent.os"},
 }
 """Commands that start or build what runs on a machine."""
+SDK = {"docker", "urllib3"}
 LINES, FUNCTION_LINES, MEDIAN_LINES = 400, 40, 10
 
 
@@ -130,14 +131,18 @@ def test_there_are_cores_to_hold() -> None:
         assert core in names
 
 
-def test_the_agent_needs_nothing_but_python() -> None:
-    """It runs alone in an in-memory OS."""
+def test_the_agent_needs_nothing_but_python_and_for_containers_the_sdk() -> None:
+    """It runs alone in an in-memory OS. One module speaks to a container engine, and imports the SDK when it does so."""
     import sys
 
+    engine = ast.parse((ROOT / "agent" / "engine.py").read_text())
+    at_once = {alias.name for node in engine.body if isinstance(node, ast.Import) for alias in node.names}
+    assert set() == at_once & SDK, "agent.engine is to import the SDK when it is asked for an engine, and not before"
     for path in MODULES:
         if path.relative_to(ROOT).parts[0] == "agent":
             foreign = {name.split(".")[0] for name in imports(ast.parse(path.read_text()))} - set(sys.stdlib_module_names)
-            assert foreign <= {"agent"}, f"{name_of(path)} imports {foreign}"
+            allowed = {"agent", *SDK} if name_of(path) == "agent.engine" else {"agent"}
+            assert foreign <= allowed, f"{name_of(path)} imports {foreign}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -23,6 +23,7 @@ class FakeServer:
     system: str = ""
     gone: str = ""
     cancel: bool = False
+    machine: Document = field(default_factory=dict)
 
     @property
     def ended(self) -> Document | None:
@@ -40,6 +41,7 @@ class FakeServer:
         done = [[e["task"], e["action"]] for e in self.accepted if e.get("state") == "SUCCESS" and "task" in e]
         last = self.accepted[-1] if self.accepted and not resume else None
         run = {"id": self.run, "workflow": to_json(self.workflow), "sequence": len(self.accepted), "started": 0.0}
+        run["machine"] = self.machine
         return 200, {"run": {**run, "resume": resume, "done": done, "last": last, "failed": self._failed()}}
 
     def _failed(self) -> Document | None:

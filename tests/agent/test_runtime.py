@@ -13,6 +13,7 @@ import pytest
 
 from agent import supervisor
 from agent.commands import Exited, Found, NotFound
+from agent.container import Around
 from agent.messages import Attempt
 from agent.runtime import ProcessRuntime
 from agent.workflow import Action
@@ -50,12 +51,16 @@ def state(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
+def around(state: Path) -> Around:
+    return Around("r1", "http://10.1.0.1", str(state / "gitboot"))
+
+
 def start(runtime: ProcessRuntime, *command: str, attempt: Attempt = ATTEMPT, **environment: str) -> None:
     runtime.start(attempt, Action(attempt.action, "img", command, environment=environment), command)
 
 
 def test_an_action_runs_and_its_output_and_exit_code_are_kept(state: Path) -> None:
-    runtime = ProcessRuntime(state, "r1")
+    runtime = ProcessRuntime(state, around(state))
     start(runtime, "sh", "-c", "echo out; echo err >&2; exit 4")
     assert Exited(4) == runtime.wait(ATTEMPT)
     assert runtime.log(ATTEMPT).read_text() == "out\nerr\n"
@@ -65,24 +70,25 @@ def test_an_action_sees_its_environment_and_who_it_is_and_nothing_of_the_agent(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITBOOT_TOKEN", "secret")
-    runtime = ProcessRuntime(state, "r1")
+    runtime = ProcessRuntime(state, around(state))
     start(runtime, "env", DEST_DISK="/dev/sda")
     runtime.wait(ATTEMPT)
     seen = dict(line.split("=", 1) for line in runtime.log(ATTEMPT).read_text().splitlines())
     expected = {"DEST_DISK": "/dev/sda", "GITBOOT_RUN": "r1", "GITBOOT_TASK": "os", "GITBOOT_ACTION": "disk"}
-    expected |= {"GITBOOT_ATTEMPT": "1", "GITBOOT_IMAGE": "img"}
+    expected |= {"GITBOOT_ATTEMPT": "1", "GITBOOT_IMAGE": "img", "GITBOOT_SERVER": "http://10.1.0.1"}
+    expected |= {"GITBOOT_MACHINE": f"{state}/gitboot/machine.json"}
     assert expected.items() <= seen.items()
     assert {"PATH", "HOME"} | expected.keys() >= seen.keys() - {"LC_CTYPE", "PWD", "_"}
 
 
 def test_an_action_without_a_command_has_no_image_to_fall_back_to(state: Path) -> None:
-    runtime = ProcessRuntime(state, "r1")
+    runtime = ProcessRuntime(state, around(state))
     start(runtime)
     assert Exited(127, None, "the process runtime has no images: action disk needs a command") == runtime.wait(ATTEMPT)
 
 
 def test_a_command_that_cannot_be_started_says_so(state: Path) -> None:
-    runtime = ProcessRuntime(state, "r1")
+    runtime = ProcessRuntime(state, around(state))
     start(runtime, "/no/such/thing")
     ended = runtime.wait(ATTEMPT)
     assert ended.exit_code == 127
@@ -90,17 +96,17 @@ def test_a_command_that_cannot_be_started_says_so(state: Path) -> None:
 
 
 def test_a_null_byte_in_a_command_is_a_reason_and_not_a_crash(state: Path) -> None:
-    runtime = ProcessRuntime(state, "r1")
+    runtime = ProcessRuntime(state, around(state))
     start(runtime, "echo", "a\0b")
     assert "null byte" in runtime.wait(ATTEMPT).reason
 
 
 def test_another_agent_finds_what_runs_and_waits_for_its_end(state: Path, gate: Gate, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "go")
-    first = ProcessRuntime(state, "r1")
+    first = ProcessRuntime(state, around(state))
     start(first, "sh", "-c", f"echo > {gate.path}; read line < {tmp_path}/go; exit 6")
     gate.wait()
-    later = ProcessRuntime(state, "r1")
+    later = ProcessRuntime(state, around(state))
     found = later.find(ATTEMPT)
     assert isinstance(found, Found)
     assert found.ended is None
@@ -111,16 +117,16 @@ def test_another_agent_finds_what_runs_and_waits_for_its_end(state: Path, gate: 
 
 
 def test_another_agent_finds_what_ended_meanwhile(state: Path) -> None:
-    first = ProcessRuntime(state, "r1")
+    first = ProcessRuntime(state, around(state))
     start(first, "sh", "-c", "exit 2")
     first.wait(ATTEMPT)
-    found = ProcessRuntime(state, "r1").find(ATTEMPT)
+    found = ProcessRuntime(state, around(state)).find(ATTEMPT)
     assert isinstance(found, Found)
     assert Exited(2) == found.ended
 
 
 def test_what_never_began_is_not_found_and_never_begins(state: Path) -> None:
-    runtime = ProcessRuntime(state, "r1")
+    runtime = ProcessRuntime(state, around(state))
     assert isinstance(runtime.find(ATTEMPT), NotFound)
     place = runtime.log(ATTEMPT).parent
     place.mkdir(parents=True)  # an agent was killed right here, before its supervisor had begun
@@ -130,7 +136,7 @@ def test_what_never_began_is_not_found_and_never_begins(state: Path) -> None:
 
 
 def test_what_ran_before_a_reset_of_the_machine_is_not_found(state: Path) -> None:
-    runtime = ProcessRuntime(state, "r1")
+    runtime = ProcessRuntime(state, around(state))
     place = runtime.log(ATTEMPT).parent
     place.mkdir(parents=True)
     start_time = supervisor.process_start(os.getpid())
@@ -139,7 +145,7 @@ def test_what_ran_before_a_reset_of_the_machine_is_not_found(state: Path) -> Non
 
 
 def test_a_later_process_with_the_same_pid_is_neither_found_nor_killed(state: Path, gate: Gate) -> None:
-    runtime = ProcessRuntime(state, "r1")
+    runtime = ProcessRuntime(state, around(state))
     start(runtime, "sh", "-c", f"echo > {gate.path}; exec sleep 300", attempt=Attempt("os", "innocent", 1))
     gate.wait()
     innocent = supervisor_of(runtime, Attempt("os", "innocent", 1))
@@ -157,7 +163,7 @@ def test_a_later_process_with_the_same_pid_is_neither_found_nor_killed(state: Pa
 
 
 def test_a_kill_reaches_children_and_their_children(state: Path, gate: Gate) -> None:
-    runtime = ProcessRuntime(state, "r1")
+    runtime = ProcessRuntime(state, around(state))
     script = f"sh -c 'sleep 300 & echo > {gate.path}; wait' & wait"
     start(runtime, "sh", "-c", script)
     gate.wait()
@@ -169,7 +175,7 @@ def test_a_kill_reaches_children_and_their_children(state: Path, gate: Gate) -> 
 
 
 def test_what_ignores_the_polite_signal_is_killed_5_seconds_later(state: Path, gate: Gate) -> None:
-    runtime = ProcessRuntime(state, "r1")
+    runtime = ProcessRuntime(state, around(state))
     start(runtime, "sh", "-c", f"trap '' TERM; echo > {gate.path}; sleep 300 & wait; wait")
     gate.wait()
     runtime.kill(ATTEMPT)
@@ -180,7 +186,7 @@ def test_what_ignores_the_polite_signal_is_killed_5_seconds_later(state: Path, g
 
 
 def test_an_action_whose_supervisor_was_killed_is_ended_and_not_found(state: Path, gate: Gate) -> None:
-    runtime = ProcessRuntime(state, "r1")
+    runtime = ProcessRuntime(state, around(state))
     start(runtime, "sh", "-c", f"echo > {gate.path}; exec sleep 300")
     gate.wait()
     session = supervisor_of(runtime, ATTEMPT)
@@ -190,7 +196,7 @@ def test_an_action_whose_supervisor_was_killed_is_ended_and_not_found(state: Pat
 
 
 def test_killing_before_the_action_began_keeps_it_from_beginning(state: Path) -> None:
-    runtime = ProcessRuntime(state, "r1")
+    runtime = ProcessRuntime(state, around(state))
     start(runtime, "true")
     runtime.kill(ATTEMPT)
     ended = runtime.wait(ATTEMPT)
@@ -198,11 +204,11 @@ def test_killing_before_the_action_began_keeps_it_from_beginning(state: Path) ->
 
 
 def test_what_is_left_of_the_time_before_a_reset_is_cleared_away(state: Path, gate: Gate) -> None:
-    first = ProcessRuntime(state, "r1")
+    first = ProcessRuntime(state, around(state))
     start(first, "sh", "-c", f"echo > {gate.path}; exec sleep 300")
     gate.wait()
     session = supervisor_of(first, ATTEMPT)
-    second = ProcessRuntime(state, "r1")
+    second = ProcessRuntime(state, around(state))
     start(second, "echo", "new")
     assert Exited(0) == second.wait(ATTEMPT)
     assert second.log(ATTEMPT).read_text() == "new\n"
@@ -212,20 +218,20 @@ def test_what_is_left_of_the_time_before_a_reset_is_cleared_away(state: Path, ga
 
 @pytest.mark.parametrize("name", ["..", ".", "../../etc", "a/b", "a.1", "ä ö", "%2E", "\udc80", "ä" * 300])
 def test_any_name_stays_inside_the_state_directory(state: Path, name: str) -> None:
-    log = ProcessRuntime(state, name).log(Attempt(name, name, 1))
+    log = ProcessRuntime(state, Around(name, "", "")).log(Attempt(name, name, 1))
     assert len(log.resolve().relative_to(state.resolve()).parts) == 4
     assert max(len(part) for part in log.parts) < 255
 
 
 def test_different_names_never_share_a_place(state: Path) -> None:
-    runtime = ProcessRuntime(state, "r1")
+    runtime = ProcessRuntime(state, around(state))
     attempts = [Attempt("t", "a", 11), Attempt("t", "a.1", 1), Attempt("t/a", "1", 1), Attempt("t", "a%2E1", 1)]
     attempts += [Attempt("t", "x" * 300, 1), Attempt("t", "x" * 299 + "y", 1)]
     assert len(attempts) == len({runtime.log(attempt) for attempt in attempts})
 
 
 def test_a_finished_run_leaves_nothing(state: Path) -> None:
-    runtime = ProcessRuntime(state, "r1")
+    runtime = ProcessRuntime(state, around(state))
     start(runtime, "true")
     runtime.wait(ATTEMPT)
     runtime.clear()

@@ -15,6 +15,8 @@ import pytest
 
 from agent.client import Refused, Server
 from agent.commands import Finish
+from agent.container import Around
+from agent.machine import Machine
 from agent.messages import Claim
 from agent.runtime import ProcessRuntime
 from agent.worker import Pace, Worker
@@ -39,7 +41,9 @@ def carry_out(server: FaultyServer, state: Path, said: Callable[[str], None] = l
     ours = Server(server.url, BOOT, TOKEN, pause=lambda _: None)
     claim = ours.claim("s1")
     assert isinstance(claim, Claim)
-    return Worker(claim, ours, ProcessRuntime(state, claim.run), said, FAST).work()
+    folder = state / "gitboot"
+    runtime = ProcessRuntime(state, Around(claim.run, server.url, str(folder)))
+    return Worker(claim, ours, runtime, Machine(folder, claim.machine, said, state / "by-gitboot"), said, FAST).work()
 
 
 def test_a_workflow_is_carried_out_and_its_logs_are_at_the_server(tmp_path: Path) -> None:
@@ -66,6 +70,17 @@ def test_a_failure_runs_its_handler_and_tells_the_reason(tmp_path: Path) -> None
     assert fake.ends() == [("a", 1, "FAILED"), ("a:on-failure", 1, "SUCCESS")]
     assert fake.logs == {("t", "a:on-failure", 1): b"cleaned\n"}
     assert "action 1 of 2: t/a FAILED, exit code 3" in said
+
+
+def test_a_disk_that_cannot_be_told_ends_the_run_before_anything_is_started(tmp_path: Path) -> None:
+    writing = shell("a", f"touch {tmp_path}/ran", environment={"DEST_DISK": "/dev/disk/by-gitboot/root"})
+    fake = FakeServer(workflow(writing), machine={"name": "m", "disks": [{"name": "root", "serial": "no such serial"}]})
+    with FaultyServer(fake) as server:
+        finish = carry_out(server, tmp_path / "state")
+    assert finish.state == "FAILED"
+    assert finish.reason.startswith("nothing was started: disk root (serial no such serial) is not in this machine; there is ")
+    assert ["run-ended"] == [event["type"] for event in fake.accepted]
+    assert not (tmp_path / "ran").exists()
 
 
 def test_an_action_that_takes_too_long_is_killed(tmp_path: Path) -> None:
