@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from agent.client import Refused, Server
@@ -64,13 +65,13 @@ def read_settings(argv: Sequence[str], kernel: str, system: str) -> Settings:
     words = dict(
         word.removeprefix("gitboot.").split("=", 1) for word in kernel.split() if word.startswith("gitboot.") and "=" in word
     )
-    values = {name: getattr(given, name) or words.get(name, "") for name in ("server", "boot", "token")}
+    values: dict[str, Any] = {name: getattr(given, name) or words.get(name, "") for name in ("server", "boot", "token")}
     if missing := [name for name, value in values.items() if not value]:
-        options, kernel_words = (", ".join(f"{before}{name}" for name in missing) for before in ("--", "gitboot."))
-        raise Unusable(f"missing: {options}; give them as options or on the kernel command line ({kernel_words})")
+        named, kernel_words = (", ".join(f"{before}{name}" for name in missing) for before in ("--", "gitboot."))
+        raise Unusable(f"missing: {named}; give them as options or on the kernel command line ({kernel_words})")
     _check_url(values["server"])
-    values |= {name: getattr(given, name) for name in ("state", "runtime", "console", "stay", "engine")}
-    return Settings(**values, system=system)
+    options = {name: getattr(given, name) for name in ("state", "runtime", "console", "stay", "engine")}
+    return Settings(**values, **options, system=system)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -175,8 +176,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--boot", metavar="ID", help="id of this boot (kernel: gitboot.boot=)")
     parser.add_argument("--token", metavar="TOKEN", help="this boot's capability (kernel: gitboot.token=)")
     parser.add_argument("--state", metavar="DIR", type=Path, default=Path("/run/gitboot-agent"), help="default: %(default)s")
-    parser.add_argument("--runtime", choices=RUNTIMES, default="process", help="default: %(default)s")
-    parser.add_argument("--engine", metavar="URL", default=SOCKET, help="of the docker runtime; default: %(default)s")
+    parser.add_argument(
+        "--runtime", choices=RUNTIMES, default="process", help="actions as containers, or as processes of this system"
+    )
+    parser.add_argument(
+        "--engine", metavar="URL", default=SOCKET, help="where dockerd (or podman) listens, for `--runtime docker`"
+    )
     parser.add_argument(
         "--console", metavar="FILE", type=Path, help="a growing file that is sent to the server as this boot's console"
     )
