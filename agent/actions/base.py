@@ -57,7 +57,7 @@ class Action:
         try:
             self.act(job(self.name, read(self.parameters, environ), environ))
         except Failed as error:
-            return _complain(f"{self.name}: {error}")
+            return _complain(f"{self.name}: {error}", error.status)
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             return _complain(f"{self.name}: {error.strerror or error}{where}")
@@ -106,9 +106,9 @@ def tool(*words: str | Path, given: bytes = b"", environment: Mapping[str, str] 
     raise Failed(f"{' '.join(command)} {how}" + (f": {said}" if said else ""))
 
 
-def _complain(text: str) -> int:
+def _complain(text: str, status: int = 1) -> int:
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - where a person and the agent look for the reason
-    return 1
+    return status
 
 
 def _stop(number: int, frame: object) -> NoReturn:

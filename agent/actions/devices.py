@@ -42,7 +42,7 @@ def claim(job: Job, path: str) -> Device:
     if user := in_use(found.path):
         raise Failed(f"{named} is left as it is: {user}")
     permit(job, found)
-    _note(job, found.disks)
+    note(job, found.disks)
     return found
 
 
@@ -121,7 +121,8 @@ def _known(job: Job, path: str) -> str:
     return f": git names {', '.join(names)} for this machine" if names else ": git names no disks of this machine"
 
 
-def _note(job: Job, disks: tuple[str, ...]) -> None:
+def note(job: Job, disks: tuple[str, ...]) -> None:
+    """Whole disks that this run writes to; they are marked when it has succeeded."""
     if not job.folder.is_dir():
         job.say(f"there is no {job.folder}, so {', '.join(disks)} will not be marked as installed")
         return

@@ -16,6 +16,9 @@ FALSE = frozenset(("0", "f", "false", "n", "no", "off"))
 class Failed(Exception):
     """The action cannot do what it was asked; the message is a sentence for the person who reads the run's status."""
 
+    status = 1
+    """What the action exits with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
