@@ -136,3 +136,8 @@ def test_a_layout_can_be_put_on_what_is_already_there() -> None:
 def test_groups_and_encrypted_devices_in_a_circle_are_found() -> None:
     circle = ("/dev/disk/by-gitboot/root-part3, /dev/md0", "/dev/mapper/crypt")
     assert {"device-in-use"} == {each.split()[0] for each in brief(with_layout(circle))}
+
+
+def test_tinkerbells_arguments_for_mkfs_may_be_numbers() -> None:
+    options = ("format: vfat, point: /boot/efi", "format: vfat, point: /boot/efi, create: {options: [32, -n, EFI]}")
+    assert ["32", "-n", "EFI"] == compiled(with_layout(options)).storage["filesystems"][0]["mount"]["create"]["options"]
