@@ -109,9 +109,10 @@ def test_archives_are_artefacts_of_the_plan_and_an_unchanged_one_changes_no_mach
     inventory = read({**SOUND, "site.yaml": SOUND["site.yaml"] + ARCHIVE})
     compiler, found = Compiler(), {each.path: each for each in (ACTIONS, KERNEL)}
     held = ("look:v1", "look:v1", "other:v1")
-    plans = [plan_of(compiler.compile(inventory, found, {"actions.tar": Held(ACTIONS, (name,))})) for name in held]
+    made = [compiler.compile(inventory, found, {"actions.tar": Held(ACTIONS, (name,))}) for name in held]
+    plans = [plan_of(each) for each in made]
     assert ACTIONS == plans[0].artifacts["actions.tar"]
-    assert plans[0].machines["node-01"] is plans[1].machines["node-01"]
+    assert made[0].provenance.machines["node-01"] is made[1].provenance.machines["node-01"]
     assert "look:v1" == plans[2].machines["node-01"].work[0].document["tasks"][0]["actions"][0]["image"]
     assert plans[1].id != plans[2].id
 
