@@ -39,6 +39,26 @@ spec:
   interfaces: [{{mac: "{MAC}"}}, {{mac: "{SECOND}"}}]
   bonds: [{{name: bond0, interfaces: ["{MAC}", "{SECOND}"], address: 10.77.0.11}}]
 """
+SOLICIT = """
+import socket, struct
+with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as asking:
+    asking.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+    asking.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+    asking.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+    asking.settimeout(1)
+    index, kind = socket.if_nametoindex("eth0"), 0
+    for _ in range(15):  # the other end's address may be tentative still
+        try:
+            asking.sendto(bytes((133, 0, 0, 0, 0, 0, 0, 0)), ("ff02::2", 0, 0, index))
+            while kind != 134:
+                message, ancillary, _, sender = asking.recvmsg(1500, 64)
+                kind = message[0]
+        except OSError:
+            continue
+        print(sender[0].partition("%")[0], struct.unpack("@i", ancillary[0][2])[0], message[4:].hex())
+        break
+"""
+"""Asks for a router and prints who answers, the hop limit of the answer and the answer behind its checksum."""
 
 
 @pytest.fixture
@@ -75,6 +95,20 @@ def test_ipxe_is_spared_its_wait_for_an_ipv6_router(quiet: Network, tmp_path: Pa
         vm.wait_for("gitboot: node-01")
         print(f"from power-on to the script: {time.monotonic() - began:.1f} s")
     server.wait_for('"event":"router","outcome":"advertised","peer":"fe80::5054:ff:fe77:1')
+
+
+def test_a_router_solicitation_is_answered_with_nothing_promised(quiet: Network, tmp_path: Path) -> None:
+    """By the host's own system, as any machine on the wire would see it: RFC 4861 section 6.1.2 wants the hop limit."""
+    argv = [sys.executable, "-m", "reconciler", "netboot", "--state", str(tmp_path / "state"), "--interface", "br0"]
+    argv += ["--router-advertisement", "--dhcp-port", "-1", "--tftp-port", "-1", "--http-port", "0"]
+    quiet.spawn(argv).wait_for('"event":"listening"')
+    host = quiet.host()
+    host.ip("address", "add", "fe80::77/64", "dev", "eth0", "nodad")
+    said = host.run([sys.executable, "-c", SOLICIT])
+    assert said.stdout, said.stderr
+    sender, hop_limit, promises = said.stdout.split()
+    assert sender.startswith("fe80::")
+    assert ("255", "00" * 12) == (hop_limit, promises)
 
 
 def test_a_machine_with_a_static_address_does_its_work_where_nobody_answers_dhcp(

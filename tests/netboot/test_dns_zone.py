@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netboot.dns_zone import NS, PTR, SOA, A, Zone, reverse, wire, zone_of
-from netboot.plan import Interface, Machine, Site, Subnet
+from netboot.plan import Bond, Interface, Machine, Site, Subnet
 from tests.netboot.dns_example import PLAN, RACK, SITE, ZONE, machine, plan, port
 
 
@@ -83,6 +83,13 @@ def test_interfaces_that_share_a_name_share_its_answer() -> None:
     one = machine("m", port("10.1.0.5", "pair"), port("10.1.0.6", "pair"))
     zone = zone_of(plan(one, *(machine(f"n{number}", port(f"10.1.0.{7 + number}", "pair")) for number in range(3))))
     assert {f"10.1.0.{last}" for last in range(5, 10)} == set(addresses(zone, "pair.lab.example"))
+
+
+def test_the_ports_of_a_bond_are_one_name_and_one_address() -> None:
+    one, other = (Interface(f"02:00:00:00:00:0{number}", "10.1.0.5", "node", "rack1") for number in (1, 2))
+    zone = zone_of(plan(Machine("node", "x86_64", (one, other), bonds=(Bond("bond0", "802.3ad", (one.mac, other.mac)),))))
+    assert ["10.1.0.5"] == addresses(zone, "node.lab.example")
+    assert 1 == len(names(zone, "10.1.0.5"))
 
 
 LABEL = st.text("abcXYZ019-_", min_size=1, max_size=12)

@@ -57,13 +57,18 @@ def test_a_template_sees_its_machine_and_its_hardware_map(expression: str, expec
         ("{{ index .Hardware.Disks 1 }}", "/dev/disk/by-gitboot/data"),
         ("{{ formatPartition (index .Hardware.Disks 0) 3 }}", "/dev/disk/by-gitboot/root-part3"),
         ("{{ (index .hardware.spec.disks 2).path }}", "/dev/vdb"),
+        ("{{ (index .hardware.spec.interfaces 4).address }}", "10.2.0.6"),
+        ("{{ (index .hardware.spec.interfaces 0).netmask }}", "255.255.0.0"),
+        ("{{ (index .hardware.spec.interfaces 2).vlan }}", "42"),
+        ("{{ (index .hardware.spec.interfaces 2).dhcp }}", "false"),
+        ("{{ (index .hardware.spec.bonds 0).name }}", "bond0"),
+        ("{{ (index .Hardware.Interfaces 2).DHCP.VLANID }}", "42"),
+        ("{{ (index .Hardware.Interfaces 4).DHCP.IP.Address }}", "10.2.0.6"),
         ("{{ (index .hardware.spec.storage.raid 0).name }}", "md0"),
         ("{{ (index (index .hardware.spec.storage.disks 0).partitions 0).size }}", "1048576"),
     ],
 )
-def test_a_disk_is_the_link_that_the_agent_makes_for_it_and_its_path_is_as_it_was_written(
-    expression: str, expected: str
-) -> None:
+def test_a_template_sees_disks_as_links_that_the_agent_makes_and_ports_as_they_act(expression: str, expected: str) -> None:
     inventory = read(
         {**RICH, "templates/structured.yaml": TEMPLATE.replace("look:v1", f"x{expression}").replace("look}", "debian}")}
     )
