@@ -164,6 +164,6 @@ def test_a_run_that_fails_fails_the_demo_with_the_servers_last_words(tmp_path: P
     template.write_text(template.read_text().replace(f"exec sleep {NAP}", "exit 3"))
     told = demo(tmp_path, "--once", "--inventory", str(napping))
     assert 1 == told.returncode
-    assert "The demo failed: not every run succeeded: node-01: disk inspect-node-01 run 1 FAILED" in told.stderr
+    assert "The demo failed: not every run succeeded: node-01: waits inspect-node-01 run 1 FAILED" in told.stderr
     assert "  server: " in told.stderr
     assert nothing_is_left(tmp_path)
