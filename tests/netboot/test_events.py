@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from netboot import events
 from netboot.errors import Malformed
 from netboot.events import Event, decode, encode
+from netboot.observed import fold
 
 TYPES = [kind for group in get_args(Event) for kind in (get_args(group) or (group,))]
 
@@ -28,7 +29,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "at": st.floats(0, 1e10),
     "document": st.dictionaries(st.text(), st.text() | st.integers(-(2**53), 2**53) | st.lists(st.text()), max_size=3),
     "machine_document": st.dictionaries(st.text(), st.text(), max_size=3),
-    **dict.fromkeys(("number", "sequence", "attempt", "reset", "resets"), st.integers(1, 2**31)),
+    **dict.fromkeys(("number", "sequence", "attempt", "reset", "resets", "retry"), st.integers(1, 2**31)),
 }
 """What the types alone do not say."""
 
@@ -83,3 +84,18 @@ def test_an_event_that_is_not_one_of_ours_is_malformed(payload: bytes) -> None:
 def test_defaults_are_left_out_of_the_journal() -> None:
     event = events.RunEnded(at=1.0, run="r", state="FAILED", reason="x")
     assert {"type", "at", "run", "state", "reason"} == set(msgspec.json.decode(encode(event)))
+
+
+def test_a_run_in_a_journal_of_the_first_release_has_one_try_and_is_kept_for_a_look() -> None:
+    line = (
+        b'{"type":"run-started","at":1.0,"run":"r","workflow":"w","machine":"m","macs":[],"number":1,"boot":"b","system":"s",'
+        b'"plan":"p","document":{"name":"w","global_timeout":0,"tasks":[{"name":"t","worker":"m","actions":[{"name":"a","image":"i"}]}]}}'
+    )
+    run = fold([decode(line)]).runs["r"]
+    assert (1, 0, "rescue", "reboot", "success") == (
+        run.number_of_try,
+        run.retry,
+        run.on_failure,
+        run.document.then,
+        run.document.tasks[0].actions[0].if_,
+    )

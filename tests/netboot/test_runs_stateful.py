@@ -15,7 +15,7 @@ from netboot.records import RunStatus
 from netboot.runs import Accepted, Claimed, Duplicate
 from tests.netboot.story import INSTALL, Story, work
 
-RESETS = 2
+RESETS, RETRY = 2, 1
 ACTIONS = [("disk", "wipe"), ("disk", "write"), ("configure", "grub")]
 NAMES = [*ACTIONS, ("disk", "write:on-failure"), ("disk", "write:on-timeout"), ("disk", "no-such")]
 
@@ -33,6 +33,7 @@ any_report = st.one_of(
     ),
     st.builds(reports.Finished, state=st.sampled_from(["SUCCESS", "FAILED", "TIMEOUT"])),
 )
+seldom = st.integers(0, 9).map(lambda luck: luck == 0)
 outcomes = st.sampled_from(["SUCCESS", "SUCCESS", "SUCCESS", "FAILED", "TIMEOUT", "INTERRUPTED"])
 
 
@@ -64,20 +65,21 @@ class Site(RuleBasedStateMachine):
     def power_on(self) -> None:
         self.boots.append(self.story.boot())
 
-    @rule(back=st.integers(0, 2), system=st.sampled_from(["os-1", "os-2"]), lost=st.booleans())
-    def claim(self, back: int, system: str, lost: bool) -> None:
+    @rule(back=st.integers(0, 2), system=st.sampled_from(["os-1", "os-2"]), lost=st.booleans(), cancel=seldom)
+    def claim(self, back: int, system: str, lost: bool, cancel: bool) -> None:
         """By the present boot's agent, or by one of a boot before; `lost`: the server dies before it is durable."""
         boot = self.boots[-1 - back % len(self.boots)]
-        asked = work(run=self.number, resets=RESETS)
+        asked = work(run=self.number, resets=RESETS, retry=RETRY, cancel=cancel)
         run_id = f"run-{len(self.story.journal)}"
-        before = self.run.state if self.run else None
+        before, again = self.run.state if self.run else None, self.run is not None and self.run.may_be_tried_again
         decision = runs.claim(self.observed, boot, system, self.story.tick(), asked, run_id=run_id)
         if lost:
             self.story.observed = fold(self.story.journal)
             return
         self.story.happen(*decision.events)
         if isinstance(decision, Claimed):
-            assert before in (None, "RUNNING")
+            assert before in (None, "RUNNING") or again
+            assert not cancel
             self.check_answer(decision.answer, self.observed.runs[decision.run])
 
     def check_answer(self, answer: dict[str, Any], run: RunStatus) -> None:
@@ -163,8 +165,13 @@ class Site(RuleBasedStateMachine):
 
     @invariant()
     def a_run_number_is_run_once(self) -> None:
-        numbers = [run.number for run in self.observed.runs.values()]
+        """Or once more for each try, of which only the last may be in progress."""
+        numbers = [(run.number, run.number_of_try) for run in self.observed.runs.values()]
         assert len(set(numbers)) == len(numbers)
+        assert all(try_ <= RETRY + 1 for _, try_ in numbers)
+        assert not any(
+            run.active or run.state in ("SUCCESS", "CANCELLED") for run in self.observed.runs.values() if run.tried_again
+        )
 
     @invariant()
     def success_means_that_everything_was_done(self) -> None:
