@@ -29,9 +29,10 @@ from netboot.reports import (
     decode_heartbeat,
     decode_report,
 )
-from netboot.runs import Accepted, Claimed, Refused, Work, claim, report
+from netboot.runs import Accepted, Claimed, Refused, claim, report
 from netboot.store import LogName, Misplaced
 from netboot.tokens import from_header, verify
+from netboot.work import Work
 from netboot.world import World
 
 LONGEST_REQUEST = 64 * 1024

@@ -20,7 +20,8 @@ from netboot.endings import END_OF_WORK, cancel
 from netboot.events import PHASES, BootAdvanced, BootClosed, BootOpened, Event, Phase, Via
 from netboot.observed import BootStatus, Observed, RunStatus
 from netboot.plan import Binding, BootPlan, Handover, Machine, Profile
-from netboot.runs import Work, missed, superseded
+from netboot.runs import missed, superseded
+from netboot.work import Work, readiness
 
 SILENT = 30
 """Seconds without a heartbeat after which an agent counts as gone when its machine asks for a script again."""
@@ -101,11 +102,16 @@ def next_step(plan: BootPlan, machine: Machine, observed: Observed, hold: str, b
         if due and work.cancel:
             why = f"git cancels {_title(work)}"
             break
+        ready = readiness(observed, work.workflow, work.run, work.before)
+        if due and ready.never:
+            why = f"{_title(work)} does not go on here: {ready.why}"
+            break
         if due and hold:
             return _idle(plan, machine, f"{_title(work)} is due but held: {hold}")
         if run is None or due:
             again = f", try {run.number_of_try + 1} of {run.retry + 1}" if run else ""
-            return RunWork(work, plan.profiles[work.profile], f"runs {_title(work)}{again} in profile {work.profile}")
+            late = f", where it {ready.why}" if ready.why else ""
+            return RunWork(work, plan.profiles[work.profile], f"runs {_title(work)}{again} in profile {work.profile}{late}")
         why = f"{_title(work)} ended {run.state}" + (f" ({run.reason})" if run.state != "SUCCESS" else "")
         if run.state != "SUCCESS":
             break  # what comes after may rest on it
@@ -115,7 +121,7 @@ def next_step(plan: BootPlan, machine: Machine, observed: Observed, hold: str, b
 def run_of(observed: Observed, machine: Machine, work: Work, boot: str) -> RunStatus | None:
     """The run this work already had, by the machine's name or any of its MACs; None for everyBoot work outside a boot."""
     if work.repeat != "everyBoot":
-        return observed.run_of(work.workflow, machine.name, machine.macs, work.run)
+        return observed.run_of(work.workflow, machine.name, machine.macs, work.run, part=work.part)
     return observed.run_of(work.workflow, machine.name, machine.macs, work.run, boot) if boot else None
 
 
@@ -133,20 +139,29 @@ class Due(msgspec.Struct, frozen=True):
 def claimable(plans: Plans, observed: Observed, boot: BootStatus, hold: str) -> Due:
     """A boot keeps to its plan, but what git cancels meanwhile does not begin."""
     plan = plans.of(boot)
-    machine, fresh = plan.machines.get(boot.machine), _news(plans, observed, boot, hold)
+    machine = plan.machines.get(boot.machine)
     step = next_step(plan, machine, observed, "", boot.id) if machine else None
+    fresh = _news(plans, observed, boot, hold, step)
     if isinstance(step, RunWork):
         off = cancels(plans.current, boot.machine, boot.macs, step.work.workflow)
         return Due(msgspec.structs.replace(step.work, cancel=True) if off else step.work, news=fresh)
     return Due(stays=isinstance(step, Diskless) and boot.profile == step.profile.name, news=fresh)
 
 
-def _news(plans: Plans, observed: Observed, boot: BootStatus, hold: str) -> str:
-    """Only a machine that waits would hear of it."""
+def _news(plans: Plans, observed: Observed, boot: BootStatus, hold: str, own: Step | None) -> str:
+    """Only a machine that waits would hear of it. `own`: its step by the plan that its boot is pinned to."""
     if boot.plan == plans.current.id or (machine := plans.current.machines.get(boot.machine)) is None:
         return ""
-    step = next_step(plans.current, machine, observed, hold, boot.id)
+    waits_its_turn = isinstance(own, RunWork) and not ((run := run_of(observed, machine, own.work, boot.id)) and run.active)
+    step = next_step(plans.current, machine, observed, "" if waits_its_turn else hold, boot.id)
+    if isinstance(own, RunWork):
+        kept = isinstance(step, RunWork) and _which(step.work) == _which(own.work)
+        return f"restarts, for there is a new plan: {step.why}" if waits_its_turn and not kept else ""
     return f"restarts, for there is a new plan: {step.why}" if isinstance(step, RunWork) and not step.work.cancel else ""
+
+
+def _which(work: Work) -> tuple[str, int, int]:
+    return work.workflow, work.run, work.part
 
 
 def called_off(plan: BootPlan, observed: Observed, now: float) -> tuple[Event, ...]:
@@ -187,6 +202,8 @@ def _overdue(plan: BootPlan, machine: Machine, observed: Observed, boot: BootSta
         return None
     step = next_step(plan, machine, observed, "", boot.id)
     if not isinstance(step, RunWork) or not 0 < step.work.pending_timeout < now - boot.opened:
+        return None
+    if readiness(observed, step.work.workflow, step.work.run, step.work.before).why:
         return None
     run = run_of(observed, machine, step.work, boot.id)
     return step.work if run is None or not run.active else None

@@ -72,6 +72,7 @@ class BootClosed(_Event, frozen=True, kw_only=True):
 class RunStarted(_Event, frozen=True, kw_only=True):
     """`document` is `agent.workflow.to_json(Workflow)`, `machine_document` what `netboot.machine_document` made: the run keeps
     to both whatever later plans say, and to `on_failure` and `retry`. `after`: the failed run that this one is another try of.
+    `part`: which of a workflow's parts it is, where tasks are for several machines.
     """
 
     run: str
@@ -89,6 +90,7 @@ class RunStarted(_Event, frozen=True, kw_only=True):
     on_failure: OnFailure = "rescue"
     retry: int = 0
     after: str = ""
+    part: int = 0
 
 
 class RunTakenOver(_Event, frozen=True, kw_only=True):

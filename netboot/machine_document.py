@@ -16,7 +16,7 @@ import msgspec
 from netboot.dhcp_options import code_of, decode, unpack
 from netboot.kernel_network import static_address
 from netboot.plan import BootPlan, Disk, Interface, Machine, Subnet
-from netboot.runs import Work
+from netboot.work import Work
 
 _ROUTERS, _NAME_SERVERS, _DOMAIN = map(code_of, ("routers", "domain-name-servers", "domain-name"))
 

@@ -59,8 +59,8 @@ class Observed:
     """Key (name or MAC) → id of the open boot. Names and MACs cannot collide: see `_name`."""
     _last: dict[str, str] = field(default_factory=dict)
     """Machine name → id of its last boot."""
-    _identity: dict[tuple[str, int, str, str], str] = field(default_factory=dict)
-    """(workflow, number, boot id for everyBoot, key) → run id."""
+    _identity: dict[tuple[str, int, int, str, str], str] = field(default_factory=dict)
+    """(workflow, number, part, boot id for everyBoot, key) → run id."""
     _known: dict[str, list[str]] = field(default_factory=dict)
     """Key → ids of the runs that it identifies."""
 
@@ -98,14 +98,14 @@ class Observed:
         return {boot.plan for boot in self.open_boots()}
 
     def run_of(
-        self, workflow: str, machine_name: str, macs: Iterable[str], number: int, boot: str | None = None
+        self, workflow: str, machine_name: str, macs: Iterable[str], number: int, boot: str | None = None, part: int = 0
     ) -> RunStatus | None:
         """The run with this identity, found by the machine's name or else by any of its MACs; of several tries the last.
 
         `boot` is given for `everyBoot` only, where each boot has its own run.
         """
         for key in _keys(machine_name, macs):
-            if found := self._identity.get((workflow, number, boot or "", key)):
+            if found := self._identity.get((workflow, number, part, boot or "", key)):
                 return self._tries(found)[-1]
         return None
 
@@ -218,7 +218,7 @@ class Observed:
     def _identify(self, run: RunStatus, keys: Iterable[str]) -> None:
         scope = run.boot_scope
         for key in keys:
-            if self._identity.setdefault((run.workflow, run.number, scope, key), run.id) == run.id:
+            if self._identity.setdefault((run.workflow, run.number, run.part, scope, key), run.id) == run.id:
                 known = self._known.setdefault(key, [])
                 if run.id not in known:
                     known.append(run.id)
@@ -241,6 +241,7 @@ class Observed:
             repeat=event.repeat,
             started=event.at,
             boot_scope=event.boot if event.repeat == "everyBoot" else "",
+            part=event.part,
             on_failure=event.on_failure,
             retry=event.retry,
         )

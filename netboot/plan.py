@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from netboot.runs import Work
+from netboot.work import Work
 
 FORMAT = 1
 """Raised when a field changes its meaning; a field that a server does not know it refuses by itself."""

@@ -74,6 +74,8 @@ class RunStatus:
     """What its agent was told about the machine when it began."""
     boot_scope: str
     """Part of the identity: the id of the boot that started an `everyBoot` run; empty for `once`."""
+    part: int = 0
+    """Part of the identity: which part of a workflow that several machines carry out."""
     on_failure: OnFailure = "rescue"
     """What its machine does when it ends in anything but SUCCESS."""
     retry: int = 0

@@ -37,6 +37,7 @@ def run_document(run: RunStatus, lost_since: float | None = None) -> Document:
         "machine": run.machine,
         "number": run.number,
         "repeat": run.repeat,
+        "part": run.part,
         "try": run.number_of_try,
         "tries": run.retry + 1,
         "state": run.state,

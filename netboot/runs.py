@@ -21,8 +21,6 @@ from netboot.events import (
     ActionEnded,
     BootAdvanced,
     Event,
-    OnFailure,
-    Repeat,
     RunEnded,
     RunStarted,
     RunTakenOver,
@@ -32,31 +30,10 @@ from netboot.events import (
 from netboot.observed import Observed
 from netboot.records import ActionStatus, BootStatus, RunStatus
 from netboot.reports import Report, Started, anything_left, ended, objection, to_event, unfinished_task, verdict
+from netboot.work import Work, readiness
 
 NO_DOCUMENT: Mapping[str, Any] = MappingProxyType({})
 NEW_STATE = "this state directory is new and knows no history: `gitboot init STATE` says that this is a new site"
-
-
-class Work(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One workflow that the plan asks of one machine. `document` is `agent.workflow.to_json(Workflow)`, rendered."""
-
-    workflow: str
-    run: int
-    document: dict[str, Any]
-    profile: str = ""
-    """Name of the profile that the machine boots in to do it."""
-    repeat: Repeat = "once"
-    resets: int = 0
-    """How often each task may be restarted after the machine was reset during it."""
-    overwrites: tuple[str, ...] = ()
-    """Workflows whose installations this one may replace; `*`: any."""
-    cancel: bool = False
-    """Nothing of it runs: neither a run in progress nor one to come."""
-    on_failure: OnFailure = "rescue"
-    retry: int = 0
-    """How many further tries there are when a run fails."""
-    pending_timeout: int = 0
-    """Seconds from the opening of a boot within which its agent must have claimed the run; 0: unlimited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +141,8 @@ class _Claim:
             return self._end(reason, "reboot", *stale)
         if hold := self.hold or ("" if self.observed.journal else NEW_STATE):
             return Nothing(hold, "wait", stale)
+        if why := readiness(self.observed, work.workflow, work.run, work.before).why:
+            return self._end(why, "wait", *stale)
         started = _start(work, boot, self.system, self.now, self.run_id, self.machine, run)
         return Claimed(
             self.run_id, (*stale, started), _answer(self.run_id, started.document, started.machine_document, started=0.0)
@@ -245,7 +224,7 @@ def report(
 
 
 def _find(observed: Observed, machine: str, macs: Iterable[str], boot: str, work: Work) -> RunStatus | None:
-    return observed.run_of(work.workflow, machine, macs, work.run, boot if work.repeat == "everyBoot" else None)
+    return observed.run_of(work.workflow, machine, macs, work.run, boot if work.repeat == "everyBoot" else None, work.part)
 
 
 def _start(
@@ -268,6 +247,7 @@ def _start(
         on_failure=work.on_failure,
         retry=work.retry,
         after=before.id if before else "",
+        part=work.part,
     )
 
 

@@ -23,6 +23,7 @@ from netboot.log_names import path as log_path
 from netboot.observed import Observed
 from netboot.records import BootStatus, RunStatus
 from netboot.run_documents import Document, rfc3339, run_document, run_summary
+from netboot.work import Before, readiness
 
 MOST_RUNS = 100
 """Runs shown in full in one workflow's document; each machine's document has its own in any case."""
@@ -65,12 +66,22 @@ class DesiredHardware:
 
 
 @dataclass(frozen=True, slots=True)
+class Carrier:
+    """A machine and its part in a workflow: the whole, unless several machines share it."""
+
+    name: str
+    macs: tuple[str, ...]
+    part: int = 0
+    before: Before | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredWorkflow:
-    """What git says of a workflow. `machines`: (name, MACs) of each machine that is to carry it out."""
+    """What git says of a workflow: the machines that are to carry it out, each with the part that is its own."""
 
     number: int
     repeat: str
-    machines: tuple[tuple[str, tuple[str, ...]], ...]
+    machines: tuple[Carrier, ...]
     cancel: bool = False
 
 
@@ -195,7 +206,7 @@ def hardware_document(
 def workflow_document(name: str, observed: Observed, desired: DesiredWorkflow | None, now: float = 0.0) -> Document:
     """`desired` is None for a workflow that git does not name any more: its past stays readable. `now` as above."""
     runs = observed.runs_of_workflow(name)
-    machines = [_machine(name, desired, *machine, observed, now) for machine in desired.machines] if desired else []
+    machines = [_machine(name, desired, each, observed, now) for each in desired.machines] if desired else []
     states = Counter(machine["state"] for machine in machines)
     state = _aggregate(states)
     return {
@@ -279,19 +290,19 @@ def _boot(boot: BootStatus, machine: DesiredHardware) -> Document:
     }
 
 
-def _machine(
-    name: str, desired: DesiredWorkflow, machine: str, macs: Iterable[str], observed: Observed, now: float
-) -> Document:
+def _machine(name: str, desired: DesiredWorkflow, carrier: Carrier, observed: Observed, now: float) -> Document:
+    machine, boot = carrier.name, None
     if desired.repeat == "everyBoot":
-        boot = observed.last_boot_of(machine)
-        run = observed.run_of(name, machine, macs, desired.number, boot.id) if boot else None
-    else:
-        run = observed.run_of(name, machine, macs, desired.number)
+        last = observed.last_boot_of(machine)
+        boot = last.id if last else "none"
+    run = observed.run_of(name, machine, carrier.macs, desired.number, boot, carrier.part)
     if run is not None:
         return run_summary(run, machine, lost_since(observed, run, now))
-    if desired.cancel:
-        return {"machine": machine, "state": "CANCELLED", "reason": "git cancels it before it began", "run": None}
-    return {"machine": machine, "state": "PENDING", "reason": "the machine has not booted for this run", "run": None}
+    ready = readiness(observed, name, desired.number, carrier.before)
+    state, reason = "PENDING", ready.why or "the machine has not booted for this run"
+    if desired.cancel or ready.never:
+        state, reason = "CANCELLED", "git cancels it before it began" if desired.cancel else ready.why
+    return {"machine": machine, "state": state, "reason": reason, "run": None}
 
 
 def _aggregate(states: Mapping[str, int]) -> str:

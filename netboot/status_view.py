@@ -16,6 +16,7 @@ from netboot.plan import BootPlan, Machine
 from netboot.served_document import SERVED_PATH, Program, served_document
 from netboot.status_documents import (
     RECONCILE_PATH,
+    Carrier,
     DesiredHardware,
     DesiredWorkflow,
     NextStep,
@@ -142,16 +143,21 @@ def _step(step: Step) -> NextStep:
             return NextStep("wait")
 
 
+def _in_order(carrier: Carrier) -> tuple[int, str]:
+    return carrier.part, carrier.name
+
+
 @lru_cache(maxsize=2)
 def _workflows(plan: BootPlan) -> dict[str, DesiredWorkflow]:
     """By name; worked out once per plan."""
-    members: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+    members: dict[str, list[Carrier]] = {}
     facts: dict[str, tuple[int, str, bool]] = {}
     for machine in plan.machines.values():
         for work in machine.work:
-            members.setdefault(work.workflow, []).append((machine.name, machine.macs))
+            carrier = Carrier(machine.name, machine.macs, work.part, work.before)
+            members.setdefault(work.workflow, []).append(carrier)
             facts[work.workflow] = (work.run, work.repeat, work.cancel)
     return {
-        name: DesiredWorkflow(number, repeat, tuple(sorted(members[name])), cancel)
+        name: DesiredWorkflow(number, repeat, tuple(sorted(members[name], key=_in_order)), cancel)
         for name, (number, repeat, cancel) in facts.items()
     }

@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 from netboot import plan as boot
 from netboot.ipxe import objection
-from netboot.runs import Work
+from netboot.work import Work
 from reconciler.bonding import acting
 from reconciler.images import Held, Images, archive_places, images_of
 from reconciler.inventory import ArtifactRef, Hardware, Interface, Inventory, Place, Profile, Site, WorkflowDoc
 from reconciler.options import interface_options, range_options
 from reconciler.problems import Problem
 from reconciler.provenance import Places, places_of, subnet_places
+from reconciler.relay import Relay, hand_out, is_relay, with_parts
 from reconciler.render import Rendered, networks, render
 
 
@@ -47,6 +48,8 @@ class _Made(NamedTuple):
 
     sources: tuple[object, ...]
     machine: boot.Machine
+    relays: tuple[Relay, ...]
+    """Its workflows that other machines have a part in: they are not in `machine`."""
     places: Places
     problems: tuple[Problem, ...]
     rendered: Mapping[str, tuple[tuple[object, ...], Rendered]]
@@ -87,13 +90,16 @@ class Compiler:
         self._made = made
         for each in made.values():
             problems.extend(each.problems)
+        parts, foreign = hand_out((relay for each in made.values() for relay in each.relays), inventory, _work)
+        problems.extend(foreign)
+        made = {name: _joined(inventory, each, parts[name]) if name in parts else each for name, each in made.items()}
         provenance = self._provenance(made)
         if any(problem.severity == "error" for problem in problems):
             return Compiled(None, provenance, tuple(sorted(set(problems))))
         dump = boot.dump(
             _site(site),
             [_subnet(site, index) for index in range(len(site.subnets))],
-            _profiles(inventory, wanted),
+            _profiles(inventory, made),
             found,
             [each.machine for each in made.values()],
             self._plan,
@@ -112,16 +118,19 @@ class Compiler:
             return before
         rendered = {workflow.name: _render(inventory, hardware, workflow, before) for workflow in workflows}
         problems = [problem for _, each in rendered.values() for problem in each.problems]
-        work = []
+        work, relays = [], []
         for workflow, template in zip(workflows, templates, strict=True):
             document = rendered[workflow.name][1].document
             if document is not None and self._images is not None:
                 document, about = self._images.resolved(document, template)
                 problems += about
-                work.append(_work(workflow, hardware, document))
+                if is_relay(document, hardware):
+                    relays.append(Relay(workflow, hardware, template, document))
+                else:
+                    work.append(_work(workflow, hardware, document))
         machine = _hardware(inventory.site, hardware, profile, tuple(work))
         places = places_of(inventory, hardware, profile, workflows, subnets)
-        return _Made(sources, machine, places, tuple(problems), rendered)
+        return _Made(sources, machine, tuple(relays), places, tuple(problems), rendered)
 
     def _provenance(self, made: Mapping[str, _Made]) -> Provenance:
         """A part is encoded again when a machine in it was made again, for its digest."""
@@ -170,6 +179,12 @@ def _work(workflow: WorkflowDoc, hardware: Hardware, document: dict[str, object]
     )
 
 
+def _joined(inventory: Inventory, made: _Made, parts: tuple[Work, ...]) -> _Made:
+    """A machine with its parts in what several machines do."""
+    places = {f"work[{work.workflow}]": inventory.workflows[work.workflow].place[:2] for work in parts}
+    return made._replace(machine=with_parts(made.machine, parts), places={**made.places, **places})
+
+
 def _identical(before: tuple[object, ...], now: tuple[object, ...]) -> bool:
     return len(before) == len(now) and all(a is b for a, b in zip(before, now, strict=True))
 
@@ -205,12 +220,10 @@ def _subnet(site: Site, index: int) -> boot.Subnet:
     )
 
 
-def _profiles(inventory: Inventory, wanted: Mapping[str, tuple[WorkflowDoc, ...]]) -> list[boot.Profile]:
+def _profiles(inventory: Inventory, made: Mapping[str, _Made]) -> list[boot.Profile]:
     """The kernels in which work is done are told of registries without certificates: their engine must know when it starts."""
     insecure = ",".join(inventory.site.images.insecure_registries)
-    workplaces = {
-        workflow.profile or inventory.hardware[name].profile for name, workflows in wanted.items() for workflow in workflows
-    }
+    workplaces = {work.profile for each in made.values() for work in each.machine.work}
     profiles = []
     for profile in inventory.profiles.values():
         if insecure and profile.kernel and profile.name in workplaces:

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from agent.workflow import Action, Task, Workflow, to_json
-from reconciler import values
 from reconciler.bonding import acting
 from reconciler.formats.document import parse_workflow_document
 from reconciler.inventory import Hardware, Interface, Place, Site, Subnet, TemplateDoc, WorkflowDoc
@@ -62,9 +61,6 @@ def render(template: TemplateDoc, hardware: Hardware, workflow: WorkflowDoc, por
     document, problems = parse_workflow_document(rendered, template)
     if document is None:
         return Rendered(None, problems)
-    foreign = _foreign_workers(document, template, hardware, workflow)
-    if foreign:
-        return Rendered(None, (*problems, *foreign))
     plain = msgspec.json.encode(to_json(_workflow(document, hardware)))
     return Rendered(
         msgspec.json.decode(plain), problems
@@ -183,39 +179,6 @@ def _failure(place: Place, path: str, error: TemplateError, hardware: Hardware) 
 @lru_cache(maxsize=4096)
 def _compiled(text: str) -> Template:
     return compile_template(text)
-
-
-def _foreign_workers(
-    document: Mapping[str, Any], template: TemplateDoc, hardware: Hardware, workflow: WorkflowDoc
-) -> tuple[Problem, ...]:
-    """Handing a workflow over between machines is not there yet, so a task for another machine would never run."""
-    own = {hardware.name, *(each.mac for each in hardware.interfaces)}
-    problems = []
-    for index, task in enumerate(document["tasks"]):
-        if task["worker"] is not None and _worker(task["worker"]) not in own:
-            message = (
-                f"The task {task['name']!r} of workflow {workflow.name} is for the worker {task['worker']!r}, which is not "
-                f"{hardware.name}; {_own_worker(task['worker'], workflow)}."
-            )
-            path: Path = ("spec", "tasks", index, "worker")
-            if template.text is not None:
-                path = ("spec", "data") if "spec" in template.source else ()
-            problems.append(Problem(*template.where(path), path_text(path), "foreign-worker", "error", message))
-    return tuple(problems)
-
-
-def _own_worker(written: str, workflow: WorkflowDoc) -> str:
-    """The next step: one `device_1` for all machines of a selector is a slip that the template is innocent of."""
-    if written == workflow.hardware_map.get("device_1"):
-        return "take device_1 out of the workflow's hardwareMap: without it, it is the MAC of each machine"
-    return 'leave the worker away, or write "{{ .device_1 }}" or one of its MACs'
-
-
-def _worker(written: str) -> str:
-    try:
-        return values.mac(written)
-    except ValueError:
-        return written
 
 
 def _workflow(document: Mapping[str, Any], hardware: Hardware) -> Workflow:

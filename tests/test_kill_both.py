@@ -127,7 +127,7 @@ def test_a_server_and_agents_killed_again_and_again_lose_nothing_and_repeat_noth
     (art / "inspect/vmlinuz").write_bytes(b"kernel")
     inventory(work, ran)
     options = ["--listen", "127.0.0.1", "--dhcp-port", "0", "--tftp-port", "0", "--http-port", str(port), "--new-site"]
-    serve = ["serve", "--repo", work.path, "--state", state, "--artifacts", art, *options]
+    serve: list[str | Path] = ["serve", "--repo", work.path, "--state", state, "--artifacts", art, *options]
     machines = [Machine(number, port, tmp_path / f"agent-{number}") for number in range(MACHINES)]
     for machine in machines:
         machine.start()

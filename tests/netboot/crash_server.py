@@ -19,7 +19,8 @@ from netboot import reports, runs
 from netboot.events import BootOpened, Event, JournalOpened
 from netboot.journal import Journal
 from netboot.ledger import Ledger
-from netboot.runs import Accepted, Claimed, Duplicate, Nothing, Work
+from netboot.runs import Accepted, Claimed, Duplicate, Nothing
+from netboot.work import Work
 from tests.netboot.story import INSTALL, work
 
 RESETS = 1

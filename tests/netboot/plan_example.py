@@ -18,8 +18,9 @@ from netboot.dhcp_packet import BOOTREQUEST, DISCOVER, REQUEST, ZERO, Packet
 from netboot.events import Event, JournalOpened
 from netboot.observed import Observed
 from netboot.plan import Artifact, BootPlan, Handover, Interface, Machine, Profile, Site, Subnet, dump
-from netboot.runs import Claimed, Nothing, Work, claim
+from netboot.runs import Claimed, Nothing, claim
 from netboot.scripts import House, NoScript, Script, script_for
+from netboot.work import Work
 
 HANDOVERS: tuple[Handover, ...] = get_args(Handover)
 MAC, SECOND, STRANGER = "52:54:00:12:34:01", "52:54:00:12:34:02", "52:54:00:aa:aa:aa"

@@ -19,9 +19,9 @@ from netboot.events import JournalOpened
 from netboot.http import application
 from netboot.log import Log
 from netboot.plan import Artifact, Dump, Interface, Machine, Profile, Site, Subnet, dump
-from netboot.runs import Work
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
+from netboot.work import Work
 from netboot.world import World
 
 LOOK = Workflow("look", (Task("look", "node-01", (Action("first", "image"), Action("second", "image"))),))

@@ -11,7 +11,8 @@ from netboot import reports, runs
 from netboot.events import ActionEnd, BootOpened, Event, JournalOpened
 from netboot.observed import Observed
 from netboot.records import RunStatus
-from netboot.runs import Accepted, Claimed, Duplicate, Nothing, Refused, Work
+from netboot.runs import Accepted, Claimed, Duplicate, Nothing, Refused
+from netboot.work import Work
 
 AgentEnd = Literal["SUCCESS", "FAILED", "TIMEOUT"]
 MAC = "52:54:00:12:34:01"

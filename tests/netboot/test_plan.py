@@ -38,7 +38,7 @@ from netboot.plan import (
     manifest_artifacts,
     manifest_shards,
 )
-from netboot.runs import Work
+from netboot.work import Work
 from reconciler.compile import Compiler
 from reconciler.reader import Reader
 from reconciler.target import snapshot_of_folder

@@ -9,6 +9,7 @@ from netboot import endings, reports, runs
 from netboot.events import BootAdvanced, BootClosed, RunEnded, RunStarted, TaskInterrupted, TaskRestarted
 from netboot.observed import fold
 from netboot.runs import Accepted, Claimed, Duplicate, Nothing, Refused
+from netboot.work import Work
 from tests.netboot.story import INSTALL, MAC, SECOND_MAC, Story, begun, work
 
 # Claims
@@ -414,7 +415,7 @@ def test_a_document_that_is_no_workflow_is_found_out_before_anything_is_journall
     story = Story().new_site()
     boot = story.boot()
     with pytest.raises(KeyError):
-        story.claim(boot, asked=runs.Work("install", 1, {"name": "install"}))
+        story.claim(boot, asked=Work("install", 1, {"name": "install"}))
     assert story.observed.runs == {}
 
 

@@ -16,6 +16,7 @@ from netboot.events import BootAdvanced, BootClosed, LeaseBound
 from netboot.observed import Observed
 from netboot.run_documents import Document
 from netboot.status_documents import (
+    Carrier,
     DesiredHardware,
     DesiredWorkflow,
     Reconciliation,
@@ -26,10 +27,11 @@ from netboot.status_documents import (
     without_credentials,
     workflow_document,
 )
+from netboot.work import Before
 from tests.netboot.story import MAC, SECOND_MAC, Story, begun, work
 
 NODE = DesiredHardware("node-01", (MAC,), ("10.1.0.11",), "x86_64", "plan-1", "runs workflow install", boot_timeout=60.0)
-INSTALLS = DesiredWorkflow(1, "once", (("node-01", (MAC,)), ("node-02", (SECOND_MAC,))))
+INSTALLS = DesiredWorkflow(1, "once", (Carrier("node-01", (MAC,)), Carrier("node-02", (SECOND_MAC,))))
 SERVED = Reconciliation("https://host/site.git", "main", head="abc", revision="abc", plan="plan-1", last_success=1000.0)
 
 
@@ -170,6 +172,23 @@ def test_work_that_git_cancelled_before_it_began_is_cancelled() -> None:
     assert ("CANCELLED", {"CANCELLED": 2}) == (document["state"], document["counts"])
 
 
+def test_the_parts_of_a_workflow_are_shown_in_order_with_what_each_waits_for() -> None:
+    before = Before("node-01", (MAC,), 0, "configure")
+    shared = replace(INSTALLS, machines=(Carrier("node-01", (MAC,)), Carrier("node-02", (SECOND_MAC,), 1, before)))
+    story, boot, run = begun()
+    document = valid("workflow", workflow_document("install", story.observed, shared))
+    assert [("node-01", "RUNNING"), ("node-02", "PENDING")] == [
+        (each["machine"], each["state"]) for each in document["machines"]
+    ]
+    assert "waits for task configure of workflow install run 1 on node-01" == document["machines"][1]["reason"]
+    story.finish(boot, run, "FAILED", "no disk")
+    document = valid("workflow", workflow_document("install", story.observed, shared))
+    assert ("CANCELLED", "task configure of workflow install run 1 on node-01 ended FAILED") == (
+        document["machines"][1]["state"],
+        document["machines"][1]["reason"],
+    )
+
+
 def test_leases_are_shown_with_the_machine() -> None:
     story = Story()
     story.happen(LeaseBound(at=1.0, mac=MAC, address="10.1.200.7"))
@@ -204,7 +223,7 @@ def test_a_workflow_that_succeeded_everywhere_is_ready() -> None:
 
 def test_an_every_boot_workflow_shows_the_run_of_the_last_boot() -> None:
     story, boot, run = begun(repeat="everyBoot")
-    every = DesiredWorkflow(1, "everyBoot", (("node-01", (MAC,)),))
+    every = DesiredWorkflow(1, "everyBoot", (Carrier("node-01", (MAC,)),))
     story.install(boot, run)
     assert workflow_document("install", story.observed, every)["state"] == "SUCCESS"
     story.boot()

@@ -109,30 +109,6 @@ def test_a_worker_is_a_name_or_a_mac_in_any_notation(worker: str) -> None:
     assert rendered(TEMPLATE.replace("    actions:", f'    worker: "{worker}"\n    actions:')).document is not None
 
 
-@pytest.mark.parametrize("worker", ["node-02", "52:54:00:12:34:99"])
-def test_a_task_for_another_machine_rejects_at_its_line(worker: str) -> None:
-    found = rendered(TEMPLATE.replace("    actions:", f'    worker: "{worker}"\n    actions:'))
-    (problem,) = found.problems
-    assert (None, "template.yaml", 7, "foreign-worker", "spec.tasks[0].worker") == (
-        found.document, problem.file, problem.line, problem.code, problem.path,
-    )  # fmt: skip
-    assert "for the worker" in problem.message
-    assert "{{ .device_1 }}" in problem.message
-
-
-def test_a_device_1_that_is_another_machine_s_is_the_workflow_s_slip() -> None:
-    mapped = SOUND["workflow.yaml"].replace("template: look", 'template: look, hardwareMap: {device_1: "52:54:00:12:34:99"}')
-    text = TEMPLATE.replace("    actions:", '    worker: "{{ .device_1 }}"\n    actions:')
-    (problem,) = rendered(text, **{"workflow.yaml": mapped}).problems
-    assert "take device_1 out of the workflow's hardwareMap" in problem.message
-
-
-def test_a_bare_template_for_another_machine_rejects_at_its_file() -> None:
-    files = {"workflow.yaml": SOUND["workflow.yaml"].replace("template: look", "template: bare")}
-    (problem,) = rendered(BARE.replace("{{ .device_1 }}", "node-09"), **files).problems
-    assert ("template.yaml", "foreign-worker", "") == (problem.file, problem.code, problem.path)
-
-
 def test_every_text_that_does_not_render_is_named_with_its_line() -> None:
     text = TEMPLATE.replace('image: "look:v1"', 'image: "{{ .nope }}"').replace(
         "    - {name", "    - {name: second, image: x, timeout: 60, command: ['{{ .neither }}']}\n    - {name"
