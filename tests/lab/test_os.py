@@ -73,16 +73,17 @@ def test_a_machine_boots_it_and_an_action_runs_in_a_container(
     assert any("gitboot: eth0 has 10.77.0.11" in (path / "os/console.1.log").read_text() for path in boots)
 
 
-def test_the_generic_kernel_drives_what_old_machines_have_and_a_static_address(network: Network, tmp_path: Path) -> None:
-    """e1000, and an address that nobody gives by DHCP."""
+def test_the_generic_kernel_drives_an_old_card_and_an_address_may_be_static(network: Network, tmp_path: Path) -> None:
     site = Gitboot(network, tmp_path / "site")
     kept_os("generic").into(site.artifacts)
-    node = hardware("node-01", MAC, "10.77.0.11").replace(f'{{mac: "{MAC}",', f'{{dhcp: false, mac: "{MAC}",')
-    site.commit(working(site) | {"node.yaml": node})
+    site.commit(working(site, words="ip=10.77.0.12::10.77.0.1:255.255.255.0:by-hand::none:10.77.0.1"))
     site.start("--new-site")
     with VM(network, "old", MAC, memory=512, nic="e1000") as vm:
-        vm.wait_for("gitboot: eth0 has 10.77.0.11", within=120)
+        vm.wait_for("gitboot: eth0 has 10.77.0.12 ", within=120)
         vm.wait_for("workflow look SUCCESS", within=120)
+        vm.wait_for("gitboot: workflow look-node-01 run 1 ended SUCCESS", within=120)
+    (action,) = site.status("hardware/node-01.json")["run"]["tasks"][0]["actions"]
+    assert site.get(action["attempts"][0]["log"]).startswith("by-hand\n")
 
 
 def test_without_work_it_stays_and_who_asked_for_a_shell_has_one_first(
