@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -167,7 +168,7 @@ def _which(work: Work) -> tuple[str, int, int]:
 def called_off(plan: BootPlan, observed: Observed, now: float) -> tuple[Event, ...]:
     """Ends the runs in progress of workflows that git cancels now, whatever plan they began with. O(runs in progress)."""
     ended: list[Event] = []
-    for run in observed.active_runs():
+    for run in observed.active_runs() if _any_cancelled(plan) else ():
         if cancels(plan, run.machine, run.macs, run.workflow):
             ended.extend(cancel(observed, run.id, f"git cancels workflow {run.workflow}", now))
     return tuple(ended)
@@ -184,15 +185,30 @@ def not_begun(plans: Plans, observed: Observed, now: float, fresh: Callable[[], 
     """Ends, before they began, the runs for which a machine booted and no agent came within `pending_timeout` of that.
     `fresh` makes the id of a run. O(open boots).
     """
-    if now - observed.listening <= grace:
+    patient = {plan.id: plan for plan in (plans.current, *plans.pinned.values()) if _any_pending_timeout(plan)}
+    if not patient or now - observed.listening <= grace:
         return ()
     ended: list[Event] = []
     for boot in observed.open_boots():
-        if boot.phase not in ("agent", "disk") and (machine := plans.of(boot).machines.get(boot.machine)):
-            work = _overdue(plans.of(boot), machine, observed, boot, now)
+        plan = patient.get(boot.plan)
+        if plan is None or boot.phase in ("agent", "disk"):
+            continue
+        if machine := plan.machines.get(boot.machine):
+            work = _overdue(plan, machine, observed, boot, now)
             if work is not None:
                 ended.extend(missed(work, boot, run_of(observed, machine, work, boot.id), now, fresh()))
     return tuple(ended)
+
+
+@lru_cache(maxsize=4)
+def _any_cancelled(plan: BootPlan) -> bool:
+    """Asked every other second of a plan that mostly has none; so is its sister."""
+    return any(work.cancel for machine in plan.machines.values() for work in machine.work)
+
+
+@lru_cache(maxsize=4)
+def _any_pending_timeout(plan: BootPlan) -> bool:
+    return any(work.pending_timeout for machine in plan.machines.values() for work in machine.work)
 
 
 def _overdue(plan: BootPlan, machine: Machine, observed: Observed, boot: BootStatus, now: float) -> Work | None:

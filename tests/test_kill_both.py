@@ -120,6 +120,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.timeout(60 + 6 * KILLS)
 def test_a_server_and_agents_killed_again_and_again_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     chance, port = random.Random(7), free_port()
     work, state, art, ran = Work(tmp_path / "site"), tmp_path / "state", tmp_path / "art", tmp_path / "ran"

@@ -208,10 +208,16 @@ def _details(machine: Document, now: float) -> list[Table | str]:
         ("boot", f"{boot['phase']}{'' if boot['closed'] is None else ', closed'}: {boot['reason']}" if boot else "never"),
         ("waits for", f"{boot['expected']}, until {boot['deadline']}" if boot and boot["expected"] else "nothing"),
         ("next", machine["next"]),
-        ("run", f"{run['workflow']} run {run['number']}: {run['state']} {run['reason']}" if run else "none"),
+        ("run", _run(run) if run else "none"),
     ):
         facts.add_row(_text(name), _text(value))
     return [facts, *([_actions(run)] if run else [])]
+
+
+def _run(run: Document) -> str:
+    tries = f", try {run['try']} of {run['tries']}" if run["tries"] > 1 else ""
+    lost = f"; its agent was last heard of at {run['lostSince']}" if run["lostSince"] else ""
+    return f"{run['workflow']} run {run['number']}{tries}: {run['state']} {run['reason']}{lost}"
 
 
 def _actions(run: Document) -> Table:

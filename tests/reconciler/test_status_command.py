@@ -36,5 +36,22 @@ def test_status_says_what_boots_machines_by_the_packages_it_is_from(tmp_path: Pa
     assert "boot programs: 3 (ipxe 1.2-3, shim-signed 1.5); artefacts: 1; digests in /status/served.json" in printed(tmp_path)
 
 
+def test_status_says_which_try_a_run_is_and_since_when_its_agent_is_lost(tmp_path: Path) -> None:
+    written(tmp_path)
+    path = tmp_path / "status/hardware/node-01.json"
+    run = {"workflow": "look", "number": 1, "state": "RUNNING", "reason": "", "tasks": []}
+    for told, line in (
+        ({"try": 1, "tries": 1, "lostSince": None}, "look run 1: RUNNING"),
+        (
+            {"try": 2, "tries": 3, "lostSince": "2026-01-31T12:00:00.000Z"},
+            "its agent was last heard of at 2026-01-31T12:00:00.000Z",
+        ),
+    ):
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"run": run | told}))
+        output = call("status", "--state", tmp_path, "node-01").output
+        assert line in output
+        assert (told["tries"] == 3) == ("look run 1, try 2 of 3: RUNNING" in output)
+
+
 def printed(state: Path) -> list[str]:
     return call("status", "--state", state).output.splitlines()
