@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -86,9 +86,11 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - the log of the action is its standard output
 
 
-def tool(*words: str | Path, given: bytes = b"", environment: Mapping[str, str] | None = None) -> str:
+def tool(
+    *words: str | Path, given: bytes = b"", environment: Mapping[str, str] | None = None, good: Collection[int] = (0,)
+) -> str:
     """Run a tool, say that, and return its standard output. `given` is its standard input, never shown; `environment` is all
-    that it is to know in place of what we know.
+    that it is to know in place of what we know; `good` are the exit statuses that are no failure.
 
     Raises Failed with what it said if it is not there or fails.
     """
@@ -99,7 +101,7 @@ def tool(*words: str | Path, given: bytes = b"", environment: Mapping[str, str] 
         done = subprocess.run(command, input=given, capture_output=True, check=False, env=known)
     except FileNotFoundError as error:
         raise Failed(f"this image has no {command[0]}") from error
-    if done.returncode == 0:
+    if done.returncode in good:
         return done.stdout.decode(errors="replace")
     said = (done.stderr.strip() or done.stdout.strip()).decode(errors="replace")[-STDERR_KEPT:]
     how = f"was killed by signal {-done.returncode}" if done.returncode < 0 else f"failed with exit status {done.returncode}"

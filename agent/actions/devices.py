@@ -7,6 +7,7 @@ RAID, a volume group), and bear no marker that protects it, and then its whole d
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import stat
@@ -18,7 +19,7 @@ from agent.actions.base import Job, tool
 from agent.actions.layout import partition_path
 from agent.actions.settings import Failed
 from agent.marker import may_overwrite
-from agent.marking import SECTOR, read_block
+from agent.marking import SECTOR, partitions, read_block
 
 BY_NAME = "/dev/disk/by-gitboot/"
 
@@ -79,8 +80,17 @@ def expected(job: Job, path: str) -> str:
 
 
 def reread(disk: str) -> None:
-    """Let the kernel know the partition table that is on the disk now; the nodes of the partitions are there afterwards."""
-    tool("partx", "--update", disk)
+    """Let the kernel know the partitions that are on the disk now; their nodes are there afterwards."""
+    if {"gpt", "dos"} & set(signatures(disk)):
+        tool("partx", "--update", disk)
+    elif partitions(disk):
+        tool("partx", "--delete", disk)
+
+
+def signatures(path: str) -> list[str]:
+    """The kinds of what is found on a device, as `ext4` or `gpt`."""
+    found = json.loads(tool("wipefs", "--json", path) or "{}")
+    return sorted({str(each["type"]) for each in found.get("signatures", ())})
 
 
 def in_use(path: str) -> str:

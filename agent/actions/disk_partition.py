@@ -44,7 +44,7 @@ def act(job: Job) -> None:
 
 def keeps(job: Job, device: devices.Device, table: list[layout.Partition]) -> bool:
     """Whether a disk that may not go has its partitions already. Raises Failed if it has anything else."""
-    present = _signatures(device.path)
+    present = devices.signatures(device.path)
     if table and present and not ({"gpt", "dos"} & set(present) and layout.is_on(table, _table(device.path), device.path)):
         raise Failed(
             f"{device.path} is left as it is: there is {', '.join(present)} on it, and not the partitions that git says. "
@@ -69,7 +69,7 @@ def protect(job: Job, step: layout.Step, ours: set[str]) -> None:
     """Raises Failed if a thing would be put on what is there now and not ours."""
     for path in step.devices:
         found = devices.device(job, path) if os.path.exists(path) and not step.force else None
-        if found and not set(found.disks) <= ours and (present := _signatures(found.path)):
+        if found and not set(found.disks) <= ours and (present := devices.signatures(found.path)):
             raise Failed(
                 f"{found.path} is left as it is: there is {', '.join(present)} on it. Run disk-wipe before, "
                 "or set `wipe_table: true` for its disk or `create: {force: true}` for its filesystem"
@@ -96,12 +96,6 @@ def _key(job: Job, source: layout.Map | None) -> bytes:
     if not found:
         raise Failed(f"there is no key in {where}")
     return found
-
-
-def _signatures(path: str) -> list[str]:
-    """The kinds of what is found on a device, as `ext4` or `gpt`."""
-    found = json.loads(tool("wipefs", "--json", path) or "{}")
-    return sorted({str(each["type"]) for each in found.get("signatures", ())})
 
 
 def _table(disk: str) -> dict[str, object]:

@@ -58,8 +58,7 @@ def clear(disk: devices.Device) -> None:
         for start in (0, max(disk.size - MB, 0)):
             os.pwrite(device.fileno(), bytes(min(MB, disk.size)), start)
         os.fsync(device.fileno())
-    if parts:
-        tool("partx", "--delete", disk.path)
+    devices.reread(disk.path)
 
 
 def secure_erase(disk: str) -> None:

@@ -1,0 +1,138 @@
+"""A file over HTTP, read once from beginning to end, through connections that break.
+
+Shell. Law: what is handed on are the file's bytes in order, each once, and all of them, or it ends in `Failed`. A connection
+that ends before the length it announced has broken, and is taken up where it broke (RFC 9110, 14.2); should the file have
+changed meanwhile, that is said, for two halves of two files are no file.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from agent.actions.settings import Failed
+
+CHUNK = 1 << 20
+SILENCE = 60.0
+"""Seconds without a byte after which a connection is given up."""
+FINAL = frozenset(range(400, 500)) - {408, 425, 429}
+"""Answers that stay the same however often one asks."""
+LONGEST_PAUSE = 10.0
+
+
+class Broken(Exception):
+    """The connection, or the server for now; asking again may help."""
+
+
+class Denied(Failed):
+    """HTTP 401; `challenge` says how one proves who one is (RFC 9110, 11.6.1)."""
+
+    def __init__(self, message: str, challenge: str) -> None:
+        super().__init__(message)
+        self.challenge = challenge
+
+
+@dataclass(slots=True)
+class Download:
+    """`headers` go to the named server only, not to one that it redirects to."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    patience: float = 600.0
+    """Seconds without progress after which it fails; 0: at the first trouble."""
+    say: Callable[[str], None] = field(default=lambda _: None, repr=False)
+    pause: Callable[[float], None] = field(default=lambda seconds: time.sleep(seconds), repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    size: int | None = field(default=None, init=False)
+    """Bytes, once it has begun and if the server says so."""
+    _done: int = field(default=0, init=False)
+    _identity: tuple[str, ...] = field(default=(), init=False)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Raises Failed."""
+        waited, longest = 0.0, 0.5
+        while True:
+            before = self._done
+            try:
+                yield from self._connection()
+                return
+            except Broken as error:
+                if self._done > before:
+                    waited, longest = 0.0, 0.5
+                if waited >= self.patience:
+                    raise Failed(f"{self.url} cannot be read: {error}") from error
+                self.say(f"{error}; trying again in {longest:g} s")
+            self.pause(longest)
+            waited, longest = waited + longest, min(longest * 2, LONGEST_PAUSE)
+
+    def _connection(self) -> Iterator[bytes]:
+        """What one connection brings of what is still missing. Raises Broken and Failed."""
+        with self._ask() as response:
+            skip = self._begin(response)
+            while chunk := _read(response):
+                new = chunk[skip:]
+                skip -= min(skip, len(chunk))
+                self._done += len(new)
+                if new:
+                    yield new
+        if skip or (self.size is not None and self._done < self.size):
+            raise Broken(f"the connection ended after {self._done} of {self.size} bytes")
+
+    def _ask(self) -> http.client.HTTPResponse:
+        try:
+            request = urllib.request.Request(self.url, headers={"Accept-Encoding": "identity"})  # noqa: S310 - looked at below
+            if request.type not in ("http", "https") or not request.host:
+                raise ValueError(f"it begins with {request.type}")
+        except ValueError as error:
+            raise Failed(f"{self.url} is not a URL that begins with http:// or https://") from error
+        for name, value in self.headers.items():
+            request.add_unredirected_header(name, value)
+        if self._done:
+            request.add_header("Range", f"bytes={self._done}-")
+        try:
+            response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=SILENCE, context=self.tls)  # noqa: S310
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code == 401:
+                raise Denied(
+                    f"{self.url} answers HTTP 401 {error.reason}", error.headers.get("WWW-Authenticate", "")
+                ) from error
+            if error.code == 416:
+                raise Failed(f"{self.url} has {self._done} bytes, and said that it had {self.size}") from error
+            raise (Failed if error.code in FINAL else Broken)(f"{self.url} answers HTTP {error.code} {error.reason}") from error
+        except urllib.error.URLError as error:
+            raise Broken(f"{self.url} does not answer: {error.reason}") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Broken(f"{self.url} does not answer: {error or type(error).__name__}") from error
+        return response
+
+    def _begin(self, response: http.client.HTTPResponse) -> int:
+        """How many bytes of the answer are known already. Raises Failed if it is not the file that it was."""
+        ranged = (
+            re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "")) if response.status == 206 else None
+        )
+        start = int(ranged[1]) if ranged else 0
+        total = int(ranged[2]) if ranged and ranged[2] != "*" else None
+        if not ranged and response.length is not None:
+            total = response.length
+        identity = tuple(response.headers.get(name, "") for name in ("ETag", "Last-Modified"))
+        if not self._done:
+            self.size, self._identity = total, identity
+        elif identity != self._identity or (total or self.size) != self.size:
+            raise Failed(f"{self.url} has changed while it was read: begin again")
+        if start > self._done:
+            raise Failed(f"{self.url} skips from byte {self._done} to {start}")
+        return self._done - start
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read(CHUNK)
+    except (OSError, http.client.HTTPException) as error:
+        raise Broken(f"the connection broke: {error or type(error).__name__}") from error
