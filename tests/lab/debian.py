@@ -60,7 +60,8 @@ def _kept(name: str, build: Callable[[Path], object]) -> Path:
             made = Path(scratch, "made")
             made.mkdir()
             build(made)
-            made.rename(finished)
+            if not finished.is_dir():  # another process may have been faster
+                made.rename(finished)
     return finished
 
 

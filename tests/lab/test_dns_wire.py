@@ -101,7 +101,8 @@ def test_dig_is_told_names_of_others_as_long_as_git_names_somebody_to_ask(tmp_pa
         server = site.start("--dns-port", "53")
         site.served(commit)
         assert "REFUSED" == dig(client, "www.other.example")
-        asking = site.site() + f"  dns: {{upstreams: [10.77.0.54, {UPSTREAM}]}}\n"  # nobody is at the first
+        network.host("10.77.0.54/24")  # no resolver there
+        asking = site.site() + f"  dns: {{upstreams: [10.77.0.54, {UPSTREAM}]}}\n"
         site.served(site.commit({"site.yaml": asking}))
         for way in ("+notcp", "+tcp"):
             assert "NOERROR 192.0.2.7" == dig(client, "www.other.example", way)

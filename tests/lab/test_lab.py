@@ -141,14 +141,15 @@ def test_a_host_on_the_network_is_a_dhcp_client_of_its_own(site: Site) -> None:
 
 
 def test_namespaces_and_programs_of_a_run_that_was_killed_are_removed(tmp_path: Path) -> None:
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    leftover = f"{PREFIX}-{dead.pid}-1"
+    run = subprocess.Popen(["sleep", "60"])
+    leftover = f"{PREFIX}-{run.pid}-1"
     subprocess.run(["ip", "netns", "add", leftover], check=True)
     orphan = Process(
         ["ip", "netns", "exec", leftover, "sh", "-c", "echo ready; exec cat /dev/zero >/dev/null"], tmp_path / "log"
     )
     orphan.wait_for("ready")
+    run.kill()  # only now: another run's tests would remove it too
+    run.wait()
 
     remove_leftovers()
 
