@@ -16,7 +16,7 @@ from tests.lab.operating_system import Built, kept_os
 REPOSITORY = Path(__file__).parents[2]
 TOOLS = [
     *("ip", "qemu-system-x86_64", "qemu-img", "dnsmasq", "busybox", "cpio", "zstd", "depmod", "apt-get", "dpkg-deb"),
-    *("mmdebstrap", "mksquashfs", "unsquashfs", "ssh-keygen"),
+    *("mmdebstrap", "mksquashfs", "ssh-keygen"),
     *("perfdhcp", "kea-dhcp4", "nft"),
     *("qemu-system-aarch64", "mformat", "grub-mkimage"),
     *("mmdebstrap", "dockerd", "docker", "docker-registry", "skopeo", "capsh"),
