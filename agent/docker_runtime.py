@@ -192,18 +192,23 @@ class DockerRuntime:
         self._logs[attempt].start()
 
     def _copy_log(self, attempt: Attempt) -> None:
-        """Until the container has ended or is gone; over and over while the engine comes and goes."""
+        """Until it is whole or the container is gone; over and over while the engine comes and goes."""
         while True:
-            with suppress(Unavailable, OSError):
-                try:
-                    if self._copy_to_its_end(attempt):
-                        return
-                except Refused:  # it was removed meanwhile
+            try:
+                if self._copy_to_its_end(attempt):
                     return
-            self._pause(1.0)
+                self._engine.wait(self._name(attempt), 1.0)
+            except Refused:  # it was removed meanwhile
+                return
+            except (Unavailable, OSError):
+                self._pause(1.0)
 
     def _copy_to_its_end(self, attempt: Attempt) -> bool:
-        """Append what the log lacks; False when the engine stopped telling although the container runs on."""
+        """Append what the log lacks; whether it is whole now.
+
+        An engine stops telling when the container ends, which may be before its last words are written down. So only what it
+        tells of a container that had ended before is all there is.
+        """
         state = self._engine.state(self._name(attempt))
         if state is None:
             return True
@@ -213,8 +218,7 @@ class DockerRuntime:
                 log.write(chunk[max(0, known) :])
                 log.flush()
                 known -= len(chunk)
-        state = self._engine.state(self._name(attempt))
-        return state is None or exit_of(state) is not None
+        return exit_of(state) is not None
 
     def _say(self, attempt: Attempt, line: str) -> None:
         with self.log(attempt).open("a", errors="backslashreplace") as log:

@@ -17,6 +17,9 @@ from agent.container import RUN_LABEL, sentence
 ANSWER_TIME = 60.0
 """Seconds an engine may take for an answer; making a container waits for a slow disk at most."""
 
+PATIENCE = 60.0
+"""Seconds for which an engine may be starting."""
+
 
 class Refused(Exception):
     """The engine says no; asking again gets the same answer, unless `status` is 500, which registries' trouble is told with."""
@@ -131,17 +134,17 @@ class DockerEngine:
         return found
 
 
-def connect(url: str, patience: float = 60.0, pause: Callable[[float], None] = time.sleep) -> DockerEngine:
-    """The engine at `url`, which may be starting just now. Raises Unavailable after `patience` seconds, NoSdk at once."""
-    deadline = time.monotonic() + patience
+def connect(url: str) -> DockerEngine:
+    """The engine at `url`, which may be starting just now. Raises Unavailable after `PATIENCE` seconds, NoSdk at once."""
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return DockerEngine(url)
         except Unavailable as error:
             if time.monotonic() >= deadline:
-                reason = f"no container engine answers at {url} within {patience:g} s; is it started? ({error})"
+                reason = f"no container engine answers at {url} within {PATIENCE:g} s; is it started? ({error})"
                 raise Unavailable(reason) from error
-            pause(0.2)
+            time.sleep(0.2)
 
 
 def _if_there(ask: Callable[[], Any]) -> Any:

@@ -32,12 +32,19 @@ class FaultyServer:
         self.fault = fault
         self.after: Callable[[str, int], None] = lambda path, number: None
         self.requests: list[str] = []
+        self.files: dict[str, bytes] = {}
+        """What GET answers with, by path."""
         self.changed = threading.Condition()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 outer.serve(self)
+
+            def do_GET(self) -> None:
+                outer.requests.append(self.path)
+                body = outer.files.get(self.path)
+                _send(self, 404 if body is None else 200, body or b"")
 
             def log_message(self, *args: object) -> None:
                 pass

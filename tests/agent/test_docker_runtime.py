@@ -96,6 +96,22 @@ def test_what_ended_while_there_was_no_agent_is_found_with_its_whole_log(engine:
     assert Found(0.0, Exited(4)) == agent().find(ATTEMPT)
 
 
+def test_the_last_words_are_kept_though_the_engine_stops_telling_before_them(engine: FakeEngine, agent: Make) -> None:
+    """dockerd 20.10 may end a log that is followed before it has written the last line down."""
+    tell, told = engine.output, []
+
+    def too_soon(name: str) -> Iterator[bytes]:
+        told.append(name)
+        return iter([b"one\n"]) if len(told) == 1 else tell(name)
+
+    engine.output = too_soon  # type: ignore[method-assign]  # the engine of this test
+    runtime = begin(agent())
+    engine.say(NAME, b"one\n", b"last words")
+    engine.end(NAME, 0)
+    assert Exited(0) == runtime.wait(ATTEMPT)
+    assert runtime.log(ATTEMPT).read_bytes().endswith(b" s\none\nlast words")
+
+
 def test_what_was_made_and_not_started_never_starts(engine: FakeEngine, agent: Make) -> None:
     runtime = agent()
     left_by_a_dead_agent(engine, runtime, b"ours\n", "created")

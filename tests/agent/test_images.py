@@ -13,8 +13,10 @@ from agent import images
 from agent.client import Unavailable as NoServer
 from agent.engine import Refused, Unavailable
 from agent.images import HELD_BACK, PAUSES, Images, NotHad, Wrong, verified
-from agent.workflow import Action, Archive
+from agent.workflow import Action, Archive, Workflow
 from tests.agent.fake_engine import FakeEngine
+from tests.agent.fakes import FakeServer
+from tests.agent.http_server import FaultyServer
 
 PULLED = Action("a", "reg.example/img:1")
 TAR = bytes(3 * HELD_BACK)
@@ -179,3 +181,19 @@ def test_what_is_right_comes_out_whole_and_what_is_wrong_without_its_end(size: i
     assert len(b"".join(given)) <= max(0, size - HELD_BACK)
     with pytest.raises(NoServer):
         list(verified(chunks(whole), Archive("/x", right.sha256, size + 1)))
+
+
+@pytest.mark.shell
+def test_an_archive_comes_over_http_and_what_is_not_there_is_told_at_once(engine: FakeEngine, tmp_path: Path) -> None:
+    with FaultyServer(FakeServer(Workflow("w", ()))) as server:
+        site = Site(engine, tmp_path / "images")
+        site.images = Images(engine, server.url, tmp_path / "images", site.slept.append)
+        with pytest.raises(NotHad, match="cannot be loaded: the server answers HTTP 404"):
+            site.get(LOADED)
+        server.files = {ARCHIVE.url: TAR}
+        assert "id of disk-wipe:v3" == site.get(LOADED)
+    assert [] == site.slept
+    engine.images.clear()
+    with pytest.raises(NotHad, match="the server does not answer"):
+        site.get(LOADED)
+    assert list(PAUSES) == site.slept
