@@ -7,7 +7,8 @@ that it need not have one.
 from __future__ import annotations
 
 from agent.actions.base import Action, Job
-from agent.actions.download import Checksum, Download, read_checksum
+from agent.actions.digest import Digest
+from agent.actions.download import Download
 from agent.actions.settings import Failed, Parameter, Settings
 from agent.actions.system import installed
 from agent.actions.unpack import unpack
@@ -30,17 +31,17 @@ PARAMETERS = (
 def act(job: Job) -> None:
     settings = job.settings
     settings.choice("ARCHIVE_TYPE", "", "tar", "targz", "tar.gz")
-    checksum = wanted(settings)
-    download = Download(settings.text("ARCHIVE_URL"), job.say, settings.number("HTTP_CLIENT_TIMEOUT_MINUTES"), job.name)
+    digest = wanted(settings)
+    download = Download(settings.text("ARCHIVE_URL"), minutes=settings.number("HTTP_CLIENT_TIMEOUT_MINUTES"), say=job.say)
     with installed(job, settings.text("DEST_DISK"), settings.text("FS_TYPE"), "DEST_DISK") as system:
-        unpack(download, checksum, system, settings.text("DEST_PATH"))
-    job.say(f"{settings.text('ARCHIVE_URL')} is unpacked" + (f", {checksum.algorithm} verified" if checksum else ""))
+        unpack(job.name, download, digest, system, settings.text("DEST_PATH"))
+    job.say(f"{settings.text('ARCHIVE_URL')} is unpacked" + (f", {digest.algorithm} verified" if digest else ""))
 
 
-def wanted(settings: Settings) -> Checksum | None:
+def wanted(settings: Settings) -> Digest | None:
     """None if git says that the archive need not be verified. Raises Failed if it says nothing."""
     if text := settings.text("TARFILE_CHECKSUM"):
-        return read_checksum("TARFILE_CHECKSUM", text)
+        return Digest.parse("TARFILE_CHECKSUM", text)
     if settings.flag("INSECURE_NO_TARFILE_CHECKSUM_VERIFICATION"):
         return None
     raise Failed("TARFILE_CHECKSUM is not set: write the archive's digest, or set INSECURE_NO_TARFILE_CHECKSUM_VERIFICATION")

@@ -21,12 +21,12 @@ class Digest:
     hex: str
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """`sha256:<hex>`, or the digits alone. Raises Failed."""
+    def parse(cls, name: str, text: str) -> Self:
+        """`sha256:<hex>`, or the digits alone; `name` is of what says so. Raises Failed."""
         algorithm, _, digits = text.strip().lower().rpartition(":")
         known = algorithm or next((name for name, length in HEX_DIGITS.items() if length == len(digits)), "")
         if HEX_DIGITS.get(known) != len(digits) or not set(digits) <= set("0123456789abcdef"):
-            raise Failed(f"{text!r} is no digest: write sha256:<64 hexadecimal digits>, or sha512:<128>")
+            raise Failed(f"{name} is {text!r}: write sha256:, sha384: or sha512: and the digest in hexadecimal")
         return cls(known, digits)
 
     def __str__(self) -> str:

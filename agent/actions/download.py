@@ -1,149 +1,166 @@
-"""Bytes from a web server, for actions that write them to a disk while they come.
+"""A file over HTTP, read once from beginning to end, through connections that break.
 
-Shell, standard library only. Law: what is yielded is the file from its first byte to its last, each once, or `Failed` is
-raised: a connection that breaks is taken up again where it broke (RFC 9110, 14: Range), never where another file begins.
+Shell. Law: what is handed on are the file's bytes in order, each once, and all of them, or it ends in `Failed`. A connection
+that ends before the length it announced has broken, and is taken up where it broke (RFC 9110, 14.2); should the file have
+changed meanwhile, that is said, for two halves of two files are no file.
 """
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import re
+import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
+from agent.actions.base import say
 from agent.actions.progress import Progress
 from agent.actions.settings import Failed
 
-CHUNK = 1 << 18
-SILENCE = 30.0
-"""Seconds without a byte after which a connection counts as broken."""
-TRIES = 8
-"""Connections in a row without a new byte; with the pauses between them that is two minutes."""
-_ALGORITHMS = {"sha256": 64, "sha384": 96, "sha512": 128}
-_Hash = Any
+CHUNK = 1 << 20
+SILENCE = 60.0
+"""Seconds without a byte after which a connection is given up."""
+FINAL = frozenset(range(400, 500)) - {408, 425, 429}
+"""Answers that stay the same however often one asks."""
+LONGEST_PAUSE = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Checksum:
-    algorithm: str
-    digest: str
-
-    def check(self, hashed: _Hash, url: str) -> None:
-        """Raises Failed unless it is the digest of what was hashed."""
-        if hashed.hexdigest() != self.digest:
-            raise Failed(f"{url} is not what it should be: its {self.algorithm} is {hashed.hexdigest()}, wanted {self.digest}")
-
-    def new(self) -> _Hash:
-        return hashlib.new(self.algorithm)
+class Broken(Exception):
+    """The connection, or the server for now; asking again may help."""
 
 
-def read_checksum(name: str, text: str) -> Checksum:
-    """Of the form `sha256:<hex>`; `name` is of the parameter. Raises Failed."""
-    algorithm, _, digest = text.strip().lower().partition(":")
-    if _ALGORITHMS.get(algorithm) != len(digest) or not re.fullmatch(r"[0-9a-f]+", digest):
-        raise Failed(f"{name} is {text!r}: write sha256:, sha384: or sha512: and the digest in hexadecimal")
-    return Checksum(algorithm, digest)
+class Denied(Failed):
+    """HTTP 401; `challenge` says how one proves who one is (RFC 9110, 11.6.1)."""
+
+    def __init__(self, message: str, challenge: str) -> None:
+        super().__init__(message)
+        self.challenge = challenge
 
 
 @dataclass(slots=True)
 class Download:
-    """One file; iterate once."""
+    """`headers` go to the named server only, not to one that it redirects to."""
 
     url: str
-    say: Callable[[str], None]
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    patience: float = 120.0
+    """Seconds of waiting without progress after which it fails; 0: at the first trouble."""
     minutes: int = 0
-    """After which it has failed; 0: as long as bytes come."""
-    name: str = "download"
-    """What lines about its progress begin with."""
-    pause: Callable[[float], None] = time.sleep
-    _received: int = 0
-    _total: int | None = None
-    _version: str = ""
+    """In which all of it must be there; 0: as long as bytes come."""
+    say: Callable[[str], None] = field(default=lambda _: None, repr=False)
+    pause: Callable[[float], None] = field(default=lambda seconds: time.sleep(seconds), repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    size: int | None = field(default=None, init=False)
+    """Bytes, once it has begun and if the server says so."""
+    _done: int = field(default=0, init=False)
+    _identity: tuple[str, ...] = field(default=(), init=False)
 
     def __iter__(self) -> Iterator[bytes]:
+        """Raises Failed."""
         deadline = time.monotonic() + 60 * self.minutes if self.minutes else None
-        progress = Progress(self.name)
-        failures = 0
+        waited, longest = 0.0, 0.5
         while True:
-            before = self._received
+            before = self._done
             try:
-                for data in self._connection():
-                    yield data
-                    progress.total = self._total or 0
-                    if line := progress.line(self._received, time.monotonic()):
-                        self.say(line)
+                for chunk in self._connection():
                     if deadline and time.monotonic() > deadline:
-                        raise Failed(f"{self.url} was not there in {self.minutes} minutes; {self._received} bytes were")
-                self.say(progress.last(self._received))
+                        raise Failed(f"{self.url} was not there in {self.minutes} minutes; {self._done} bytes were")
+                    yield chunk
                 return
-            except (OSError, http.client.HTTPException) as error:
-                failures = failures + 1 if before == self._received else 1
-                reason = _reason(error)
-                if failures == TRIES or _is_final(error):
-                    raise Failed(f"{self.url} cannot be had: {reason}") from error
-                self.say(f"{self.name}: {reason}; trying again after {self._received} bytes")
-                self.pause(min(2.0 ** (failures - 1), 30))
+            except Broken as error:
+                if self._done > before:
+                    waited, longest = 0.0, 0.5
+                if waited >= self.patience:
+                    raise Failed(f"{self.url} cannot be read: {error}") from error
+                self.say(f"{error}; trying again in {longest:g} s")
+            self.pause(longest)
+            waited, longest = waited + longest, min(longest * 2, LONGEST_PAUSE)
 
     def _connection(self) -> Iterator[bytes]:
-        """The rest of the file by one connection. Raises OSError or HTTPException when it breaks."""
-        with urllib.request.urlopen(self._request(), timeout=SILENCE) as answer:  # noqa: S310 - the scheme is looked at
-            self._take_up(answer)
-            while data := answer.read(CHUNK):
-                self._received += len(data)
-                yield data
-        if self._total is not None and self._received < self._total:
-            raise ConnectionError("the connection ended early")
+        """What one connection brings of what is still missing. Raises Broken and Failed."""
+        with self._ask() as response:
+            skip = self._begin(response)
+            while chunk := _read(response):
+                new = chunk[skip:]
+                skip -= min(skip, len(chunk))
+                self._done += len(new)
+                if new:
+                    yield new
+        if skip or (self.size is not None and self._done < self.size):
+            raise Broken(f"the connection ended after {self._done} of {self.size} bytes")
 
-    def _request(self) -> urllib.request.Request:
-        if not self.url.startswith(("http://", "https://")):
-            raise Failed(f"{self.url!r} is not a URL: write http://… or https://…")
-        headers = {"Accept-Encoding": "identity"}
-        if self._received:
-            headers |= {"Range": f"bytes={self._received}-"} | ({"If-Range": self._version} if self._version else {})
-        return urllib.request.Request(self.url, headers=headers)  # noqa: S310 - the scheme is looked at
+    def _ask(self) -> http.client.HTTPResponse:
+        try:
+            request = urllib.request.Request(self.url, headers={"Accept-Encoding": "identity"})  # noqa: S310 - looked at below
+            if request.type not in ("http", "https") or not request.host:
+                raise ValueError(f"it begins with {request.type}")
+        except ValueError as error:
+            raise Failed(f"{self.url} is not a URL that begins with http:// or https://") from error
+        for name, value in self.headers.items():
+            request.add_unredirected_header(name, value)
+        if self._done:
+            request.add_header("Range", f"bytes={self._done}-")
+        try:
+            response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=SILENCE, context=self.tls)  # noqa: S310
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code == 401:
+                raise Denied(
+                    f"{self.url} answers HTTP 401 {error.reason}", error.headers.get("WWW-Authenticate", "")
+                ) from error
+            if error.code == 416:
+                raise Failed(f"{self.url} has {self._done} bytes, and said that it had {self.size}") from error
+            raise (Failed if error.code in FINAL else Broken)(f"{self.url} answers HTTP {error.code} {error.reason}") from error
+        except urllib.error.URLError as error:
+            raise Broken(f"{self.url} does not answer: {error.reason}") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Broken(f"{self.url} does not answer: {error or type(error).__name__}") from error
+        return response
 
-    def _take_up(self, answer: Any) -> None:
-        """Know how long the file is, or go to where the last connection broke. Raises Failed if it is another file now."""
-        length = answer.headers.get("Content-Length")
-        if answer.status == 206:
-            found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
-            if found is None or int(found[1]) != self._received:
-                raise Failed(f"{self.url}: the server sends another part of the file than it was asked for")
-            return
-        version = answer.headers.get("ETag", "")
-        version = "" if version.startswith("W/") else version or answer.headers.get("Last-Modified", "")
-        total = int(length) if length and length.isdigit() else None
-        if self._received and (self._version, self._total) != (version, total):
-            raise Failed(f"{self.url} changed on the server while it was fetched")
-        self._version, self._total = version, total
-        skip = self._received
-        while skip and (data := answer.read(min(CHUNK, skip))):
-            skip -= len(data)
+    def _begin(self, response: http.client.HTTPResponse) -> int:
+        """How many bytes of the answer are known already. Raises Failed if it is not the file that it was."""
+        ranged = (
+            re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "")) if response.status == 206 else None
+        )
+        start = int(ranged[1]) if ranged else 0
+        total = int(ranged[2]) if ranged and ranged[2] != "*" else None
+        if not ranged and response.length is not None:
+            total = response.length
+        identity = tuple(response.headers.get(name, "") for name in ("ETag", "Last-Modified"))
+        if not self._done:
+            self.size, self._identity = total, identity
+        elif identity != self._identity or (total or self.size) != self.size:
+            raise Failed(f"{self.url} has changed while it was read: begin again")
+        if start > self._done:
+            raise Failed(f"{self.url} skips from byte {self._done} to {start}")
+        return self._done - start
 
 
-def fetch_text(url: str, say: Callable[[str], None], limit: int = 1 << 20) -> str:
-    """A small file whole."""
+def _read(response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read(CHUNK)
+    except (OSError, http.client.HTTPException) as error:
+        raise Broken(f"the connection broke: {error or type(error).__name__}") from error
+
+
+def told(name: str, download: Download, interval: float = 10.0) -> Iterator[bytes]:
+    """The same chunks, while the log hears how far it is."""
+    progress, done = Progress(name, interval=interval), 0
+    for chunk in download:
+        done, progress.total = done + len(chunk), download.size or 0
+        if line := progress.line(done, time.monotonic()):
+            say(line)
+        yield chunk
+
+
+def fetch_text(download: Download, limit: int = 1 << 20) -> str:
+    """A small file whole. Raises Failed if it has more bytes than `limit`."""
     content = b""
-    for data in Download(url, say):
-        content += data
+    for chunk in download:
+        content += chunk
         if len(content) > limit:
-            raise Failed(f"{url} is longer than {limit} bytes")
+            raise Failed(f"{download.url} is longer than {limit} bytes")
     return content.decode(errors="replace")
-
-
-def _is_final(error: Exception) -> bool:
-    """A client's error stays one, but for those that say: later."""
-    return isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code not in (408, 425, 429)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        return f"the server says {error.code} {error.reason}"
-    if isinstance(error, urllib.error.URLError):
-        return str(error.reason)
-    return str(error) or type(error).__name__

@@ -6,18 +6,15 @@ only after the last byte, and only if the digest of what came is the one that wa
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.actions import devices
-from agent.actions.base import Job, say
+from agent.actions.base import Job
 from agent.actions.crosswise import place, unpack
 from agent.actions.digest import Digest, Hashed
-from agent.actions.fetch import Download
+from agent.actions.download import Download, told
 from agent.actions.inflate import LONGEST_MAGIC, begin, kind_of, unpacked
 from agent.actions.onto import Target
-from agent.actions.progress import Progress
 from agent.actions.settings import Failed, Parameter
 
 QCOW2 = b"QFI\xfb"
@@ -56,8 +53,7 @@ class Image:
 
 def wanted(job: Job) -> Digest | None:
     """What git says the digest is. Raises Failed for what is none."""
-    given = [job.settings.text(name) for name in ("IMG_SHA256", "CHECKSUM") if job.settings.text(name)]
-    found = {Digest.parse(text) for text in given}
+    found = {Digest.parse(name, job.settings.text(name)) for name in ("IMG_SHA256", "CHECKSUM") if job.settings.text(name)}
     if len(found) > 1:
         raise Failed("IMG_SHA256 and CHECKSUM say different things: leave one of them out")
     if not found:
@@ -73,7 +69,8 @@ def patience(job: Job) -> float:
 
 def write(job: Job, image: Image, destination: str, *, crosswise: bool = False) -> devices.Device:
     """`crosswise`: it cannot be written as it comes (see crosswise.py). Raises Failed; then the disk boots nothing."""
-    coming = Hashed(_told(job, image), image.digest.algorithm if image.digest else "sha256")
+    chunks = told(job.name, image.download, job.settings.number("PROGRESS_INTERVAL_SECONDS"))
+    coming = Hashed(chunks, image.digest.algorithm if image.digest else "sha256")
     first, chunks = begin(coming, LONGEST_MAGIC)
     kind = _kind(job, first, image)
     content, blocks = begin(unpacked(chunks, kind), BEGINNING)
@@ -116,13 +113,3 @@ def _kind(job: Job, first: bytes, image: Image) -> str:
     if not found:
         raise Failed(f"{image.name} is not compressed in a way we know (gzip, bzip2, xz, zstd): leave COMPRESSED out")
     return found
-
-
-def _told(job: Job, image: Image) -> Iterator[bytes]:
-    progress = Progress(job.name, interval=job.settings.number("PROGRESS_INTERVAL_SECONDS"))
-    done = 0
-    for chunk in image.download:
-        done, progress.total = done + len(chunk), image.download.size or 0
-        if line := progress.line(done, time.monotonic()):
-            say(line)
-        yield chunk

@@ -9,7 +9,8 @@ from __future__ import annotations
 from agent.actions.archive2disk import CHECKSUM, MINUTES, UNCHECKED
 from agent.actions.base import Action, Job, tool
 from agent.actions.devices import device
-from agent.actions.download import Checksum, Download, fetch_text, read_checksum
+from agent.actions.digest import Digest
+from agent.actions.download import Download, fetch_text
 from agent.actions.settings import Failed, Parameter
 from agent.actions.system import System, installed
 from agent.actions.unpack import unpack
@@ -29,14 +30,15 @@ PARAMETERS = (
 def act(job: Job) -> None:
     settings = job.settings
     url = address(job)
-    checksum = _wanted(job, url)
+    digest = _wanted(job, url)
+    download = Download(url, minutes=settings.number("HTTP_CLIENT_TIMEOUT_MINUTES"), say=job.say)
     with installed(job, settings.text("DEST_DISK"), settings.text("FS_TYPE"), "DEST_DISK") as system:
-        unpack(Download(url, job.say, settings.number("HTTP_CLIENT_TIMEOUT_MINUTES"), job.name), checksum, system, "/")
+        unpack(job.name, download, digest, system, "/")
         for each in system.mounts[1:]:
             system.real(each.point).mkdir(parents=True, exist_ok=True)
         if not settings.text("DEST_DISK"):
             system.write("/etc/fstab", fstab(job, system).encode())
-    job.say(f"{url} is unpacked" + (f", {checksum.algorithm} verified" if checksum else ""))
+    job.say(f"{url} is unpacked" + (f", {digest.algorithm} verified" if digest else ""))
 
 
 def address(job: Job) -> str:
@@ -68,13 +70,13 @@ def _line(job: Job, path: str, point: str, format: str, check: int) -> str:  # n
     return f"{f'UUID={uuid}' if uuid else path} {point} {format} {options} 0 {0 if format in ('xfs', 'btrfs') else check}"
 
 
-def _wanted(job: Job, url: str) -> Checksum | None:
+def _wanted(job: Job, url: str) -> Digest | None:
     settings = job.settings
     if text := settings.text("TARFILE_CHECKSUM"):
-        return read_checksum("TARFILE_CHECKSUM", text)
+        return Digest.parse("TARFILE_CHECKSUM", text)
     if settings.flag("INSECURE_NO_TARFILE_CHECKSUM_VERIFICATION"):
         return None
-    return read_checksum(f"{url}.sha256", f"sha256:{fetch_text(f'{url}.sha256', job.say).split(maxsplit=1)[0]}")
+    return Digest.parse(f"{url}.sha256", f"sha256:{fetch_text(Download(f'{url}.sha256', say=job.say)).split(maxsplit=1)[0]}")
 
 
 ACTION = Action("install-root-fs", "Unpacks an operating system onto this machine's filesystems.", PARAMETERS, act)

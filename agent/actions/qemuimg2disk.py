@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from agent.actions import grow, imaging
 from agent.actions.base import Action, Job
-from agent.actions.fetch import Download
+from agent.actions.download import Download
 from agent.actions.image2disk import PARAMETERS as OF_IMAGES
 from agent.actions.settings import Parameter
 

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from agent.actions.digest import Digest
-from agent.actions.fetch import Denied, Download
+from agent.actions.download import Denied, Download, fetch_text
 from agent.actions.settings import Failed
 
 MANIFESTS = (
@@ -68,13 +68,13 @@ class Registry:
     def layer(self, architecture: str) -> tuple[Download, Digest]:
         """The file and its digest. Raises Failed."""
         layer = one_layer(self._manifest(self.reference.tag, architecture), self.reference.name)
-        digest = Digest.parse(str(layer.get("digest")))
+        digest = Digest.parse("the digest of the layer", str(layer.get("digest")))
         return self._download(self.reference.url("blobs", str(digest))), digest
 
     def _manifest(self, tag: str, architecture: str) -> Mapping[str, Any]:
         for _ in range(3):  # an index of an index is allowed
             body = self._read(self.reference.url("manifests", tag))
-            if tag.startswith("sha256:") and tag != f"sha256:{sha256(body).hexdigest()}":
+            if tag.startswith("sha256:") and tag != f"sha256:{sha256(body.encode()).hexdigest()}":
                 raise Failed(f"{self.reference.host} answers with another manifest than {tag}")
             try:
                 manifest = json.loads(body)
@@ -87,20 +87,12 @@ class Registry:
             tag = for_architecture(manifest["manifests"], architecture)
         raise Failed(f"{self.reference.name} is an index of indexes without end")
 
-    def _read(self, url: str) -> bytes:
+    def _read(self, url: str) -> str:
         try:
-            return self._all(url)
+            return fetch_text(self._download(url), LONGEST_MANIFEST)
         except Denied as denied:
             self._authorization = self._authorize(denied)
-            return self._all(url)
-
-    def _all(self, url: str) -> bytes:
-        body = b""
-        for chunk in self._download(url):
-            body += chunk
-            if len(body) > LONGEST_MANIFEST:
-                raise Failed(f"{url} is too long for a manifest")
-        return body
+            return fetch_text(self._download(url), LONGEST_MANIFEST)
 
     def _download(self, url: str) -> Download:
         headers = {"Accept": ", ".join(MANIFESTS)} | ({"Authorization": self._authorization} if self._authorization else {})

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 from agent.actions import devices
 from agent.actions.base import Action, Job, say
 from agent.actions.digest import Hashed
-from agent.actions.fetch import CHUNK, SILENCE
+from agent.actions.download import CHUNK, SILENCE
 from agent.actions.imaging import INTERVAL
 from agent.actions.progress import Progress
 from agent.actions.settings import Failed, Parameter

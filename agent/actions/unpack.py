@@ -14,22 +14,15 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from agent.actions.base import STDERR_KEPT, say, tool
-from agent.actions.download import Checksum, Download
+from agent.actions.digest import Digest, Hashed
+from agent.actions.download import Download, told
+from agent.actions.inflate import LONGEST_MAGIC, begin, kind_of
 from agent.actions.settings import Failed
 from agent.actions.system import ENVIRONMENT, System, mounted
 
-_MAGIC = (
-    (b"\x1f\x8b", "gzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-    (b"\xfd7zXZ\0", "xz"),
-    (b"BZh", "bzip2"),
-)
-"""How compressed files begin → the program that undoes it."""
 TAR = (
     *("--extract", "--file=-", "--numeric-owner", "--same-owner", "--preserve-permissions", "--warning=no-timestamp"),
     # without a list of namespaces tar restores those that users see, and file capabilities are not among them
@@ -37,25 +30,24 @@ TAR = (
 )
 
 
-def unpack(download: Download, checksum: Checksum | None, system: System, folder: str) -> None:
+def unpack(name: str, download: Download, digest: Digest | None, system: System, folder: str) -> None:
     """Into a folder of `system`, which is made. Raises Failed if it is not there, no archive, or not the one that is wanted."""
     into = system.real(folder)
     into.mkdir(parents=True, exist_ok=True)
-    hashed = checksum.new() if checksum else None
-    stream = iter(download)
-    first = next(stream, b"")
-    packer = next((name for magic, name in _MAGIC if first.startswith(magic)), "")
+    coming = Hashed(told(name, download), digest.algorithm if digest else "sha256")
+    first, stream = begin(coming, LONGEST_MAGIC)
+    packer = kind_of(first)
     with _tar(system) as tar:
         command = [*tar, *TAR, f"--directory=/{into.relative_to(system.root)}"]
-        said = _feed(chain([first], stream), hashed, [packer, "-dc"] if packer else ["cat"], command)
+        said = _feed(stream, [packer, "-dc"] if packer else ["cat"], command)
     if said:
         full = f"the filesystem of {folder} is full; " if not os.statvfs(into).f_bavail else ""
         raise Failed(f"{download.url} cannot be unpacked: {full}{said}")
-    if checksum and hashed:
-        checksum.check(hashed, download.url)
+    if digest and coming.digest != digest:
+        raise Failed(f"{download.url} is not what it should be: it is {coming.digest}, wanted {digest}")
 
 
-def _feed(stream: Iterator[bytes], hashed: Any, packer: list[str], tar: list[str]) -> str:
+def _feed(stream: Iterator[bytes], packer: list[str], tar: list[str]) -> str:
     """All of the stream through both programs. What they complain of if one of them fails, else ""."""
     say(f"+ {' '.join(packer)} | {' '.join(tar)}")
     with tempfile.TemporaryFile() as complaints, ExitStack() as stack:
@@ -66,8 +58,6 @@ def _feed(stream: Iterator[bytes], hashed: Any, packer: list[str], tar: list[str
         first.stdout.close()  # type: ignore[union-attr]  # it is a pipe, and now tar's alone: when that dies the first one hears
         with suppress(BrokenPipeError), first.stdin:  # type: ignore[union-attr]  # who closes it has a reason, and a status
             for data in stream:
-                if hashed:
-                    hashed.update(data)
                 first.stdin.write(data)  # type: ignore[union-attr]
         statuses = first.wait(), second.wait()
         complaints.seek(0)

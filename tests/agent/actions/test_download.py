@@ -1,112 +1,150 @@
-"""Downloads over a bad link: every byte once, or a sentence."""
+"""Reading a file over HTTP from servers and connections that do not keep their word."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+import random
+from dataclasses import replace
 
 import pytest
 
-from agent.actions.download import TRIES, Download, fetch_text, read_checksum
+from agent.actions.download import Denied, Download, fetch_text
 from agent.actions.settings import Failed
-from tests.agent.actions.web import Web
+from tests.agent.actions.badweb import Answer, Request, Web, file, serving
 
 pytestmark = pytest.mark.shell
-CONTENT = b"".join(number.to_bytes(4) for number in range(300_000))
+
+CONTENT = random.Random(1).randbytes(3_000_000)
 
 
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with Web(file=CONTENT) as server:
-        yield server
+def download(web: Web, patience: float = 5.0) -> Download:
+    return Download(f"{web.url}/image", patience=patience, pause=lambda _: None)
 
 
-def download(web: Web, path: str = "file") -> tuple[bytes, list[str], list[float]]:
-    """What came, what was said, and how long was waited."""
-    said: list[str] = []
-    waited: list[float] = []
-    content = b"".join(Download(web.url(path), said.append, pause=waited.append))
-    return content, said, waited
-
-
-def test_a_file_comes_whole_and_its_size_is_said(web: Web) -> None:
-    content, said, waited = download(web)
-    assert CONTENT == content
-    assert (["download: 2 of 2 MB"], []) == (said, waited)
-
-
-def test_a_connection_that_breaks_is_taken_up_where_it_broke(web: Web) -> None:
-    web.fault = lambda number: 400_001 if number < 3 else None
-    content, said, _ = download(web)
-    assert CONTENT == content
-    assert ["", "bytes=400001-", "bytes=800002-"] == [wanted for _, wanted in web.requests]
-    assert "download: the connection ended early; trying again after 400001 bytes" == said[0]
-
-
-def test_a_server_that_knows_no_ranges_sends_it_again_and_nothing_comes_twice(web: Web) -> None:
-    web.fault = lambda number: 400_001 if number == 1 else "whole"
-    assert CONTENT == download(web)[0]
-
-
-def test_a_file_that_changed_meanwhile_is_not_put_together_of_two(web: Web) -> None:
-    web.fault = lambda number: 400_001 if number == 1 else None
-    web.before = lambda number: web.files.update({"/file": CONTENT[::-1]}) if number == 2 else None
-    with pytest.raises(Failed, match=f"^{web.url('file')} changed on the server while it was fetched$"):
-        download(web)
-
-
-def test_a_server_that_is_overloaded_is_asked_again_and_given_time(web: Web) -> None:
-    web.fault = lambda number: "503" if number < 4 else None
-    content, _, waited = download(web)
-    assert (CONTENT, [1, 2, 4]) == (content, waited)
-
-
-def test_what_is_not_there_is_not_waited_for(web: Web) -> None:
-    with pytest.raises(Failed, match=r"cannot be had: the server says 404 Not Found$"):
-        download(web, "nothing")
+def test_a_file_comes_whole_with_its_size() -> None:
+    with serving(CONTENT) as web:
+        found = download(web)
+        assert CONTENT == b"".join(found)
+        assert len(CONTENT) == found.size
     assert 1 == len(web.requests)
 
 
-def test_a_link_that_never_works_is_given_up(web: Web) -> None:
-    web.fault = lambda number: 0
-    with pytest.raises(Failed, match=r"cannot be had: the connection ended early$"):
-        download(web)
-    assert TRIES == len(web.requests)
+def test_a_connection_that_breaks_at_any_point_is_taken_up_where_it_broke() -> None:
+    chance = random.Random(2)
+
+    def answer(request: Request, number: int) -> Answer:
+        found = file(CONTENT, request)
+        found.cut = chance.randrange(0, 400_000) if number < 12 else None
+        return found
+
+    with Web(answer) as web:
+        assert CONTENT == b"".join(download(web, patience=1000))
+        assert 12 == len(web.requests)
+        assert all(request.headers["Range"] for request in web.requests[1:])
 
 
-def test_a_link_that_breaks_for_ever_but_moves_on_is_not_given_up(web: Web) -> None:
-    web.fault = lambda number: 40_000
-    assert CONTENT == download(web)[0]
-    assert TRIES < len(web.requests)
+def test_a_server_without_ranges_sends_it_again_and_what_is_known_is_skipped() -> None:
+    with Web(lambda request, number: Answer(CONTENT, cut=1_000_000 if number < 3 else None)) as web:
+        assert CONTENT == b"".join(download(web))
+        assert 3 == len(web.requests)
 
 
-def test_nobody_listens(web: Web) -> None:
+def test_a_file_that_changes_meanwhile_is_not_put_together_of_two() -> None:
+    def answer(request: Request, number: int) -> Answer:
+        found = file(CONTENT, request, '"one"' if number == 1 else '"two"')
+        found.cut = 1000 if number == 1 else None
+        return found
+
+    with Web(answer) as web, pytest.raises(Failed, match="has changed while it was read: begin again"):
+        b"".join(download(web))
+
+
+def test_a_length_that_is_too_great_ends_in_a_sentence_and_not_in_a_short_file() -> None:
+    with (
+        Web(lambda request, number: Answer(status=416) if request.headers["Range"] else Answer(b"short", length=1000)) as web,
+        pytest.raises(Failed, match=r"/image has 5 bytes, and said that it had 1000$"),
+    ):
+        b"".join(download(web))
+    with (
+        Web(lambda request, number: Answer(b"short", length=1000)) as web,
+        pytest.raises(Failed, match=r"cannot be read: the connection ended after 5 of 1000 bytes$"),
+    ):
+        b"".join(download(web))
+
+
+def test_a_length_that_is_too_small_is_all_that_is_read() -> None:
+    with Web(lambda request, number: Answer(b"longer", length=3)) as web:
+        assert b"lon" == b"".join(download(web))
+
+
+def test_a_server_that_gives_no_length_is_read_to_its_end() -> None:
+    with Web(lambda request, number: Answer(CONTENT, length=None)) as web:
+        found = download(web)
+        assert CONTENT == b"".join(found)
+        assert found.size is None
+
+
+def test_a_server_in_trouble_is_asked_again() -> None:
     said: list[str] = []
-    with pytest.raises(Failed, match="cannot be had: "):
-        list(Download("http://127.0.0.1:1/file", said.append, pause=lambda seconds: None))
-    with pytest.raises(Failed, match="is not a URL"):
-        list(Download("file:///etc/passwd", said.append))
+    with Web(lambda request, number: Answer(status=503) if number < 3 else file(b"x", request)) as web:
+        assert b"x" == b"".join(Download(f"{web.url}/a", say=said.append, pause=lambda _: None))
+    assert [f"{web.url}/a answers HTTP 503 Service Unavailable; trying again in {pause} s" for pause in ("0.5", "1")] == said
 
 
-def test_a_small_file_has_an_end(web: Web) -> None:
-    web.files["/small"] = b"abc"
-    assert "abc" == fetch_text(web.url("small"), lambda text: None)
-    with pytest.raises(Failed, match="is longer than 1048576 bytes"):
-        fetch_text(web.url("file"), lambda text: None)
+def test_an_answer_that_is_final_is_not_asked_for_again() -> None:
+    with Web(lambda request, number: Answer(status=404)) as web:
+        with pytest.raises(Failed, match="answers HTTP 404 Not Found"):
+            b"".join(download(web))
+        assert 1 == len(web.requests)
+    with Web(lambda request, number: Answer(status=401, headers={"WWW-Authenticate": "Basic"})) as web:
+        with pytest.raises(Denied) as denied:
+            b"".join(download(web))
+        assert "Basic" == denied.value.challenge
 
 
-@pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
-def test_a_checksum_is_read_and_compared(algorithm: str) -> None:
-    digest = hashlib.new(algorithm, b"abc").hexdigest()
-    checksum = read_checksum("SUM", f"{algorithm}:{digest.upper()}\n")
-    right, wrong = checksum.new(), checksum.new()
-    right.update(b"abc")
-    checksum.check(right, "url")
-    with pytest.raises(Failed, match=f"^url is not what it should be: its {algorithm} is .*, wanted {digest}$"):
-        checksum.check(wrong, "url")
+def test_without_patience_the_first_trouble_is_the_end() -> None:
+    with Web(lambda request, number: Answer(status=503)) as web:
+        with pytest.raises(Failed, match=r"cannot be read: .* answers HTTP 503"):
+            b"".join(download(web, patience=0))
+        assert 1 == len(web.requests)
 
 
-@pytest.mark.parametrize("text", ["", "abc", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha256:abc", f"sha256:{'g' * 64}"])
-def test_what_is_no_checksum_is_refused_with_its_form(text: str) -> None:
-    with pytest.raises(Failed, match=r"^SUM is .*: write sha256:, sha384: or sha512: and the digest in hexadecimal$"):
-        read_checksum("SUM", text)
+def test_nobody_there_and_no_url_are_sentences() -> None:
+    with serving(b"") as web:
+        url = web.url
+    with pytest.raises(Failed, match="does not answer"):
+        b"".join(Download(url, patience=0))
+    for wrong in ("file:///etc/passwd", "image.raw", "http:///x", "http://[", "ftp://a/b"):
+        with pytest.raises(Failed, match="is not a URL"):
+            b"".join(Download(wrong))
+
+
+def test_a_redirect_is_followed_and_takes_no_credentials_along() -> None:
+    with serving(b"x") as other:
+
+        def answer(request: Request, number: int) -> Answer:
+            return Answer(status=307, headers={"Location": f"{other.url}/there"})
+
+        with Web(answer) as web:
+            assert b"x" == b"".join(Download(f"{web.url}/a", {"Authorization": "Bearer secret"}))
+            assert "Bearer secret" == web.requests[0].headers["Authorization"]
+    assert other.requests[0].headers["Authorization"] is None
+
+
+def test_a_link_that_moves_on_however_little_is_not_given_up() -> None:
+    with Web(lambda request, number: replace(file(CONTENT[:200_000], request), cut=1000)) as web:
+        assert CONTENT[:200_000] == b"".join(download(web, patience=2.0))
+        assert 200 == len(web.requests)
+
+
+def test_a_file_that_is_not_there_in_time_is_given_up_though_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 61))
+    monkeypatch.setattr("agent.actions.download.time.monotonic", lambda: next(clock))
+    with serving(CONTENT) as web, pytest.raises(Failed, match=r"/image was not there in 1 minutes; \d+ bytes were$"):
+        b"".join(Download(f"{web.url}/image", minutes=1))
+
+
+def test_a_small_file_is_read_whole_and_a_long_one_is_none() -> None:
+    with serving(b"text") as web:
+        assert "text" == fetch_text(download(web), limit=4)
+        with pytest.raises(Failed, match="/image is longer than 3 bytes"):
+            fetch_text(download(web), limit=3)

@@ -29,7 +29,7 @@ SHA256 = hashlib.sha256(IMAGE).hexdigest()
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.actions.fetch.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("agent.actions.download.time.sleep", lambda seconds: None)
 
 
 def image(tmp_path: Path, web: Web, disk: str, **settings: str) -> int:
@@ -169,7 +169,7 @@ def test_without_a_checksum_that_is_said(tmp_path: Path, loop: Loop, capsys: pyt
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"IMG_SHA256": "abc"}, "'abc' is no digest: write sha256:"),
+        ({"IMG_SHA256": "abc"}, "IMG_SHA256 is 'abc': write sha256:"),
         ({"IMG_SHA256": SHA256, "CHECKSUM": "sha256:" + "0" * 64}, "say different things"),
         ({"COMPRESSED": "true"}, "is not compressed in a way we know"),
         ({"COMPRESSED": "gzip"}, "write true or false"),
@@ -222,7 +222,7 @@ def test_it_says_how_far_it_is(
     tmp_path: Path, loop: Loop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter(range(0, 1000, 4))
-    monkeypatch.setattr("agent.actions.imaging.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("agent.actions.download.time.monotonic", lambda: next(clock))
     with serving(IMAGE) as web:
         assert 0 == image(tmp_path, web, loop(8 * MB))
     assert ["image2disk: 4 of 6 MB"] == [line for line in capsys.readouterr().out.splitlines() if line.endswith(" MB")]
