@@ -5,6 +5,7 @@ Shell, standard library only. Law: the server's size is the only truth about how
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,23 @@ CHUNK = 256 << 10
 """Bytes per request, at most."""
 PATIENCE = 30.0
 """Seconds for which the rest of a log may hold up the report of its action's end."""
+
+LAST_WORDS = 300
+"""Characters of a last line that are told."""
+OURS = "gitboot: "
+"""How the lines begin that a runtime writes into a log itself."""
+
+
+def last_words(path: Path) -> str:
+    """The last line of a log that says something, or "": without control characters, and shortened."""
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 4 * LAST_WORDS))
+            lines = log.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    told = ("".join(each if each.isprintable() else " " for each in line).strip() for line in reversed(lines))
+    return next((line[:LAST_WORDS] for line in told if line and not line.startswith(OURS)), "")
 
 
 class LogUpload:

@@ -11,13 +11,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent import messages
 from agent.client import Refused, Server, Unavailable
 from agent.commands import Begun, Command, Commands, Event, Exited, Find, Finish, Found, Kill, Report, Start, Tick
 from agent.disks import NoMatch
-from agent.logs import LogUpload
+from agent.logs import LogUpload, last_words
 from agent.machine import Machine
 from agent.messages import Attempt, Claim, RunEnded
 from agent.run import Run
@@ -126,6 +126,8 @@ class Worker:
 
     def _find(self, attempt: Attempt) -> None:
         found = self._runtime.find(attempt)
+        if isinstance(found, Found) and found.ended:
+            found = replace(found, ended=self._with_last_words(attempt, found.ended))
         self._events.put(found)
         if isinstance(found, Found):
             self._follow_log(attempt)
@@ -147,7 +149,14 @@ class Worker:
         except OSError as error:
             ended = Exited(None, reason=f"the runtime lost it: {error}")
         self._machine.refresh()
-        self._events.put(ended)
+        self._events.put(self._with_last_words(attempt, ended))
+
+    def _with_last_words(self, attempt: Attempt, ended: Exited) -> Exited:
+        """An exit code says little: what the action wrote last is most often why."""
+        if not ended.exit_code or ended.signal or ended.reason:
+            return ended
+        words = last_words(self._runtime.log(attempt))
+        return replace(ended, reason=f"exit code {ended.exit_code}: {words}" if words else "")
 
     def _report(self, report: Report) -> None:
         self._flush_log()

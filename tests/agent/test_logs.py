@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.client import Refused, Unavailable
-from agent.logs import CHUNK, LogUpload
+from agent.logs import CHUNK, LAST_WORDS, LogUpload, last_words
 from tests.agent.fakes import FakeServer
 from tests.agent.test_client import WORKFLOW
 
@@ -109,3 +109,25 @@ def test_a_server_that_takes_and_stays_where_it_was_is_not_asked_for_ever(log: P
     said: list[str] = []
     assert LogUpload(log, lambda offset, chunk: offset, said.append).ship()
     assert "stays at 0 bytes" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        (b"one\nno such mirror\n", "no such mirror"),
+        (b"no such mirror", "no such mirror"),
+        (b"no such mirror\n\n   \n", "no such mirror"),
+        (b"no such mirror\ngitboot: image fetched\n", "no such mirror"),
+        (b"\x1b[31mred\x07\xff\n", "[31mred \N{REPLACEMENT CHARACTER}"),
+        (b"x" * 100_000, "x" * LAST_WORDS),
+        (b"", ""),
+        (b"gitboot: image fetched\n", ""),
+    ],
+)
+def test_the_last_words_of_a_log_are_its_last_line_that_says_something(log: Path, written: bytes, words: str) -> None:
+    log.write_bytes(written)
+    assert words == last_words(log)
+
+
+def test_a_log_that_never_was_has_no_last_words(tmp_path: Path) -> None:
+    assert "" == last_words(tmp_path / "none")

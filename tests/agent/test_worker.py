@@ -63,13 +63,14 @@ def test_a_workflow_is_carried_out_and_its_logs_are_at_the_server(tmp_path: Path
 
 
 def test_a_failure_runs_its_handler_and_tells_the_reason(tmp_path: Path) -> None:
-    fake = FakeServer(workflow(shell("a", "exit 3", on_failure=("sh", "-c", "echo cleaned")), shell("b", "true")))
+    fails = shell("a", "echo no such mirror; exit 3", on_failure=("sh", "-c", "echo cleaned"))
+    fake = FakeServer(workflow(fails, shell("b", "true")))
     said: list[str] = []
     with FaultyServer(fake) as server:
-        assert Finish("FAILED", "t/a: exit code 3") == carry_out(server, tmp_path / "state", said.append)
+        assert Finish("FAILED", "t/a: exit code 3: no such mirror") == carry_out(server, tmp_path / "state", said.append)
     assert fake.ends() == [("a", 1, "FAILED"), ("a:on-failure", 1, "SUCCESS")]
-    assert fake.logs == {("t", "a:on-failure", 1): b"cleaned\n"}
-    assert "action 1 of 2: t/a FAILED, exit code 3" in said
+    assert fake.logs == {("t", "a", 1): b"no such mirror\n", ("t", "a:on-failure", 1): b"cleaned\n"}
+    assert "action 1 of 2: t/a FAILED, exit code 3: no such mirror" in said
 
 
 def test_a_disk_that_cannot_be_told_ends_the_run_before_anything_is_started(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_a_disk_that_cannot_be_told_ends_the_run_before_anything_is_started(tmp_
 
 
 def test_an_action_that_takes_too_long_is_killed(tmp_path: Path) -> None:
-    fake = FakeServer(workflow(shell("a", "echo began; exec sleep 300", timeout=1)))
+    fake = FakeServer(workflow(shell("a", "echo began; exec sleep 300", timeout=5)))
     with FaultyServer(fake) as server:
         assert carry_out(server, tmp_path / "state").state == "TIMEOUT"
     assert fake.logs == {("t", "a", 1): b"began\n"}
