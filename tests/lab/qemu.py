@@ -118,8 +118,8 @@ class VM:
         with VM(network, "node-01", mac="52:54:00:77:00:01") as vm:
             vm.wait_for("MARK-INIT", within=60)
 
-    Its UUID follows from its name. `memory` is in MB and `nic` a QEMU device, where the firmware's own will not do: `e1000` is
-    another ROM (and the lab's kernel cannot drive it).
+    Its UUID follows from its name, which is its disk's serial number too. `memory` is in MB and `nic` a QEMU device, where the
+    firmware's own will not do: `e1000` is another ROM (and the lab's kernel cannot drive it).
     """
 
     def __init__(
@@ -132,6 +132,7 @@ class VM:
         memory: int | None = None,
         nic: str | None = None,
         disk: Disk | None = None,
+        spare: Disk | None = None,
         kernel: Kernel | None = None,
         second: Card | None = None,
         netdev: str | None = None,
@@ -154,7 +155,8 @@ class VM:
         if second:
             self._argv += ["-netdev", f"tap,id=n1,ifname={second.tap},script=no,downscript=no"]
             self._argv += ["-device", f"virtio-net-pci,netdev=n1,mac={second.mac}"]
-        self._argv += _disk_arguments(disk) + _kernel_arguments(kernel)
+        self._argv += _disk_arguments(disk, name)
+        self._argv += _disk_arguments(spare, f"{name}-spare", 1) + _kernel_arguments(kernel)
         self._process: Process | None = None
 
     def __enter__(self) -> "VM":
@@ -229,12 +231,12 @@ def _flash_arguments(firmware: Firmware, variables: Path) -> list[str]:
     return [word for part in flash for word in ("-drive", f"if=pflash,format=raw,{part}")]
 
 
-def _disk_arguments(disk: Disk | None) -> list[str]:
+def _disk_arguments(disk: Disk | None, serial: str, number: int = 0) -> list[str]:
     if not disk:
         return []
     # cache=writeback: what the guest has synced survives `power_cycle`, which kills this process, as it would a power cut.
-    drive = f"file={disk.path},format={disk.format},if=none,id=d0,cache=writeback"
-    return ["-drive", drive, "-device", "virtio-blk-pci,drive=d0,bootindex=2"]
+    drive = f"file={disk.path},format={disk.format},if=none,id=d{number},cache=writeback"
+    return ["-drive", drive, "-device", f"virtio-blk-pci,drive=d{number},bootindex={2 + number},serial={serial}"]
 
 
 def _kernel_arguments(kernel: Kernel | None) -> list[str]:

@@ -92,6 +92,7 @@ class Gitboot:
         self.state = folder / "state"
         self.artifacts = folder / "artifacts"
         self.disk = folder / "www" / "disk.img"
+        self._starts = 0
         for path in (self.repository, self.artifacts / "lab", self.disk.parent):
             path.mkdir(parents=True)
         if image is not None:
@@ -119,10 +120,11 @@ class Gitboot:
         return TEMPLATE.replace("{server}", self.network.address)
 
     def start(self, *flags: str) -> Process:
-        """The server, once it listens. Its log is `serve.log` in the network's scratch folder."""
+        """The server, once it listens. Its log in the network's scratch folder is `serve.log`, later `serve-2.log`…"""
         argv = [sys.executable, "-m", "reconciler", "serve", "--repo", str(self.repository), "--state", str(self.state)]
         argv += ["--artifacts", str(self.artifacts), "--interface", "br0", *flags]
-        server = self.network.spawn(argv, "serve.log")
+        self._starts += 1
+        server = self.network.spawn(argv, "serve.log" if self._starts == 1 else f"serve-{self._starts}.log")
         server.wait_for('"event":"listening"')
         return server
 
