@@ -5,6 +5,7 @@ folder, and both programs are ended by their own process ids.
 """
 
 import hashlib
+import itertools
 import os
 import stat
 import subprocess
@@ -55,11 +56,12 @@ class Docker:
         """Its data is kept in `folder`, which must be on a file system that overlayfs accepts."""
         self.folder = folder
         self._processes: list[Process] = []
+        self._starts = itertools.count(1)
 
     def __enter__(self) -> Self:
         self._namespace = Namespace(self.folder)
         try:
-            self._start_registry()
+            self.start_registry()
             self._start_engine()
         except BaseException:
             self.__exit__(None, None, None)
@@ -67,6 +69,8 @@ class Docker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if left := self.run("docker", "ps", "--all", "--quiet").stdout.split():
+            self.run("docker", "rm", "--force", *left)
         for process in reversed(self._processes):
             process.stop()
         subprocess.run(["umount", self.folder / "exec" / "netns" / "default"], capture_output=True, check=False)
@@ -92,13 +96,28 @@ class Docker:
         # not `ip netns exec`, which gives a program a /sys without cgroups
         return ["nsenter", f"--net=/run/netns/{self._namespace.name}", *words]
 
-    def _start_registry(self) -> None:
+    def start_registry(self) -> None:
+        """What was pushed to an earlier one is still there."""
         config = self.folder / "registry.yml"
         storage = f"storage: {{filesystem: {{rootdirectory: {self.folder / 'registry'}}}}}"
         config.write_text(f"version: 0.1\n{storage}\nhttp: {{addr: '{self.registry}'}}\n")
-        process = Process(self._inside(["docker-registry", "serve", config]), self.folder / "registry.log")
+        process = Process(
+            self._inside(["docker-registry", "serve", config]), self.folder / f"registry-{next(self._starts)}.log"
+        )
         self._processes.append(process)
         process.wait_for("listening on")
+        self._registry = process
+
+    def stop_registry(self) -> None:
+        self._registry.stop()
+
+    def push(self, archive: Path, image: str, name: str) -> str:
+        """Push an archive's image to the registry under `name`; its digest."""
+        digest = self.folder / "digest"
+        target = f"docker://{self.registry}/{name}"
+        copy = ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"--digestfile={digest}"]
+        self.ask(*copy, f"docker-archive:{archive}:{image}", target)
+        return digest.read_text().strip()
 
     def _start_engine(self) -> None:
         runtime = self.folder / "runtime"
