@@ -12,6 +12,9 @@ from typing import Any, Literal
 from netboot.records import BootStatus, RunStatus
 from netboot.run_documents import Document, rfc3339
 
+RETURNS = 3
+"""Boots in a row from which on a machine is said to be in a loop."""
+
 Truth = Literal["True", "False", "Unknown"]
 
 
@@ -57,6 +60,16 @@ def outcome_conditions(state: str, message: str, at: float | None) -> list[Docum
         condition("Reconciling", "True" if working else "False", reason, message, at),
         condition("Stalled", "True" if failed else "False", reason, message, at),
     ]
+
+
+def loop_condition(boot: BootStatus | None) -> Document:
+    """A machine that its disk does not keep; it is told of, and never installed again for it."""
+    if boot is None or boot.returns < RETURNS:
+        return condition("BootLoop", "False", "NotSeen", "it does not come back from its disk over and over", None)
+    message = f"it came back {boot.returns} times in a row within minutes of being handed over to its disk"
+    return condition(
+        "BootLoop", "True", "ComesBack", f"{message}: the disk does not boot, or the system on it restarts", boot.opened
+    )
 
 
 def carried(fresh: Document, before: Mapping[str, Any] | None) -> Document:

@@ -35,6 +35,9 @@ from netboot.records import ActionStatus, BootStatus, RunStatus
 
 __all__ = ["ActionStatus", "BootStatus", "Observed", "RunStatus", "fold"]
 
+SOON = 600.0
+"""Seconds after the hand-over to its disk within which a machine that boots again has come back from it."""
+
 
 @dataclass(slots=True)
 class Observed:
@@ -171,6 +174,7 @@ class Observed:
                 self._close_boot(boot, event.at, event.reason)
 
     def _open_boot(self, event: BootOpened) -> None:
+        returns = _returns(self.last_boot_of(event.machine), event.at)
         for previous in (self.last_boot_of(event.machine), self.open_boot(event.mac)):
             if previous is not None:  # the second: a machine that was renamed since
                 self._close_boot(previous, event.at, "a newer boot of this machine began")
@@ -187,6 +191,7 @@ class Observed:
             phase=phase,
             client=dict(event.client),
             phases={phase: event.at},
+            returns=returns,
             last_seen=event.at,
         )
         self._last[event.machine] = event.boot
@@ -269,6 +274,12 @@ class Observed:
     def _release(self, mac: str, address: str) -> None:
         if mac and self.address_of.get(mac) == address:
             del self.address_of[mac], self.mac_of[address], self.bound_at[mac]
+
+
+def _returns(last: BootStatus | None, now: float) -> int:
+    """A machine that runs from its disk does not ask again within minutes; once it may have been a person."""
+    came_back = last is not None and last.phase == "disk" and last.closed is not None and now - last.closed <= SOON
+    return last.returns + 1 if last is not None and came_back else 0
 
 
 def _apply_run(run: RunStatus, event: RunEvent) -> None:

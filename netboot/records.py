@@ -35,6 +35,8 @@ class BootStatus:
     profile: str = ""
     """Name of the profile that the machine was handed last; work of another one is not for the system it runs."""
     closed: float | None = None
+    returns: int = 0
+    """How many boots in a row, this one included, began soon after the machine was handed over to its disk."""
     last_seen: float = field(default=0.0, compare=False)
     """Telemetry, not journalled: no part of equality."""
 

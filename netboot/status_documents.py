@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from netboot.conditions import carried, condition, hardware_conditions, lost_condition, outcome_conditions
+from netboot.conditions import carried, condition, hardware_conditions, loop_condition, lost_condition, outcome_conditions
 from netboot.endings import lost_since
 from netboot.events import Event, Phase
 from netboot.log_names import console_log
@@ -199,7 +199,7 @@ def hardware_document(
         "lastSeen": rfc3339(boot.last_seen) if boot else None,
         "boot": _boot(boot, machine) if boot else None,
         "run": run_document(run, lost) if run else None,
-        "conditions": [*hardware_conditions(boot, run), lost_condition(run, lost)],
+        "conditions": [*hardware_conditions(boot, run), lost_condition(run, lost), loop_condition(boot)],
     }
 
 
