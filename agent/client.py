@@ -1,4 +1,4 @@
-"""The server as the agent sees it: five requests over HTTP, each with its rule for what to do when it goes wrong.
+"""The server as the agent sees it: six requests over HTTP, each with its rule for what to do when it goes wrong.
 
 Shell, standard library only. Law: a connection error, a 5xx, 408 or 429, and an answer that is not gitboot's are the world's
 fault (`Unavailable`) and asked again for ever where the answer decides what happens; any other refusal is final (`Refused`).
@@ -95,6 +95,12 @@ class Server:
             case 410:
                 return Gone(answer.error)
         raise Refused(answer.status, answer.error)
+
+    def inventory(self, system: str, hardware: Mapping[str, Any]) -> None:
+        """What the machine is made of. Tried once. Raises Unavailable, Refused."""
+        answer = self._post("/agent/inventory", {"boot": self.boot, "system": system, "hardware": hardware})
+        if answer.status != 200:
+            raise Refused(answer.status, answer.error)
 
     def _claim(self, system: str) -> Claim | Idle:
         answer = self._post("/agent/claim", {"boot": self.boot, "system": system})

@@ -24,6 +24,7 @@ from agent.container import Around
 from agent.docker_runtime import DockerRuntime
 from agent.engine import NoSdk, connect
 from agent.engine import Unavailable as EngineUnavailable
+from agent.hardware import reporting
 from agent.images import Images
 from agent.logs import LogUpload
 from agent.machine import Machine
@@ -92,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def work(settings: Settings, say: Callable[[str], None], pause: Callable[[float], None] = time.sleep) -> int:
     """Claim and carry out runs until there is none."""
     server = Server(settings.server, settings.boot, settings.token, say, pause)
-    with _sent(settings.console, server, say):
+    known = reporting(settings.state, settings.system, lambda hardware: server.inventory(settings.system, hardware))
+    with _sent(settings.console, server, say), known:
         return _work(settings, server, say)
 
 

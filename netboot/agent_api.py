@@ -1,4 +1,4 @@
-"""The agent's side of HTTP: claim, report, log, console, heartbeat.
+"""The agent's side of HTTP: claim, report, log, console, heartbeat, inventory.
 
 Shell. Every request carries its boot's token; who has none learns nothing and writes nothing. An answer, a refusal too, leaves
 only when what it rests on is on disk. docs/agent-protocol.md is the contract.
@@ -18,6 +18,7 @@ from starlette.routing import Route
 from netboot.boot import Due, claimable
 from netboot.endings import cancelled
 from netboot.errors import Malformed
+from netboot.inventory_document import InventoryRequest, decode_inventory
 from netboot.log_names import console_log, place
 from netboot.machine_document import machine_document
 from netboot.observed import BootStatus
@@ -42,8 +43,13 @@ BODY_SECONDS = 30.0
 """In which a body must have come: a chunk of log at 10 KB/s."""
 RETRY_SECONDS = 10
 
-Body = TypeVar("Body", ClaimRequest, ReportRequest, HeartbeatRequest)
-_DECODE = {ClaimRequest: decode_claim, ReportRequest: decode_report, HeartbeatRequest: decode_heartbeat}
+Body = TypeVar("Body", ClaimRequest, ReportRequest, HeartbeatRequest, InventoryRequest)
+_DECODE = {
+    ClaimRequest: decode_claim,
+    ReportRequest: decode_report,
+    HeartbeatRequest: decode_heartbeat,
+    InventoryRequest: decode_inventory,
+}
 
 
 class _Sender(msgspec.Struct):
@@ -60,6 +66,7 @@ def agent_routes(world: World) -> list[Route]:
         Route("/agent/log", agent.log, methods=["POST"]),
         Route("/agent/console", agent.console, methods=["POST"]),
         Route("/agent/heartbeat", agent.heartbeat, methods=["POST"]),
+        Route("/agent/inventory", agent.inventory, methods=["POST"]),
     ]
 
 
@@ -152,6 +159,21 @@ class _Agent:
         if cancel:
             await world.ledger.commit()
         return JSONResponse({"cancel": cancel})
+
+    async def inventory(self, request: Request) -> Response:
+        """What the machine is made of: the last word of its last boot is kept, and nothing is decided by it."""
+        world, said = self._world, await self._body(request, InventoryRequest)
+        boot = world.observed.boots.get(said.boot)
+        if boot is None:
+            raise HTTPException(404, f"boot {said.boot} is not known here")
+        last = world.observed.last_boot_of(boot.machine)
+        if last is None or last.id != said.boot:
+            raise HTTPException(410, f"machine {boot.machine} has booted again since")
+        now = world.now()
+        world.observed.touch(said.boot, now)
+        new = await world.inventories.keep(boot.machine, said, now)
+        world.exchange("inventory", "kept" if new else "known", machine=boot.machine, boot=said.boot)
+        return JSONResponse({"kept": new})
 
     async def _body(self, request: Request, kind: type[Body]) -> Body:
         """The request, once its sender has shown the token of the boot it speaks for."""

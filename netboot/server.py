@@ -25,6 +25,7 @@ from netboot.events import Event, JournalOpened
 from netboot.follow import Follower
 from netboot.http import application
 from netboot.http_server import Bounds, serving, tcp_socket
+from netboot.inventory_document import inventory_path
 from netboot.log import Log
 from netboot.markers import clear_new_site, new_site_declared
 from netboot.privileges import become, bequeath_nothing, find_user
@@ -32,7 +33,7 @@ from netboot.router_front import RouterFront, open_router_socket
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
 from netboot.status import StatusWriter
-from netboot.status_documents import RECONCILE_PATH, paths_of, run_paths
+from netboot.status_documents import RECONCILE_PATH, hardware_path, paths_of, run_paths
 from netboot.status_view import all_paths
 from netboot.store import Unavailable
 from netboot.tftp import Completed
@@ -90,6 +91,7 @@ class Netboot:
             stack.callback(self.log.flush_soon)
             stack.callback(self.world.artifacts.stop)
             self.world.ledger.on_commit = self._committed
+            self.world.inventories.on_change = lambda name: self._status.mark([hardware_path(name), inventory_path(name)])
             self.world.git.look()
             await self._open_site()
             follower = Follower(self.world, self._stale.set)
@@ -245,7 +247,7 @@ class Netboot:
             await self._stale.wait()
             self._stale.clear()
             plans = self.world.plans
-            paths = all_paths(plans.current, self.world.observed) if plans else [RECONCILE_PATH]
+            paths = all_paths(plans.current, self.world.observed, self.world.inventories.names()) if plans else [RECONCILE_PATH]
             for start in range(0, len(paths), REFRESH_SLICE):
                 self._status.mark(paths[start : start + REFRESH_SLICE])
                 await asyncio.sleep(REFRESH_SECONDS)

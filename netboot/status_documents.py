@@ -176,9 +176,15 @@ def run_paths(run: RunStatus, observed: Observed) -> set[str]:
 
 
 def hardware_document(
-    machine: DesiredHardware, observed: Observed, seen_at: Mapping[str, str] | None = None, now: float = 0.0
+    machine: DesiredHardware,
+    observed: Observed,
+    seen_at: Mapping[str, str] | None = None,
+    now: float = 0.0,
+    inventory: Document | None = None,
 ) -> Document:
-    """`seen_at`: MAC → the address its last script fetch came from. `now` is for whose agent is lost; 0: nobody's."""
+    """`seen_at`: MAC → the address its last script fetch came from. `now` is for whose agent is lost; 0: nobody's.
+    `inventory`: where it is told what the machine is made of, as `inventory_document.inventory_link` has it.
+    """
     boot = observed.last_boot_of(machine.name)
     runs = observed.runs_of(machine.name, machine.macs)
     run = next((run for run in reversed(runs) if run.active), runs[-1] if runs else None)
@@ -197,6 +203,7 @@ def hardware_document(
         "next": machine.next,
         "step": _step(machine.step),
         "lastSeen": rfc3339(boot.last_seen) if boot else None,
+        "inventory": inventory,
         "boot": _boot(boot, machine) if boot else None,
         "run": run_document(run, lost) if run else None,
         "conditions": [*hardware_conditions(boot, run), lost_condition(run, lost), loop_condition(boot)],

@@ -5,12 +5,13 @@ Core. The files in the state directory and the answers over HTTP are the same by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from netboot.boot import Diskless, Plans, RunWork, Stay, Step, ToDisk, next_step
+from netboot.inventory_document import Kept, inventory_document, inventory_link, inventory_path
 from netboot.observed import Observed
 from netboot.plan import BootPlan, Machine
 from netboot.served_document import SERVED_PATH, Program, served_document
@@ -41,6 +42,10 @@ class Heard:
     strangers: Callable[[], Iterable[Seen]] = tuple
     rivals: Callable[[], Iterable[Other]] = tuple
     address_of: Callable[[str], str] = lambda mac: ""
+    inventory_of: Callable[[str], Kept | None] = lambda name: None
+    """What a machine's agent said that it is made of."""
+    inventories: Callable[[], Collection[str]] = tuple
+    """The names of those machines."""
 
 
 class View:
@@ -70,22 +75,27 @@ class View:
             return None
         plan = plans.current
         if path == INDEX_PATH:
-            return to_bytes(_index(plan, observed))
+            return to_bytes(_index(plan, observed, heard.inventories()))
         if path == SERVED_PATH:
             return to_bytes(served_document(plans, self._programs))
         kind, _, name = path.removesuffix(".json").partition("/")
         if kind == "hardware" and path == hardware_path(name) and name in plan.machines:
             machine = plan.machines[name]
             seen_at = {mac: address for mac in machine.macs if (address := heard.address_of(mac))}
-            return to_bytes(hardware_document(_hardware(plans, machine, observed, word.hold), observed, seen_at, now))
+            kept = heard.inventory_of(name)
+            desired = _hardware(plans, machine, observed, word.hold)
+            inventory = inventory_link(name, kept) if kept else None
+            return to_bytes(hardware_document(desired, observed, seen_at, now, inventory))
+        if kind == "inventory" and path == inventory_path(name) and name in plan.machines:
+            return to_bytes(inventory_document(name, kept)) if (kept := heard.inventory_of(name)) else None
         if kind == "workflows" and path == workflow_path(name):
-            desired = _workflows(plan).get(name)
-            if desired is not None or observed.runs_of_workflow(name):
-                return to_bytes(workflow_document(name, observed, desired, now))
+            work = _workflows(plan).get(name)
+            if work is not None or observed.runs_of_workflow(name):
+                return to_bytes(workflow_document(name, observed, work, now))
         return None
 
 
-def all_paths(plan: BootPlan, observed: Observed) -> list[str]:
+def all_paths(plan: BootPlan, observed: Observed, inventories: Collection[str] = ()) -> list[str]:
     """Every document there is for this plan."""
     workflows = _workflows(plan).keys() | {run.workflow for run in observed.runs.values()}
     return [
@@ -94,11 +104,12 @@ def all_paths(plan: BootPlan, observed: Observed) -> list[str]:
         SERVED_PATH,
         *(hardware_path(name) for name in plan.machines),
         *(workflow_path(name) for name in sorted(workflows)),
+        *(inventory_path(name) for name in plan.machines if name in inventories),
     ]
 
 
-def _index(plan: BootPlan, observed: Observed) -> dict[str, Any]:
-    paths = all_paths(plan, observed)
+def _index(plan: BootPlan, observed: Observed, inventories: Collection[str]) -> dict[str, Any]:
+    paths = all_paths(plan, observed, inventories)
     return {"apiVersion": "gitboot/v1", "kind": "Index", "plan": plan.id, "documents": [f"/status/{path}" for path in paths]}
 
 

@@ -21,6 +21,7 @@ from netboot.binaries import Binary
 from netboot.boot import Plans
 from netboot.dhcp import Server
 from netboot.events import BootAdvanced, JournalOpened
+from netboot.inventories import Inventories
 from netboot.ledger import Ledger
 from netboot.log import Log, Value
 from netboot.observed import Observed
@@ -51,12 +52,19 @@ class World:
         self.strangers = Strangers()
         self.rivals = Rivals()
         self.sightings = Sightings()
+        self.inventories = Inventories(settings.state / "inventory")
         self.plans: Plans | None = None
         self.plan_failure = ""
         """Why the newest published plan is not the one that is served; "" when it is."""
         self.git = ReconciliationReader(settings.state)
         self._view = View(binaries.values())
-        self._heard = Heard(self.strangers.list, self.rivals.list, self.sightings.address_of)
+        self._heard = Heard(
+            self.strangers.list,
+            self.rivals.list,
+            self.sightings.address_of,
+            self.inventories.of,
+            self.inventories.names,
+        )
         self.counts: Counter[tuple[str, str]] = Counter()
         """(kind, outcome) → exchanges since start."""
         self.http_port = settings.http_port

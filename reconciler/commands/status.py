@@ -57,7 +57,7 @@ def command(machine: str | None, server: str, state: Path | None) -> None:
                 close = get_close_matches(machine, names, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"machines there: {len(names)}; `gitboot status` lists them."
                 raise Sentence(printable(f"There is no machine {machine!r}; {hint}"), 2)
-            show(*_details(document, time.time()))
+            show(*_details(document, time.time()), *_inventory(document["inventory"], read))
 
 
 def _machines(read: Read) -> list[str]:
@@ -209,6 +209,7 @@ def _details(machine: Document, now: float) -> list[Table | str]:
         ("waits for", f"{boot['expected']}, until {boot['deadline']}" if boot and boot["expected"] else "nothing"),
         ("next", machine["next"]),
         ("run", _run(run) if run else "none"),
+        ("hardware", _hardware(machine["inventory"], now)),
     ):
         facts.add_row(_text(name), _text(value))
     return [facts, *([_actions(run)] if run else [])]
@@ -218,6 +219,39 @@ def _run(run: Document) -> str:
     tries = f", try {run['try']} of {run['tries']}" if run["tries"] > 1 else ""
     lost = f"; its agent was last heard of at {run['lostSince']}" if run["lostSince"] else ""
     return f"{run['workflow']} run {run['number']}{tries}: {run['state']} {run['reason']}{lost}"
+
+
+def _hardware(known: Document | None, now: float) -> str:
+    return f"{known['summary']}; seen {_age(known['reported'], now)} ago" if known else "not known: no agent has told of it"
+
+
+def _inventory(known: Document | None, read: Read) -> Iterator[Table]:
+    """What one needs to name a disk or to find a cable."""
+    found = read(known["document"].removeprefix("/status/")) if known else None
+    hardware = found["hardware"] if found else {"disks": (), "interfaces": ()}
+    if hardware["disks"]:
+        table = columns("DISK", "SIZE", "SERIAL", "WWN", "MODEL")
+        for each in hardware["disks"]:
+            table.add_row(*map(_text, (each[key] or "-" for key in ("path", "size", "serial", "wwn", "model"))))
+        yield table
+    if hardware["interfaces"]:
+        table = columns("INTERFACE", "MAC", "DRIVER", "LINK", "NEIGHBOUR")
+        for each in hardware["interfaces"]:
+            table.add_row(*map(_text, (each["name"], each["mac"], each["driver"], _link(each), _neighbour(each["neighbour"]))))
+        yield table
+
+
+def _link(interface: Document) -> str:
+    """`None` is an interface that nobody brought up."""
+    link, speed = interface["link"], interface["speed"]
+    return "-" if link is None else "no" if not link else f"{speed} Mb/s" if speed else "yes"
+
+
+def _neighbour(heard: Document | None) -> str:
+    if heard is None:
+        return "-"
+    vlan = f", VLAN {heard['vlan']}" if heard["vlan"] else ""
+    return f"{heard['port']} of {heard['name'] or heard['chassis']}{vlan}"
 
 
 def _actions(run: Document) -> Table:

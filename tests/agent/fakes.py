@@ -13,7 +13,7 @@ Answer = tuple[int, Document]
 
 @dataclass
 class FakeServer:
-    """`accepted` are the events in order; `logs` the bytes per (task, action, attempt)."""
+    """`accepted` are the events in order; `logs` the bytes per (task, action, attempt); `inventories` what was told."""
 
     workflow: Workflow
     run: str = "r1"
@@ -24,6 +24,7 @@ class FakeServer:
     gone: str = ""
     cancel: bool = False
     machine: Document = field(default_factory=dict)
+    inventories: list[Document] = field(default_factory=list)
 
     @property
     def ended(self) -> Document | None:
@@ -69,6 +70,10 @@ class FakeServer:
 
     def heartbeat(self) -> Answer:
         return (410, {"error": self.gone}) if self.gone else (200, {"cancel": self.cancel})
+
+    def inventory(self, hardware: Document) -> Answer:
+        self.inventories.append(hardware)
+        return 200, {"kept": True}
 
     def _refuse(self, sequence: int, event: Document) -> str:
         if sequence != len(self.accepted) + 1:

@@ -20,7 +20,8 @@ from netboot.desk import Counter
 from netboot.dhcp import Server
 from netboot.journal_format import lines
 from netboot.plan import Interface, Machine
-from tests.netboot import dhcp_example, dns_example, site, story
+from tests.agent.test_lldp import FRAMES
+from tests.netboot import dhcp_example, dns_example, site, story, test_inventory_document
 from tests.netboot.test_dhcp_captures import NAMES, captured
 from tests.reconciler.inventories import RICH, SOUND, example
 from tests.reconciler.template_cases import DATA, GOLDEN, OURS, REFUSED
@@ -213,9 +214,14 @@ def _agent() -> list[bytes]:
     claimed = told.claimed(boot)
     answers = [{"run": claimed}, {"run": None, "then": "wait", "reason": "", "retry": 10}, {"boot": "b", "system": "s"}]
     workflow = to_json(story.INSTALL)
+    answers += [{"boot": "b", "system": "s", "hardware": test_inventory_document.SAID}]
     answers += [{"run": {**claimed, "resume": None, "done": [["disk", "wipe"]], "workflow": workflow}}]
     documents: list[object] = [*bodies, *answers, *(messages.event_to_json(event) for event in spoken)]
     return [json.dumps(document).encode() for document in documents]
+
+
+def _lldp() -> list[bytes]:
+    return list(FRAMES)
 
 
 def _http() -> list[bytes]:
@@ -228,6 +234,7 @@ def _http() -> list[bytes]:
         b"POST /agent/report\n" + report % (1, b"started", b""),
         b"POST /agent/report\n" + report % (2, b"ended", b',"state":"FAILED","exit_code":1,"reason":"x"'),
         b"POST /agent/heartbeat\n" + b'{"boot":"$boot","run":"$run"}',
+        b"POST /agent/inventory\n" + b'{"boot":"$boot","system":"os-1","hardware":{"disks":[{"path":"/dev/vda","size":512}]}}',
         b"POST /agent/log?boot=$boot&run=$run&task=look&action=first&attempt=1&offset=0\nhello",
     ]
     paths = [
@@ -247,7 +254,7 @@ def _http() -> list[bytes]:
 
 _SEEDS = {
     "dhcp": _dhcp, "dhcp-options": _options, "tftp": _tftp, "tftp-transfer": _transfers, "dns": _dns, "yaml": _yaml,
-    "template": _templates, "journal": _journal, "agent": _agent, "http": _http, "router": _router,
+    "template": _templates, "journal": _journal, "agent": _agent, "http": _http, "router": _router, "lldp": _lldp,
 }  # fmt: skip
 _WORDS = {
     "dhcp": [
@@ -256,6 +263,7 @@ _WORDS = {
         for size in (0, 1, 4, 255)
     ]
     + [b"iPXE", b"PXEClient:Arch:00007", b"HTTPClient", b"\xff", b"\0"],
+    "lldp": [b"\0\0", b"\x10\x05\1\n\0\0\1", b"\xfe\x06\0\x80\xc2\1\0\7", b"\2\7\4", b"\4\7\3", b"\6\2\0\0"],
     "dhcp-options": [b"\xc0\0", b"\xc0\x01", b'"', b"[", b",", b"1e999", b"\\ud800", b"/33", b" via "],
     "tftp": [b"\0", b"\0\1", b"\0\5", b"octet\0", b"blksize\0", b"tsize\0", b"..", b"/", b"\\", b"\xc2\xb2", b"65465\0"],
     "tftp-transfer": [bytes((step,)) for step in (0, 88, 96, 104, 0x80, 0xA0, 0xC4)] + [b"\xc4\0\4\0\1", b"\xc5\0\5\0\0\0"],

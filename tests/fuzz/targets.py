@@ -13,8 +13,8 @@ from ipaddress import IPv4Address
 import msgspec
 from dnslib import DNSRecord
 
-from agent import messages
-from netboot import dhcp, dhcp_options, dhcp_packet, dns, dns_query, events, reports, tftp_packets
+from agent import lldp, messages
+from netboot import dhcp, dhcp_options, dhcp_packet, dns, dns_query, events, inventory_document, reports, tftp_packets
 from netboot.desk import Answer, answer
 from netboot.errors import Malformed
 from netboot.events import JournalOpened
@@ -306,8 +306,8 @@ def journal(data: bytes) -> None:
 
 
 def agent_message(data: bytes) -> None:
-    """The server's three requests, and what the agent reads of the answers."""
-    for decode in (reports.decode_claim, reports.decode_heartbeat, reports.decode_report):
+    """The server's four requests, and what the agent reads of the answers."""
+    for decode in (reports.decode_claim, reports.decode_heartbeat, reports.decode_report, inventory_document.decode_inventory):
         try:
             asked = decode(data)
         except Malformed:
@@ -316,6 +316,9 @@ def agent_message(data: bytes) -> None:
         if isinstance(asked, reports.ReportRequest):
             event = reports.to_event(asked.event, asked.run, asked.sequence, 1.0)
             assert event == events.decode(events.encode(event))
+        if isinstance(asked, inventory_document.InventoryRequest):
+            kept = inventory_document.Kept(1.0, asked)
+            assert kept == inventory_document.decode_kept(inventory_document.encode_kept(kept))
     _to_the_agent(data)
 
 
@@ -348,10 +351,23 @@ def router_solicitation(data: bytes) -> None:
     assert 1 == len(data) % 8
 
 
+def lldp_frame(data: bytes) -> None:
+    """What was said is text and numbers that fit into the frame."""
+    try:
+        heard = lldp.decode(data)
+    except messages.Malformed as malformed:
+        assert str(malformed)
+        return
+    texts = (heard.chassis, heard.port, heard.description, heard.name, heard.address)
+    assert len("".join(texts)) <= 4 * len(data)
+    assert 0 <= heard.vlan < 1 << 16 > heard.ttl >= 0
+
+
 TARGETS: dict[str, tuple[Target, int]] = {
-    "dhcp": (dhcp_message, 25),
+    "dhcp": (dhcp_message, 23),
     "dhcp-options": (dhcp_option, 9),
     "router": (router_solicitation, 2),
+    "lldp": (lldp_frame, 2),
     "tftp": (tftp_packet, 10),
     "tftp-transfer": (tftp_transfer, 10),
     "dns": (dns_message, 25),

@@ -49,6 +49,7 @@ PLANTED = {
     "tftp-transfer": ("netboot.tftp.Transfer._acknowledge", apprentice),
     "dns": ("netboot.dns_query._LONGEST_LABEL", 255),
     "router": ("netboot.router_advertisement.NEIGHBOURS_ONLY", 64),
+    "lldp": ("agent.lldp._vlan", lambda value: int.from_bytes(value, "big")),
     "yaml": ("reconciler.yaml._position", lambda before: (before.count(" ") + 9, 1)),
     "template": ("reconciler.template.evaluate", lambda *_: "x" * 9999),
     "journal": ("netboot.journal_format._line", lambda seq, payload: payload),

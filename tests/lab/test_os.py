@@ -69,6 +69,11 @@ def test_a_machine_boots_it_and_an_action_runs_in_a_container(
     log = site.get(action["attempts"][0]["log"])
     assert "node-01\n" in log
     assert "CONTAINER-SAW look" in log
+    known = site.status("inventory/node-01.json")["hardware"]
+    assert [("/dev/vda", "bare")] == [(disk["path"], disk["serial"]) for disk in known["disks"]]
+    assert [(MAC, "virtio_net", True)] == [(card["mac"], card["driver"], card["link"]) for card in known["interfaces"]]
+    assert {"bios": "bios"}.get(firmware.name, "uefi") == known["firmware"]["type"]
+    assert machine["inventory"]["summary"].startswith("LabCo LabServer, ")
     boots = [path for path in (site.state / "logs").iterdir() if path.name.startswith("boot-")]
     assert any("gitboot: eth0 has 10.77.0.11" in (path / "os/console.1.log").read_text() for path in boots)
 

@@ -24,7 +24,7 @@ from netboot.tokens import token
 from netboot.world import World
 from tests.netboot.site import browser, mac, machine, plan, world
 
-PATHS = ("/agent/claim", "/agent/report", "/agent/log", "/agent/console", "/agent/heartbeat")
+PATHS = ("/agent/claim", "/agent/report", "/agent/log", "/agent/console", "/agent/heartbeat", "/agent/inventory")
 STARTED = {"type": "action-started", "task": "look", "action": "first", "attempt": 1}
 ENDED = {**STARTED, "type": "action-ended", "state": "SUCCESS", "exit_code": 0, "reason": ""}
 
@@ -196,6 +196,7 @@ BODIES = [
     b'{"boot": "BOOT"}',
     b'{"boot": "BOOT", "system": "os-1"}',
     b'{"boot": "BOOT", "run": "RUN"}',
+    b'{"boot": "BOOT", "system": "os-1", "hardware": {}}',
     b'{"boot": "BOOT", "run": "RUN", "sequence": 1, "event": {"type": "run-ended", "state": "FAILED", "reason": "x"}}',
 ]
 
@@ -248,7 +249,7 @@ def test_a_token_opens_no_run_of_another_boot(tmp_path: Path) -> None:
 # Bodies
 
 
-@pytest.mark.parametrize("path", ["/agent/claim", "/agent/report", "/agent/heartbeat"])
+@pytest.mark.parametrize("path", ["/agent/claim", "/agent/report", "/agent/heartbeat", "/agent/inventory"])
 def test_a_body_that_is_not_what_the_protocol_says_is_400_with_the_reason(tmp_path: Path, path: str) -> None:
     async def story(agent: Agent) -> None:
         for body in ({"boot": agent.boot}, {"boot": agent.boot, "system": 1, "run": 2, "sequence": "x"}):

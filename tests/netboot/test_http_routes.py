@@ -73,7 +73,14 @@ def test_head_says_what_get_would_without_a_body(tmp_path: Path) -> None:
 def test_every_other_method_is_refused(tmp_path: Path) -> None:
     async def story(here: World, client: httpx.AsyncClient) -> None:
         reading, writing = routes(here, "GET"), routes(here, "POST")
-        assert ["/agent/claim", "/agent/report", "/agent/log", "/agent/console", "/agent/heartbeat"] == writing
+        assert [
+            "/agent/claim",
+            "/agent/report",
+            "/agent/log",
+            "/agent/console",
+            "/agent/heartbeat",
+            "/agent/inventory",
+        ] == writing
         for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"):
             for path in reading:
                 assert 405 == (await client.request(method, path)).status_code

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from netboot.inventory_document import Kept, decode_inventory, inventory_document, inventory_link
+from tests.netboot.test_inventory_document import SAID
 from tests.reconciler.test_commands import call, written
 
 
@@ -55,3 +58,20 @@ def test_status_says_which_try_a_run_is_and_since_when_its_agent_is_lost(tmp_pat
 
 def printed(state: Path) -> list[str]:
     return call("status", "--state", state).output.splitlines()
+
+
+def test_status_of_a_machine_shows_its_disks_and_cables_and_lets_none_of_them_speak_to_the_terminal(tmp_path: Path) -> None:
+    written(tmp_path)
+    assert "not known: no agent has told of it" in call("status", "--state", tmp_path, "node-01").output
+    said = json.dumps({"boot": "b1", "system": "os-1", "hardware": SAID}).replace("leaf-1", "leaf\\u001b[2J")
+    kept = Kept(time.time() - 7200, decode_inventory(said.encode()))
+    known = json.loads((tmp_path / "status/hardware/node-01.json").read_bytes())
+    known["inventory"] = inventory_link("node-01", kept)
+    (tmp_path / "status/hardware/node-01.json").write_text(json.dumps(known))
+    (tmp_path / "status/inventory").mkdir()
+    (tmp_path / "status/inventory/node-01.json").write_text(json.dumps(inventory_document("node-01", kept)))
+    lines = [" ".join(line.split()) for line in call("status", "--state", tmp_path, "node-01").output.splitlines()]
+    assert f"hardware {known['inventory']['summary']}; seen 2h ago" in lines
+    assert "/dev/sda 480103981056 S3Z9NB0K naa.5002538e40b1a2c3 -" in lines
+    assert "eno1 52:54:00:12:34:01 i40e 10000 Mb/s Ethernet1/7 of leaf\\x1b[2J, VLAN 100" in lines
+    assert "eno2 - -" in lines

@@ -1,0 +1,55 @@
+"""What the machines are made of, kept: one file for each, and in memory what their status says of it.
+
+Shell. Law: it is telemetry. What is not there, or cannot be read, is as if it had never been said, and the machine's next boot
+says it again. A file is replaced whole. The same said again by the same start of a machine's system changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from netboot.errors import Malformed
+from netboot.inventory_document import InventoryRequest, Kept, decode_kept, encode_kept
+from netboot.status import StatusFiles
+
+
+class Inventories:
+    def __init__(self, directory: Path) -> None:
+        """Reads all that is there. Raises nothing."""
+        self.on_change: Callable[[str], None] = lambda name: None
+        """Called with the name of a machine of which something new is known."""
+        self._files = StatusFiles(directory)
+        self._kept = {path.stem: data for path in directory.glob("*.json") if (data := _read(path))}
+        """As in the files: of ten thousand machines that is a tenth of what the values take."""
+        self._order = asyncio.Lock()
+        """Held while a file is written: of two reports the later one stays."""
+
+    def names(self) -> Collection[str]:
+        return self._kept.keys()
+
+    def of(self, name: str) -> Kept | None:
+        return decode_kept(self._kept[name]) if name in self._kept else None
+
+    async def keep(self, name: str, said: InventoryRequest, now: float) -> bool:
+        """Whether it was new. Raises `store.Unavailable`."""
+        async with self._order:
+            before = self.of(name)
+            if before and before.said == said:
+                return False
+            data = encode_kept(Kept(now, said))
+            await asyncio.to_thread(self._files.put, f"{name}.json", data)
+            self._kept[name] = data
+        self.on_change(name)
+        return True
+
+
+def _read(path: Path) -> bytes:
+    """Empty when there is nothing to go by."""
+    try:
+        data = path.read_bytes()
+        decode_kept(data)
+    except (OSError, Malformed):
+        return b""
+    return data
