@@ -27,7 +27,7 @@ def image_names(file: BinaryIO) -> tuple[str, ...]:
     file.seek(0)
     try:
         indexes = _indexes(file)
-    except (tarfile.TarError, ArithmeticError, LookupError, ValueError, EOFError) as error:
+    except (tarfile.TarError, ArithmeticError, LookupError, ValueError, EOFError, RecursionError) as error:
         raise Malformed(f"it is no tar file ({error})") from None
     if not indexes:
         raise Malformed("it holds neither manifest.json nor index.json, as a docker-archive or an oci-archive does")

@@ -62,6 +62,16 @@ def header_of(size: bytes, kind: bytes) -> bytes:
     return bytes(block)
 
 
+def nested(depth: int) -> bytes:
+    """An archive whose index is nothing but arrays in arrays."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        member = tarfile.TarInfo("manifest.json")
+        member.size = depth
+        tar.addfile(member, io.BytesIO(b"[" * depth))
+    return data.getvalue()
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -72,6 +82,11 @@ def header_of(size: bytes, kind: bytes) -> bytes:
         (header_of(b"%011o\0" % (LONGEST_READ * 2), b"x") + bytes(5000), "longer than any image's"),
         (header_of(b"\xff" * 12, b"0") + bytes(5000), "neither manifest.json nor index.json"),
         (docker_archive("a:1").replace(b'"RepoTags"', b'"RepoTags\x00'), "no tar file"),
+        (nested(200_000), "no tar file"),
+        *(
+            ((header_of(b"%011o\0" % 12, kind) + b"12 path=abc\n".ljust(512, b"\0")) * 2000, "no tar file")
+            for kind in (b"x", b"L")
+        ),
     ],
 )
 def test_what_is_no_archive_of_images_is_refused_with_a_sentence(data: bytes, said: str) -> None:
