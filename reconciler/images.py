@@ -27,6 +27,8 @@ class Held:
     """Why it cannot be read."""
 
 
+MOST_NAMED = 5
+"""Images that one message names."""
 Archives = Mapping[str, Held]
 """By path; an archive that is not there is not in it."""
 
@@ -37,7 +39,7 @@ class Images:
 
     prefix: str
     known: bool
-    """Whether the archives could be looked at."""
+    """Whether all archives could be looked at."""
     index: Mapping[str, tuple[str, Artifact]]
     """Normal form → the name as its archive has it, and the archive."""
 
@@ -49,6 +51,11 @@ class Images:
                 return found
         return written[0], None
 
+    def _other_tags(self, image: str) -> list[str]:
+        """What the archives hold under the same name."""
+        written = {_untagged(_normal(image)), _untagged(_normal(self.prefix + image))}
+        return sorted(name for normal, (name, _) in self.index.items() if _untagged(normal) in written)
+
     def resolved(self, document: Mapping[str, Any], template: TemplateDoc) -> tuple[dict[str, Any], tuple[Problem, ...]]:
         """A rendered workflow with every image resolved, and what is to be said about it."""
         problems: list[Problem] = []
@@ -58,7 +65,8 @@ class Images:
             for index, action in enumerate(task["actions"]):
                 image, archive = self.resolve(action["image"])
                 if archive is None and self.known and not _names_registry(image):
-                    problems.append(_from_docker(template, ("spec", "tasks", at, "actions", index, "image"), image))
+                    place = ("spec", "tasks", at, "actions", index, "image")
+                    problems.append(_from_docker(template, place, image, self._other_tags(action["image"])))
                 actions.append({**action, "image": image, "archive": _archive(archive)})
             tasks.append({**task, "actions": actions})
         return {**document, "tasks": tasks}, tuple(problems)
@@ -81,7 +89,8 @@ def images_of(inventory: Inventory, archives: Archives | None) -> tuple[Images, 
             if first.path != archive:
                 message = f"The image {name!r} is in {first.path!r} too: nobody can tell which is meant; take it out of one."
                 problems.append(Problem(*place, path, "duplicate-image", "error", message))
-    return Images(site.images.prefix, archives is not None or not site.images.archives, index), problems
+    readable = {path for path, held in (archives or {}).items() if not held.fault}
+    return Images(site.images.prefix, readable.issuperset(site.images.archives), index), problems
 
 
 def archive_places(site: Site) -> Iterator[tuple[Place, str, str]]:
@@ -102,6 +111,10 @@ def _normal(image: str) -> str:
     return name if ":" in name.rpartition("/")[2] or "@" in name else f"{name}:latest"
 
 
+def _untagged(normal: str) -> str:
+    return normal.partition("@")[0].rpartition(":")[0]
+
+
 def _archive(artifact: Artifact | None) -> dict[str, Any] | None:
     if artifact is None:
         return None
@@ -109,11 +122,12 @@ def _archive(artifact: Artifact | None) -> dict[str, Any] | None:
     return {"url": f"/artifacts/sha256/{artifact.sha256}/{name}", "sha256": artifact.sha256, "size": artifact.size}
 
 
-def _from_docker(template: TemplateDoc, path: Path, image: str) -> Problem:
+def _from_docker(template: TemplateDoc, path: Path, image: str, there: list[str]) -> Problem:
     if template.text is not None:
         path = ("spec", "data") if "spec" in template.source else ()
     message = (
         f"The image {image!r} names no registry and is in no archive of the site, so that it is pulled from docker.io: "
-        "give the site 'images' with a 'prefix' or 'archives', or write the registry."
+        + (f"an archive has {', '.join(map(repr, there[:MOST_NAMED]))}: correct the tag, " if there else "")
+        + "give the site 'images' with a 'prefix' or 'archives', or write the registry."
     )
     return Problem(*template.where(path), path_text(path), "docker-hub-image", "warning", message)

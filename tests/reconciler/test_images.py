@@ -87,8 +87,14 @@ def test_without_the_artefact_folder_nobody_knows_what_an_archive_holds_and_noth
     assert (("look:v1", None), ()) == (resolved(made), made.problems)
 
 
-def test_a_missing_archive_says_how_it_is_made() -> None:
-    (problem,) = [each for each in compiled(ARCHIVE, {}).problems if each.severity == "error"]
+def test_an_image_that_is_there_under_another_tag_is_named() -> None:
+    (problem,) = compiled(ARCHIVE, {"actions.tar": ("look:latest", "other:v1")}).problems
+    assert ("docker-hub-image", True) == (problem.code, "an archive has 'look:latest': correct the tag" in problem.message)
+    assert "other" not in problem.message
+
+
+def test_a_missing_archive_says_how_it_is_made_and_nothing_of_what_it_would_hold() -> None:
+    (problem,) = compiled(ARCHIVE, {}).problems
     assert ("missing-artifact", "spec.images.archives[0]", "site.yaml", 7) == (
         problem.code,
         problem.path,
