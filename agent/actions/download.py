@@ -114,17 +114,17 @@ class Download:
             if error.code == 416:
                 raise Failed(f"{self.url} has {self._done} bytes, and said that it had {self.size}") from error
             raise (Failed if error.code in FINAL else Broken)(f"{self.url} answers HTTP {error.code} {error.reason}") from error
-        except urllib.error.URLError as error:
-            raise Broken(f"{self.url} does not answer: {error.reason}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise Broken(f"{self.url} does not answer: {error or type(error).__name__}") from error
+            why = getattr(error, "reason", "") or str(error) or type(error).__name__
+            raise Broken(f"{self.url} does not answer: {why}") from error
+        except ValueError as error:
+            raise Failed(f"{self.url} leads to what is no URL: {error}") from error
         return response
 
     def _begin(self, response: http.client.HTTPResponse) -> int:
         """How many bytes of the answer are known already. Raises Failed if it is not the file that it was."""
-        ranged = (
-            re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "")) if response.status == 206 else None
-        )
+        said = response.headers.get("Content-Range", "") if response.status == 206 else ""
+        ranged = re.match(r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", said)
         start = int(ranged[1]) if ranged else 0
         total = int(ranged[2]) if ranged and ranged[2] != "*" else None
         if not ranged and response.length is not None:

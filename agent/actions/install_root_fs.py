@@ -76,7 +76,8 @@ def _wanted(job: Job, url: str) -> Digest | None:
         return Digest.parse("TARFILE_CHECKSUM", text)
     if settings.flag("INSECURE_NO_TARFILE_CHECKSUM_VERIFICATION"):
         return None
-    return Digest.parse(f"{url}.sha256", f"sha256:{fetch_text(Download(f'{url}.sha256', say=job.say)).split(maxsplit=1)[0]}")
+    beside = fetch_text(Download(f"{url}.sha256", say=job.say))
+    return Digest.parse(f"{url}.sha256", f"sha256:{''.join(beside.split()[:1])}")
 
 
 ACTION = Action("install-root-fs", "Unpacks an operating system onto this machine's filesystems.", PARAMETERS, act)

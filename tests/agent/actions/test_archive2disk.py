@@ -199,6 +199,10 @@ def test_an_operating_system_without_a_digest_beside_it_is_refused_before_anythi
     given = environment(tmp_path / "run", machine(storage=storage((disk, "/", "ext4"))), MIRROR_HOST=web.host)
     assert 1 == install_root_fs.ACTION.run(given)
     assert "x86_64.tar.zst.sha256 answers HTTP 404" in capsys.readouterr().err
+    for empty in (b"", b" \n"):
+        web.files["/rootfs/x86_64.tar.zst.sha256"] = empty
+        assert 1 == install_root_fs.ACTION.run(given)
+        assert "x86_64.tar.zst.sha256 is 'sha256:': write sha256:" in capsys.readouterr().err
     with mounted(disk, tmp_path / "mnt") as point:
         assert ["lost+found"] == [path.name for path in point.iterdir()]
     assert 1 == install_root_fs.ACTION.run(environment(tmp_path / "run", machine()))

@@ -118,6 +118,16 @@ def test_nobody_there_and_no_url_are_sentences() -> None:
             b"".join(Download(wrong))
 
 
+def test_a_server_that_sends_us_nowhere_or_counts_beyond_all_numbers_is_a_sentence() -> None:
+    with Web(lambda request, number: Answer(status=302, headers={"Location": "http://[::1/x"})) as web:
+        with pytest.raises(Failed, match="leads to what is no URL"):
+            b"".join(download(web))
+        assert 1 == len(web.requests)
+    endless = {"Content-Range": f"bytes {'9' * 5000}-1/{'9' * 5000}"}
+    with Web(lambda request, number: Answer(b"x", status=206, headers=endless)) as web:
+        assert b"x" == b"".join(download(web))
+
+
 def test_a_redirect_is_followed_and_takes_no_credentials_along() -> None:
     with serving(b"x") as other:
 
