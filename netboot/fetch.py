@@ -75,6 +75,10 @@ class CannotFetch(Exception):
     """The message is a sentence with a next step."""
 
 
+class NoDebian(CannotFetch):
+    """This host has no packages to offer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched:
     name: str
@@ -111,8 +115,13 @@ def download(packages: Collection[Package], scratch: Path, release: Path = RELEA
 def host_release(release: Path = RELEASE, components: Collection[str] = ("main",)) -> tuple[str, str]:
     """Codename of this host's Debian, and the sources it has it from as text of a `*.sources` file, with those of `components`
     that they have. Raises CannotFetch."""
-    codename = _codename(release)
-    sources = of_suites(_host_sources(), codename, [codename], components)
+    try:
+        codename = _codename(release)
+        sources = of_suites(_host_sources(), codename, [codename], components)
+    except (NoDebian, FileNotFoundError):
+        raise CannotFetch(
+            "This host is not Debian, whose packages it is made of: run this on a Debian, and copy the result."
+        ) from None
     if not sources:
         raise CannotFetch("This host's apt has no Debian sources; add them to /etc/apt/sources.list.d.")
     return codename, write_sources(sources)
@@ -242,7 +251,7 @@ def _codename(release: Path) -> str:
     lines = release.read_text().splitlines()
     said = dict(line.partition("=")[::2] for line in lines if "=" in line)
     if said.get("ID", "").strip('"') != "debian" or not said.get("VERSION_CODENAME"):
-        raise CannotFetch(f"This host is not Debian; {_YOURSELF}.")
+        raise NoDebian(f"This host is not Debian; {_YOURSELF}.")
     return said["VERSION_CODENAME"].strip('"')
 
 
@@ -251,7 +260,7 @@ def _run(argv: list[str], folder: Path | None = None) -> str:
     try:
         done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
     except FileNotFoundError:
-        raise CannotFetch(f"`{argv[0]}` is missing, so this host is not Debian; {_YOURSELF}.") from None
+        raise NoDebian(f"`{argv[0]}` is missing, so this host is not Debian; {_YOURSELF}.") from None
     except subprocess.TimeoutExpired:
         raise CannotFetch(f"`{argv[0]}` took longer than {PATIENCE} seconds; can the mirror be reached?") from None
     if done.returncode:

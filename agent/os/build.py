@@ -7,6 +7,7 @@ package's own. What is in `DIR/os/<arch>` is replaced by one rename, so a build 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -296,5 +297,8 @@ def _run(argv: Sequence[str], given: str = "", folder: Path | None = None, may_f
     )
     if done.returncode and not may_fail:
         said = [line for line in done.stderr.splitlines() if re.match(r"E:|.*[Ee]rror", line)] or done.stderr.splitlines()
+        full = os.strerror(errno.ENOSPC)
+        if full in done.stderr:
+            raise CannotBuild(f"`{argv[0]}` failed: {full}; free some, or choose another --out.")
         raise CannotBuild(f"`{argv[0]}` failed: {' / '.join(said[:3]) or 'it does not say why'}")
     return done.stdout

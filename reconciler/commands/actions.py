@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import platform
+import re
+import tempfile
 from pathlib import Path
 
 import click
@@ -15,6 +18,9 @@ from reconciler.sentence import Sentence
 
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 """Kernel's word → Debian's."""
+TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+PREFIX = re.compile(r"([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/)?[a-z0-9._/-]*")
+"""As Docker takes them before and behind a name."""
 
 
 @click.group("actions", help="Build and list the standard actions of workflows.")
@@ -46,6 +52,12 @@ def build_actions(out: Path, arch: str | None, tag: tuple[str, ...], prefix: str
     arch = arch or MACHINES.get(platform.machine())
     if arch is None:
         raise Sentence(f"There are no actions for {platform.machine()}; say with --arch for which machines to build.", 2)
+    if wrong := [each for each in tag if not TAG.fullmatch(each)]:
+        raise Sentence(f"--tag is {wrong[0]!r}: write letters, digits, dots, hyphens and underscores, such as v3.", 2)
+    if prefix and not PREFIX.fullmatch(prefix):
+        raise Sentence(
+            f"--prefix is {prefix!r}: write a registry's host and a path in lower case, such as registry.example/gitboot/.", 2
+        )
     try:
         suite, sources = host_release()
         names = build(out, arch, suite, sources, tag, prefix)
@@ -54,7 +66,12 @@ def build_actions(out: Path, arch: str | None, tag: tuple[str, ...], prefix: str
     except (CannotBuild, CannotFetch) as error:
         raise Sentence(str(error)) from None
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            made = tempfile.gettempdir()
+            raise Sentence(
+                f"No space is left for {out}, or in {made} where it is made: free some, or set --out or TMPDIR."
+            ) from None
         raise Sentence(f"{error.filename or out} cannot be written ({error.strerror}); choose another --out.") from None
     for name in names:
         click.echo(name)
-    click.echo(f"{out}: {out.stat().st_size / 1e6:.0f} MB for {arch}, sha256 {digest}")
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.0f} MB for {arch}, sha256 {digest}; name it in the Site's images.archives")

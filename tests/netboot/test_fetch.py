@@ -167,3 +167,13 @@ def test_of_apt_s_settings_the_proxies_are_taken(host: Path) -> None:
     proxies = ['Acquire::http::Proxy "http://proxy.example:3128"', 'Acquire::https::mirror.example::Proxy "DIRECT"']
     (host / "acquire").write_text("".join(f"{line};\n" for line in (proxies[0], 'Acquire::http::Timeout "9"', proxies[1])))
     assert proxies == host_proxies()
+
+
+@pytest.mark.parametrize("lacks", ["release", "tools"])
+def test_who_builds_of_debians_packages_is_told_that_it_takes_a_debian(
+    host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacks: str
+) -> None:
+    if lacks == "tools":
+        monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CannotFetch, match="run this on a Debian, and copy the result"):
+        host_release(host / ("os-release" if lacks == "tools" else "nothing"))

@@ -16,7 +16,7 @@ from pathlib import Path
 import agent
 from agent import actions
 from agent.actions.base import Action
-from agent.actions.builder.archive import Image, layer, write
+from agent.actions.builder.archive import Image, begun, layer, write
 from agent.actions.builder.rootfs import CannotBuild, compile_python, finish, python_library, unpack
 
 __all__ = ["ARCHITECTURES", "CannotBuild", "build", "standard_actions"]
@@ -52,7 +52,7 @@ def build(out: Path, arch: str, suite: str, sources: str, tags: Sequence[str], p
         Image([f"{prefix}{action.name}:{tag}" for tag in tags], ["/usr/bin/python3", "-S", "-m", module])
         for module, action in standard_actions()
     ]
-    with tempfile.TemporaryDirectory(prefix="gitboot-actions-") as folder:
+    with begun(out), tempfile.TemporaryDirectory(prefix="gitboot-actions-") as folder:
         scratch = Path(folder)
         root = unpack([*actions.PACKAGES, *ARCHITECTURES[arch]], arch, suite, sources, scratch)
         finish(root)

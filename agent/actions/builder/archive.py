@@ -9,6 +9,7 @@ podman and skopeo (`docker-archive:`). Layers are gzip inside of a plain tar: an
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -17,6 +18,7 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -69,15 +71,29 @@ def write(out: Path, images: Iterable[Image], layers: Sequence[Layer], environme
         name = f"{hashlib.sha256(config).hexdigest()}.json"
         configs[name] = config
         manifest.append({"Config": name, "RepoTags": list(image.names), "Layers": [_place(each) for each in layers]})
+    with begun(out) as partial:
+        with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
+            _add_bytes(tar, "manifest.json", _json(manifest))
+            for name, config in sorted(configs.items()):
+                _add_bytes(tar, name, config)
+            for each in layers:
+                with each.file.open("rb") as content:
+                    tar.addfile(_entry(_place(each), size=each.file.stat().st_size), content)
+        partial.replace(out)
+
+
+@contextmanager
+def begun(out: Path) -> Iterator[Path]:
+    """The file that becomes `out`, gone again if it did not. Raises OSError if there can be none, before anything is done."""
+    if out.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out))
+    out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.part")
-    with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
-        _add_bytes(tar, "manifest.json", _json(manifest))
-        for name, config in sorted(configs.items()):
-            _add_bytes(tar, name, config)
-        for each in layers:
-            with each.file.open("rb") as content:
-                tar.addfile(_entry(_place(each), size=each.file.stat().st_size), content)
-    partial.replace(out)
+    partial.touch()
+    try:
+        yield partial
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _config(image: Image, layers: Sequence[Layer], environment: Mapping[str, str], arch: str) -> bytes:

@@ -6,11 +6,13 @@ an architecture is as good as another. What maintainer scripts would have made a
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -108,6 +110,10 @@ def _run(*words: str) -> None:
         raise CannotBuild(f"`{words[0]}` took longer than {PATIENCE // 60} minutes; can the mirror be reached?") from None
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip())[-1000:]
+        if os.strerror(errno.ENOSPC) in said:
+            raise CannotBuild(
+                f"`{words[0]}` found no space left in {tempfile.gettempdir()}: free some, or set TMPDIR to a roomy folder."
+            )
         raise CannotBuild(f"`{words[0]}` failed; see whether `apt-get update` works on this host. It says:\n{said}")
 
 

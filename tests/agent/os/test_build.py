@@ -132,3 +132,18 @@ def test_contents_are_the_same_bytes_for_the_same_build(tmp_path: Path) -> None:
     one, two = result(tmp_path / "1", "6.1"), result(tmp_path / "2", "6.1")
     assert (one / "contents.json").read_bytes() == (two / "contents.json").read_bytes()
     assert "sha256" in json.loads((one / "contents.json").read_bytes())["files"]["vmlinuz"]
+
+
+@pytest.mark.parametrize(("mask", "address"), [("24", "10.1.0.11/24"), ("", "10.1.0.11")])
+def test_a_lease_is_used_though_it_lacks_a_netmask(tmp_path: Path, mask: str, address: str) -> None:
+    script = (HERE / "lease").read_text().replace("/etc/resolv.conf", str(tmp_path / "resolv.conf"))
+    (tmp_path / "ip").write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/called\n')
+    (tmp_path / "ip").chmod(0o755)
+    lease = {"interface": "eth0", "ip": "10.1.0.11", "mask": mask, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["sh", "-c", script, "lease", "bound"], env=lease, check=True)
+    assert f"address add {address} dev eth0" in (tmp_path / "called").read_text()
+
+
+def test_a_full_disk_is_told_in_one_clause() -> None:
+    with pytest.raises(CannotBuild, match=r"^`sh` failed: No space left on device; free some, or choose another --out\.$"):
+        build._run(["sh", "-c", "echo 'E: write (28: No space left on device) [IP: ::1]' >&2; exit 1"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agent.actions.builder.archive import Image, Layer, layer, write
+from agent.actions.builder.archive import Image, Layer, begun, layer, write
 
 
 def a_tree(folder: Path, when: int = 0) -> Path:
@@ -79,3 +79,14 @@ def test_an_archive_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write(out, [], [Layer(tmp_path / "nothing", "0" * 64)], {}, "amd64")
     assert "the one before" == out.read_text()
+    assert ["out.tar"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_where_no_archive_can_be_is_said_before_anything_is_built(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match=str(tmp_path)), begun(tmp_path):
+        pytest.fail("it began")
+    with pytest.raises(OSError, match="/dev/null"), begun(Path("/dev/null/out.tar")):
+        pytest.fail("it began")
+    with begun(tmp_path / "a/new/folder/out.tar") as partial:
+        assert partial.exists()
+    assert [] == [*(tmp_path / "a/new/folder").iterdir()]
