@@ -126,10 +126,10 @@ def test_it_boots_on_arm64_too(tmp_path: Path, network: Network) -> None:
     """Built on this host, whatever its own architecture."""
     site = Gitboot(network, tmp_path / "site")
     kept_os("cloud", "arm64").into(site.artifacts, "arm64")
-    node = hardware("node-01", MAC, "10.77.0.11", "  arch: aarch64\n  idle: profile:lab\n")
-    site.commit({"site.yaml": site.site(), "profile.yaml": profile(arch="arm64"), "node.yaml": node})
+    node = hardware("node-01", MAC, "10.77.0.11", "  arch: aarch64\n")
+    site.commit(working(site) | {"profile.yaml": profile(arch="arm64"), "node.yaml": node})
     site.start("--new-site", "--loaders", str(newer_loaders()))
     with VM(network, "arm", MAC, firmware=ARM64, memory=1024) as vm:
         vm.wait_for(r"gitboot: kernel \S+-arm64 runs", within=180)
         vm.wait_for("gitboot: eth0 has 10.77.0.11", within=60)
-        vm.wait_for("nothing to do: ", within=60)
+        vm.wait_for("workflow look, run", within=120)  # asked for once the engine is there
