@@ -97,11 +97,14 @@ def test_without_work_it_stays_and_who_asked_for_a_shell_has_one_first(
     site = Gitboot(network, tmp_path / "site")
     built_os.into(site.artifacts)
     node = hardware("node-01", MAC, "10.77.0.11", "  idle: profile:lab\n")
-    site.commit({"site.yaml": site.site(), "profile.yaml": profile(words="gitboot.rescue"), "node.yaml": node})
+    site.commit({"site.yaml": site.site(), "profile.yaml": profile(), "node.yaml": node})
     site.start("--new-site")
-    with VM(network, "rescue", MAC, memory=384) as vm:
-        vm.wait_for("gitboot: a shell, as gitboot.rescue asks for", within=90)
-        assert "runs [" not in vm.console.text()
+    with VM(network, "idle", MAC, memory=384) as vm:
+        vm.wait_for("gitboot: git has no work for this boot", within=120)
+        site.served(site.commit({"profile.yaml": profile(words="gitboot.rescue")}))
+        vm.reset()
+        vm.wait_for("gitboot: a shell, as gitboot.rescue asks for", within=120)
+        assert vm.console.text().count("the network is up") == 1
 
 
 def test_the_list_of_contents_is_true_and_the_same_input_is_the_same_output(tmp_path: Path, built_os: Built) -> None:
