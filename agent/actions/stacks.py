@@ -6,6 +6,7 @@ Shell. Law: nothing is stopped that something mounted or swapped rests on, and n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from agent.actions import devices
 from agent.actions.base import Job, tool
@@ -23,6 +24,22 @@ def release(job: Job, path: str) -> None:
     for each in stack:
         job.say(f"{each} is made of {found.path}, and is stopped")
         tool(*(("mdadm", "--stop") if each.startswith("/dev/md") else ("dmsetup", "remove", "--retry")), each)
+    forget()
+
+
+def forget(dev: Path = Path("/dev")) -> None:
+    """Take away the links of volumes that are no more, and their group's folder: LVM would take it for something else's.
+
+    Where udev runs it does so.
+    """
+    for folder in (each for each in dev.iterdir() if each.is_dir() and not each.is_symlink()):
+        gone = [
+            each for each in folder.iterdir() if each.is_symlink() and not each.exists() and "/mapper/" in str(each.readlink())
+        ]
+        for link in gone:
+            link.unlink()
+        if gone and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _above(path: str) -> Iterator[str]:
