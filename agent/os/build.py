@@ -76,11 +76,16 @@ def build(recipe: Recipe, apt: Apt, out: Path, key: Path | None = None, say: Cal
 
 
 def listing(out: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """What is built: folder and contents."""
+    """What is built: folder and contents. Raises OSError, and CannotBuild for contents that are none of ours."""
     for arch in names.ARCHITECTURES:
         folder = out / "os" / arch
-        if (folder / LIST).is_file():
-            yield folder, json.loads((folder / LIST).read_bytes())
+        try:
+            said = json.loads((folder / LIST).read_bytes())
+            yield folder, {key: said[key] for key in ("arch", "kernel", "flavour", "time", "files", "packages")}
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (ValueError, LookupError, TypeError, RecursionError):
+            raise CannotBuild(f"{folder / LIST} is damaged: run `gitboot os build --arch {arch} --out {out}` again.") from None
 
 
 def check_tools(key: Path | None = None) -> None:
@@ -211,7 +216,7 @@ def _archive(folder: Path, file: Path, time: int) -> None:
     """A folder as the kernel unpacks it."""
     _normalise(folder, time)
     inside = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-    pack = ["cpio", "--quiet", "--create", "--format=newc", "--owner=0:0", "--reproducible", f"--file={file}"]
+    pack = ["cpio", "--quiet", "--create", "--format=newc", "--owner=0:0", "--reproducible", f"--file={file.absolute()}"]
     _run(pack, given="\n".join(inside), folder=folder)
 
 

@@ -50,7 +50,14 @@ def build_command(arch: str, out: Path, kernel: str, firmware: tuple[str, ...], 
 @command.command("list", help="Show what is built. Exit status 1 when nothing is.")
 @out
 def list_command(out: Path) -> None:
-    built = list(listing(out))
+    try:
+        built = list(listing(out))
+    except CannotBuild as error:
+        raise Sentence(str(error)) from None
+    except OSError as error:
+        raise Sentence(
+            f"{error.filename} cannot be read ({error.strerror}); run this as who built it, or correct --out."
+        ) from None
     if not built:
         raise Sentence(f"No in-memory OS is built in {out / 'os'}: run `gitboot os build --out {out}`, or correct --out.")
     table = columns("ARCH", "KERNEL", "FLAVOUR", "MB", "DATE", "SHA-256 OF THE INITRD", "WHERE")

@@ -44,6 +44,24 @@ def test_where_nothing_is_built_one_is_told_how(tmp_path: Path) -> None:
     assert (1, True) == (result.exit_code, f"run `gitboot os build --out {tmp_path}`" in result.output)
 
 
+@pytest.mark.parametrize("text", ["", "{nope", "[]", "{}", "[" * 100_000, b"\xff"])
+def test_a_list_of_contents_that_is_damaged_is_a_sentence(tmp_path: Path, text: str | bytes) -> None:
+    (tmp_path / "os/amd64").mkdir(parents=True)
+    (tmp_path / "os/amd64/contents.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    result = call("list", "--out", tmp_path)
+    assert 1 == result.exit_code
+    assert f"is damaged: run `gitboot os build --arch amd64 --out {tmp_path}` again" in " ".join(result.output.split())
+
+
+def test_a_folder_that_may_not_be_read_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def listing(_: Path) -> list[object]:
+        raise PermissionError(13, "Permission denied", "contents.json")
+
+    monkeypatch.setattr(command, "listing", listing)
+    result = call("list", "--out", tmp_path)
+    assert (1, True) == (result.exit_code, "contents.json cannot be read (Permission denied)" in result.output)
+
+
 def test_what_is_built_is_listed(tmp_path: Path) -> None:
     (tmp_path / "os/amd64").mkdir(parents=True)
     (tmp_path / "os/amd64/contents.json").write_text(json.dumps(CONTENTS))

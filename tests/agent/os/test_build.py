@@ -45,6 +45,12 @@ def test_the_same_files_are_the_same_archive_whoever_made_them_and_when(tmp_path
     assert {tuple(line.split()[2:4]) for line in listed} == {("root", "root")}
 
 
+def test_the_archive_may_be_named_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    build._archive(tree(Path("root"), ["init"]), Path("initrd.img"), 1_700_000_000)
+    assert (tmp_path / "initrd.img").is_file()
+
+
 def result(folder: Path, kernel: str) -> Path:
     (folder / "result").mkdir(parents=True)
     for name in ("vmlinuz", "initrd.img"):
