@@ -132,8 +132,8 @@ class Ears:
 
     def hear(self) -> bool:
         """Waits for somebody new; False when there will be nobody else."""
-        while self._socket and self.neighbours.keys() != self._names:
-            ready, _, _ = select.select([self._socket, self._waker], [], [], max(0.0, self._until - time.monotonic()))
+        while self._socket and self.neighbours.keys() != self._names and (left := self._until - time.monotonic()) > 0:
+            ready, _, _ = select.select([self._socket, self._waker], [], [], left)
             if self._socket not in ready or self._waker in ready:
                 return False
             if self._heard(self._socket):

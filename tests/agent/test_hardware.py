@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,6 +149,27 @@ def test_ears_that_are_stopped_hear_nothing_more() -> None:
 
 
 @pytest.mark.shell
+def test_a_wire_that_is_full_of_nonsense_is_listened_to_for_no_longer_than_a_quiet_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    ears, heard = Ears(0.1), 0
+
+    def nonsense(ear: socket.socket) -> bool:
+        nonlocal heard
+        heard += 1
+        assert time.monotonic() < until + 5
+        return False
+
+    until = time.monotonic() + 0.1
+    mouth, ear = socket.socketpair()
+    mouth.send(b"always there")
+    monkeypatch.setattr(hardware, "_lldp_socket", lambda names: ear)
+    monkeypatch.setattr(ears, "_heard", nonsense)
+    ears.listen(["eth0"])
+    assert not ears.hear()
+    assert heard
+    mouth.close()
+    ears.close()
+
+
 def test_files_and_links_are_read_as_text_and_folders_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "sys/class/net/eth0/queues").mkdir(parents=True)
     (tmp_path / "sys/class/net/eth0/address").write_bytes(b"52:\xff\n")
