@@ -38,4 +38,4 @@ def test_a_neighbour_is_heard_and_noise_before_it_is_not(network: Network) -> No
     frames = [FULL[:20], MANDATORY[:14], goes_away, FULL]
     done = network.namespace.run([sys.executable, "-c", SPEAK, "port0", *(frame.hex() for frame in frames)])
     assert done.returncode == 0, done.stderr
-    assert "leaf-1" in ears.wait_for("heard (.*)")[1]
+    assert "ttl=120" in ears.wait_for("heard (.*leaf-1.*)")[1]
