@@ -232,8 +232,8 @@ def serial(text: str) -> str:
 
 def image(text: str) -> str:
     """A container image's reference, roughly: `registry/path:tag@digest`."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*", text) or len(text) > 512:
-        raise ValueError("it takes registry/path:tag without spaces")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*", text) or "://" in text or len(text) > 512:
+        raise ValueError("it takes registry/path:tag without http:// and spaces")
     return text
 
 

@@ -70,7 +70,7 @@ BAD = [
     *(("sha256", text) for text in ("", "ab", "g" * 64, "a" * 65)),
     *(("cmdline", text) for text in ("a\x00b", "a\x1bb", "a\tb", "a\u2028b")),
     *(("script", text) for text in ("", "echo", " #!ipxe")),
-    *(("image", text) for text in ("", "a b", "-a", "a\n", "x" * 600)),
+    *(("image", text) for text in ("", "a b", "-a", "a\n", "http://a/b", "x" * 600)),
     *(("volume", text) for text in ("", "/dev", "/dev:", "/dev:dev", "a:/b:c:d", "a:/b\n")),
     *(("pid", text) for text in ("container", "HOST")),
     *(("device", text) for text in ("", "sda", "/dev/../etc/passwd", "/dev/", "/etc")),

@@ -141,13 +141,15 @@ def test_contents_are_the_same_bytes_for_the_same_build(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mask", "address"), [("24", "10.1.0.11/24"), ("", "10.1.0.11")])
-def test_a_lease_is_used_though_it_lacks_a_netmask(tmp_path: Path, mask: str, address: str) -> None:
+def test_a_lease_is_used_though_it_lacks_a_netmask_and_its_name_is_no_option(tmp_path: Path, mask: str, address: str) -> None:
     script = (HERE / "lease").read_text().replace("/etc/resolv.conf", str(tmp_path / "resolv.conf"))
-    (tmp_path / "ip").write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/called\n')
-    (tmp_path / "ip").chmod(0o755)
-    lease = {"interface": "eth0", "ip": "10.1.0.11", "mask": mask, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    for program in ("ip", "hostname"):
+        (tmp_path / program).write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/called\n')
+        (tmp_path / program).chmod(0o755)
+    given = {"interface": "eth0", "ip": "10.1.0.11", "mask": mask, "hostname": "-Fpasswd"}
+    lease = {**given, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     subprocess.run(["sh", "-c", script, "lease", "bound"], env=lease, check=True)
-    assert f"address add {address} dev eth0" in (tmp_path / "called").read_text()
+    assert [f"address add {address} dev eth0", "-- -Fpasswd"] == (tmp_path / "called").read_text().splitlines()[1:]
 
 
 def test_a_full_disk_is_told_in_one_clause() -> None:
