@@ -33,7 +33,8 @@ class Marker:
     run: int
 
     def __str__(self) -> str:
-        return f"run {self.run} of workflow {self.workflow} on machine {self.machine} of site {self.site}"
+        said = f"run {self.run} of workflow {self.workflow} on machine {self.machine} of site {self.site}"
+        return "".join(each if each.isprintable() else "?" for each in said)  # a disk may say anything; this is one line
 
 
 def of_run(machine: Mapping[str, Any]) -> Marker | None:

@@ -110,3 +110,9 @@ def test_a_damaged_marker_takes_a_star() -> None:
 def test_whoever_does_not_say_which_run_it_is_overwrites_nothing_that_is_marked(document: dict[str, Any]) -> None:
     assert of_run(document) is None
     assert "no machine document says" in may_overwrite(encode(INSTALLED), document)
+
+
+def test_what_a_disk_says_is_told_in_one_line_without_a_command_for_the_terminal() -> None:
+    machine = {"site": "s", "name": "m", "run": {"workflow": "w", "number": 2}}
+    reason = may_overwrite(encode(Marker("s\x1b[31m\nthen: reboot", "\ud800", "m", 1)), machine)
+    assert "run 1 of workflow ? on machine m of site s?[31m?then: reboot" in reason
