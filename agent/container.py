@@ -23,8 +23,10 @@ FOLDER = "/gitboot"
 RUN_LABEL = "gitboot.run"
 OFFSET_LABEL = "gitboot.log-offset"
 """Bytes that the attempt's log had before the container's own output began."""
-LONGEST_LOG = "1g"
-"""Beyond it the engine would drop the beginning of a log, and a restarted agent would count wrongly."""
+KEPT_LOG = 64 << 20
+"""Bytes of an attempt's log that are kept, as many as the server takes of a run: all of it is in memory."""
+ENGINE_LOG = "128m"
+"""What the engine keeps before it drops the beginning: more than is ever asked of it."""
 _SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM"}
 
 
@@ -88,7 +90,7 @@ def mounts(volumes: Iterable[str], folder: str) -> list[str]:
 
 def log_config(driver: str) -> dict[str, Any]:
     """`local` keeps every byte as it was written; `json-file` cannot keep what is not UTF-8."""
-    options = {"max-size": LONGEST_LOG, "max-file": "1", "compress": "false"}
+    options = {"max-size": ENGINE_LOG, "max-file": "1", "compress": "false"}
     return {"Type": driver, "Config": options if driver == "local" else {}}
 
 

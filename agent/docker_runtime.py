@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from agent import supervisor
 from agent.commands import Exited, Found, NotFound
-from agent.container import GRACE, OFFSET_LABEL, Around, container_name, exit_of, has_begun, ran, specification
+from agent.container import GRACE, KEPT_LOG, OFFSET_LABEL, Around, container_name, exit_of, has_begun, ran, specification
 from agent.engine import Engine, Refused, Unavailable
 from agent.images import Images, NotHad
 from agent.messages import Attempt
@@ -215,7 +215,7 @@ class DockerRuntime:
         with self.log(attempt).open("ab") as log:
             known = log.tell() - int(state["Labels"].get(OFFSET_LABEL, 0))
             for chunk in self._engine.output(self._name(attempt)):
-                log.write(chunk[max(0, known) :])
+                log.write(chunk[max(0, known) :][: max(0, KEPT_LOG - log.tell())])
                 log.flush()
                 known -= len(chunk)
         return exit_of(state) is not None

@@ -46,8 +46,8 @@ def test_the_container_remembers_whose_it_is_and_where_its_output_begins() -> No
     assert {"gitboot.run": "r1", "gitboot.log-offset": "17"} == made(Action("a", "img"))["Labels"]
 
 
-def test_every_byte_of_output_is_kept_and_none_is_dropped_for_being_old() -> None:
-    expected = {"Type": "local", "Config": {"max-size": "1g", "max-file": "1", "compress": "false"}}
+def test_output_is_kept_byte_for_byte_and_bounded() -> None:
+    expected = {"Type": "local", "Config": {"max-size": "128m", "max-file": "1", "compress": "false"}}
     assert expected == made(Action("a", "img"))["HostConfig"]["LogConfig"]
     assert {"Type": "k8s-file", "Config": {}} == made(Action("a", "i"), driver="k8s-file")["HostConfig"]["LogConfig"]
 

@@ -96,6 +96,19 @@ def test_what_ended_while_there_was_no_agent_is_found_with_its_whole_log(engine:
     assert Found(0.0, Exited(4)) == agent().find(ATTEMPT)
 
 
+def test_an_action_that_never_stops_writing_does_not_fill_the_memory(
+    engine: FakeEngine, agent: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.docker_runtime.KEPT_LOG", 12)
+    runtime = agent()
+    left_by_a_dead_agent(engine, runtime, b"ours\n", output=[b"one\n", b"two\n"])
+    assert Found(0.0) == runtime.find(ATTEMPT)
+    engine.say(NAME, b"three\n", b"four\n")
+    engine.end(NAME, 0)
+    assert Exited(0) == runtime.wait(ATTEMPT)
+    assert runtime.log(ATTEMPT).read_bytes() == b"ours\none\ntwo"
+
+
 def test_the_last_words_are_kept_though_the_engine_stops_telling_before_them(engine: FakeEngine, agent: Make) -> None:
     """dockerd 20.10 may end a log that is followed before it has written the last line down."""
     tell, told = engine.output, []
