@@ -18,7 +18,7 @@ import pytest
 
 from tests.lab.disk import empty_disk
 from tests.lab.network import Network
-from tests.lab.operating_system import Built, profile
+from tests.lab.operating_system import REPOSITORY, Built, profile
 from tests.lab.qemu import BIOS, UEFI, VM
 from tests.lab.site import Gitboot
 from tests.lab.target import target_archive
@@ -30,40 +30,11 @@ MIRROR = "192.168.2.3"
 MEMORY = 1024
 ACTIONS = ["disk-wipe", "disk-partition", "install-root-fs", "install-grub"]
 
-TEMPLATE = """
-version: "0.1"
-name: ubuntu_provisioning
-global_timeout: 6000
-tasks:
-- name: "os-installation"
-  worker: "{{.device_1}}"
-  volumes:
-  - /dev:/dev
-  - /dev/console:/dev/console
-  - /lib/firmware:/lib/firmware:ro
-  actions:
-  - name: "disk-wipe"
-    image: disk-wipe:v3
-    timeout: 90
-  - name: "disk-partition"
-    image: disk-partition:v3
-    timeout: 600
-    environment:
-      MIRROR_HOST: 192.168.2.2
-    volumes:
-    - /statedir:/statedir
-  - name: "install-root-fs"
-    image: install-root-fs:v3
-    timeout: 600
-    environment:
-      MIRROR_HOST: 192.168.2.3
-  - name: "install-grub"
-    image: install-grub:v3
-    timeout: 600
-    environment:
-      MIRROR_HOST: 192.168.2.3
-    volumes:
-    - /statedir:/statedir
+TEMPLATE = (REPOSITORY / "example-inventory/templates/ubuntu_provisioning.yaml").read_text()
+LOAD = """  - name: "load-kernel"
+    image: kexec:v3
+    timeout: 60
+then: kexec
 """
 
 HARDWARE = """
@@ -113,7 +84,7 @@ def inventory(site: Gitboot, run: int = 1) -> dict[str, str]:
     files = {
         "site.yaml": site.site() + "  images: {archives: [actions.tar]}\n",
         "profile.yaml": profile(),
-        "template.yaml": TEMPLATE,
+        "template.yaml": TEMPLATE + (LOAD if run > 1 else ""),
     }
     for name, (mac, address, _) in MACHINES.items():
         files[f"{name}.yaml"] = HARDWARE.format(name=name, mac=mac, address=address)
@@ -143,7 +114,7 @@ def test_a_push_installs_empty_machines_and_they_boot_their_disk_until_git_asks_
             assert [1] == [run["number"] for run in runs(site, name)]
         site.served(site.commit(inventory(site, run=2)))
         vms["node-bios"].power_cycle()
-        installs(vms["node-bios"], run=2)
+        installs(vms["node-bios"], run=2, then="kexec")
     assert [2, 1] == [run["number"] for run in runs(site, "node-bios")]
     assert [1] == [run["number"] for run in runs(site, "node-uefi")]
 
@@ -153,10 +124,14 @@ def machine(network: Network, folder: Path, name: str) -> VM:
     return VM(network, name, mac, firmware=firmware, memory=MEMORY, disk=empty_disk(folder / f"{name}.qcow2", "4G"))
 
 
-def installs(vm: VM, run: int = 1) -> None:
+def installs(vm: VM, run: int = 1, then: str = "reboot") -> None:
     vm.wait_for(f"gitboot: runs workflow install-{vm.name} run {run}", within=90)
     vm.wait_for("workflow ubuntu_provisioning SUCCESS", within=300)
-    boots_its_disk(vm)
+    vm.wait_for(f"then: {then}")
+    if then == "kexec":  # past firmware and loader
+        vm.wait_for("target login:", within=120)
+    else:
+        boots_its_disk(vm)
 
 
 def boots_its_disk(vm: VM) -> None:
