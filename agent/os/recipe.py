@@ -76,7 +76,10 @@ LEFT_OUT = (
     *(f"usr/lib/*-linux-gnu/{name}" for name in ("audit", "gconv", "krb5", "perl*", "security", "tiny-initramfs", "xtables")),
     *(
         f"usr/lib/*-linux-gnu/lib{name}*"
-        for name in ("db-", "gdbm", "ip4tc", "ip6tc", "nft", "nfnet", "perl", "sqlite", "xen", "xlutil", "xtables")
+        for name in (
+            *("db-", "gdbm", "ip4tc", "ip6tc", "nft", "nfnet", "perl", "sqlite", "xlutil", "xtables"),
+            *("xenfsimage", "xenguest", "xenlight", "xenstat", "xenvchan"),
+        )
     ),
     *(
         f"usr/lib/python3*/{name}"

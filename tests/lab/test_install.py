@@ -129,7 +129,9 @@ def installs(vm: VM, run: int = 1, then: str = "reboot") -> None:
     vm.wait_for("workflow ubuntu_provisioning SUCCESS", within=300)
     vm.wait_for(f"then: {then}")
     if then == "kexec":  # past firmware and loader
+        before = vm.console.text()
         vm.wait_for("target login:", within=120)
+        assert "iPXE" not in vm.console.text().removeprefix(before)
     else:
         boots_its_disk(vm)
 

@@ -119,6 +119,23 @@ def test_the_list_of_contents_is_true_and_the_same_input_is_the_same_output(tmp_
     assert (first / "SHA256SUMS").read_text() == (again / "SHA256SUMS").read_text()
 
 
+def test_every_program_in_it_finds_its_libraries(tmp_path: Path, built_os: Built) -> None:
+    with (built_os.folder / "os/amd64/initrd.img").open("rb") as initrd:
+        subprocess.run(["cpio", "--extract", "--quiet", "root.squashfs"], stdin=initrd, cwd=tmp_path, check=True)
+    subprocess.run(["unsquashfs", "-quiet", "-no-progress", "root.squashfs"], cwd=tmp_path, check=True, capture_output=True)
+    root = tmp_path / "squashfs-root"
+    loader = next(root.glob("lib64/ld-linux-*"))
+    programs = [file for folder in ("bin", "sbin") for file in (root / "usr" / folder).iterdir() if file.is_file()]
+    missing = {}
+    for program in programs:
+        argv: list[str | Path] = ["chroot", root, f"/lib64/{loader.name}", "--list", f"/{program.relative_to(root)}"]
+        said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+        if "not found" in said:
+            missing[program.name] = said
+    assert {} == missing
+    assert {"kexec", "dockerd", "runc"} <= {program.name for program in programs}
+
+
 def test_every_driver_of_the_recipe_is_one_that_debian_has() -> None:
     """On one of the two architectures: a name that is misspelt would silently be none."""
     known = modules_of("amd64") | modules_of("arm64")
