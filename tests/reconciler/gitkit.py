@@ -188,9 +188,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> bool:
     """Whether the condition came true in time: for what happens in other processes and announces itself nowhere."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()
-    while not condition() and time.monotonic() < deadline:
+    while not (true := condition()) and time.monotonic() < deadline:
         pause.wait(0.01)
-    return condition()
+    return true
 
 
 def is_gone(text: str) -> bool:
