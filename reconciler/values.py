@@ -303,10 +303,14 @@ def guid(text: str) -> str:
     return text
 
 
+FILESYSTEMS = ("bios", "btrfs", "ext2", "ext3", "ext4", "none", "swap", "vfat", "xfs")
+"""What the action `disk-partition` knows; on the machine a wrong one would be noticed after the disk was emptied."""
+
+
 def filesystem(text: str) -> str:
-    """A type of filesystem as `mkfs -t` takes it, or swap."""
-    if not re.fullmatch(r"[a-z][a-z0-9]*", text):
-        raise ValueError("it takes lower-case letters and digits")
+    """A type of filesystem, swap, or none."""
+    if text not in FILESYSTEMS:
+        raise ValueError(f"it must be one of {', '.join(FILESYSTEMS)}")
     return text
 
 

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from agent.actions.layout import mkfs
+from agent.actions.settings import Failed
 from netboot.plan import Machine
 from reconciler.compile import Compiler
+from reconciler.values import FILESYSTEMS, filesystem
 from tests.reconciler.inventories import MACHINE, SOUND, brief, problems, read
 
 DISKS = """\
@@ -141,3 +144,13 @@ def test_groups_and_encrypted_devices_in_a_circle_are_found() -> None:
 def test_tinkerbells_arguments_for_mkfs_may_be_numbers() -> None:
     options = ("format: vfat, point: /boot/efi", "format: vfat, point: /boot/efi, create: {options: [32, -n, EFI]}")
     assert ["32", "-n", "EFI"] == compiled(with_layout(options)).storage["filesystems"][0]["mount"]["create"]["options"]
+
+
+def test_a_filesystem_is_one_that_the_action_makes() -> None:
+    """So a slip rejects the commit, and does not end a run whose disk is empty by then."""
+    for format in FILESYSTEMS:  # noqa: A001 - the field's name
+        mkfs(format, "/dev/vda1", ())
+    with pytest.raises(ValueError, match="one of bios, btrfs"):
+        filesystem("etx4")
+    with pytest.raises(Failed):
+        mkfs("etx4", "/dev/vda1", ())
