@@ -40,6 +40,18 @@ class Denied(Failed):
         self.challenge = challenge
 
 
+def _web(tls: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
+    """HTTP and nothing else, wherever a server redirects to."""
+    web = urllib.request.OpenerDirector()
+    web.add_handler(urllib.request.HTTPSHandler(context=tls))
+    for handler in (
+        *(urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.UnknownHandler),
+        *(urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPRedirectHandler, urllib.request.HTTPErrorProcessor),
+    ):
+        web.add_handler(handler())
+    return web
+
+
 @dataclass(slots=True)
 class Download:
     """`headers` go to the named server only, not to one that it redirects to."""
@@ -104,7 +116,7 @@ class Download:
         if self._done:
             request.add_header("Range", f"bytes={self._done}-")
         try:
-            response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=SILENCE, context=self.tls)  # noqa: S310
+            response: http.client.HTTPResponse = _web(self.tls).open(request, timeout=SILENCE)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 401:

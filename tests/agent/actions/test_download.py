@@ -128,6 +128,13 @@ def test_a_server_that_sends_us_nowhere_or_counts_beyond_all_numbers_is_a_senten
         assert b"x" == b"".join(download(web))
 
 
+def test_a_redirect_leads_to_http_and_nowhere_else() -> None:
+    with Web(lambda request, number: Answer(status=302, headers={"Location": "ftp://127.0.0.1/x"})) as web:
+        with pytest.raises(Failed, match="unknown url type: ftp"):
+            b"".join(download(web, patience=0))
+        assert 1 == len(web.requests)
+
+
 def test_a_redirect_is_followed_and_takes_no_credentials_along() -> None:
     with serving(b"x") as other:
 
