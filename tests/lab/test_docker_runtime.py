@@ -130,7 +130,7 @@ def test_how_an_action_failed_is_said(machine: Machine) -> None:
     assert fake.ends() == [("bad", 1, "FAILED"), ("bad", 2, "FAILED"), ("bad:on-failure", 1, "SUCCESS")]
     assert log_of(fake, "bad", 2) == "no disk here\n"
     assert log_of(fake, "bad:on-failure") == "bad:on-failure\n"
-    assert fake.ended == {"type": "run-ended", "state": "FAILED", "reason": "t/bad (attempt 2): exit code 3"}
+    assert fake.ended == {"type": "run-ended", "state": "FAILED", "reason": "t/bad (attempt 2): exit code 3: no disk here"}
 
 
 @pytest.mark.parametrize(
