@@ -11,6 +11,7 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from netboot.errors import Malformed
 from netboot.router_advertisement import ADVERTISEMENT, ALL_ROUTERS, NEIGHBOURS_ONLY, SOLICITATION, recipient
@@ -21,6 +22,9 @@ _LARGEST = 1500
 _ICMPV6_FILTER = 1
 """linux/icmpv6.h: a bit for each type that is not to be heard."""
 
+_LINK, _TENTATIVE, _FAILED = "20", 0x40, 0x08
+"""linux/if_addr.h and /proc/net/if_inet6: a link's scope, and the marks of duplicate address detection."""
+
 OnExchange = Callable[[str, str], None]
 """Told of each solicitation: who sent it, and why it was ignored, or ""."""
 
@@ -28,7 +32,9 @@ OnExchange = Callable[[str, str], None]
 class RouterFront:
     """Answers on the running event loop until closed."""
 
-    def __init__(self, sock: socket.socket, on_exchange: OnExchange) -> None:
+    def __init__(self, sock: socket.socket, on_exchange: OnExchange, own: Callable[[int], bytes] | None = None) -> None:
+        """`own`: interface index → the link-local address to send from, packed; it raises OSError."""
+        self._own = own or link_local
         self._socket = sock
         self._on_exchange = on_exchange
         self._loop = asyncio.get_running_loop()
@@ -49,11 +55,23 @@ class RouterFront:
             source, _, _, scope = sender
             try:
                 to = recipient(message, _hop_limit(ancillary), source.partition("%")[0])
-                self._socket.sendto(ADVERTISEMENT, (to, 0, 0, scope))
+                origin = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, self._own(scope) + struct.pack("@I", scope))
+                self._socket.sendmsg([ADVERTISEMENT], [origin], 0, (to, 0, 0, scope))
             except (Malformed, OSError) as error:
                 self._on_exchange(source, str(error))
             else:
                 self._on_exchange(source, "")
+
+
+def link_local(index: int) -> bytes:
+    """The interface's own address, the only one that hosts take an advertisement from (RFC 4861, 6.1.2). Raises OSError while
+    it has none that may be used.
+    """
+    for line in Path("/proc/net/if_inet6").read_text().splitlines():
+        address, number, _, scope, flags, _ = line.split()
+        if (int(number, 16), scope) == (index, _LINK) and not int(flags, 16) & (_TENTATIVE | _FAILED):
+            return bytes.fromhex(address)
+    raise OSError("its interface has no link-local address yet")
 
 
 def open_router_socket(interface: str = "") -> socket.socket:

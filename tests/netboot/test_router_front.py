@@ -14,13 +14,14 @@ import pytest
 
 from netboot.log import Log
 from netboot.router_advertisement import ADVERTISEMENT
-from netboot.router_front import RouterFront
+from netboot.router_front import RouterFront, link_local
 from netboot.server import CannotListen, Netboot
 from netboot.settings import Settings
 
 pytestmark = pytest.mark.shell
 SOLICITATION = bytes((133, 0, 0, 0, 0, 0, 0, 0))
 ASKER = "fe80::5054:ff:fe77:1"
+OURS = socket.inet_pton(socket.AF_INET6, "fe80::1")
 
 
 class Wire:
@@ -47,10 +48,11 @@ class Wire:
         hop_limit = (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT, struct.pack("@i", hops))
         return message, [hop_limit], 0, (f"{source}%eth7", 0, 0, 7)
 
-    def sendto(self, data: bytes, to: Any) -> None:
+    def sendmsg(self, data: list[bytes], ancillary: list[tuple[int, int, bytes]], flags: int, to: Any) -> None:
         if self.refuses:
             raise OSError(101, "Network is unreachable")
-        self.sent.append((data, to))
+        assert [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, OURS + struct.pack("@I", 7))] == ancillary
+        self.sent.append((b"".join(data), to))
 
 
 def heard(wire: Wire) -> list[tuple[str, str]]:
@@ -64,7 +66,7 @@ def heard(wire: Wire) -> list[tuple[str, str]]:
             if len(told) == expected:
                 everything.set()
 
-        front = RouterFront(wire, note)  # type: ignore[arg-type] # as much of a socket as is used
+        front = RouterFront(wire, note, lambda index: OURS)  # type: ignore[arg-type] # as much of a socket as is used
         async with asyncio.timeout(10):
             await everything.wait()
         front.close()
@@ -109,3 +111,9 @@ def test_a_server_without_the_privilege_says_what_to_do(tmp_path: Path, monkeypa
 
     asyncio.run(run())
     assert not [line for line in written.getvalue().splitlines() if json.loads(line)["event"] == "listening"]
+
+
+def test_an_interface_without_an_address_of_its_own_link_sends_nothing() -> None:
+    """Hosts take no advertisement from any other address."""
+    with pytest.raises(OSError, match="no link-local address yet"):
+        link_local(0)
