@@ -24,6 +24,7 @@ from agent.commands import Exited, Found, NotFound
 from agent.container import GRACE, KEPT_LOG, OFFSET_LABEL, Around, container_name, exit_of, has_begun, ran, specification
 from agent.engine import Engine, Refused, Unavailable
 from agent.images import Images, NotHad
+from agent.logs import OURS
 from agent.messages import Attempt
 from agent.runtime import directory_of, place_of, read_end, seconds_since
 from agent.workflow import Action
@@ -222,7 +223,7 @@ class DockerRuntime:
 
     def _say(self, attempt: Attempt, line: str) -> None:
         with self.log(attempt).open("a", errors="backslashreplace") as log:
-            log.write(f"gitboot: {line}\n")
+            log.write(f"{OURS}{line}\n")
 
     # Helpers
 
