@@ -34,6 +34,15 @@ class Exited:
     exit_code: int | None
     signal: int | None = None
     reason: str = ""
+    last_words: str = ""
+    """What it wrote last: most often why it failed."""
+
+    @property
+    def why(self) -> str:
+        """Why it did not succeed, in words."""
+        if self.reason or self.signal:
+            return self.reason or f"killed by signal {self.signal}"
+        return f"exit code {self.exit_code}" + (f": {self.last_words}" if self.last_words else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,8 +277,7 @@ class Run:
     def _exit(self, event: Exited) -> Commands:
         if event.exit_code == 0:
             return self._end("SUCCESS", 0, "")
-        signalled = f"killed by signal {event.signal}" if event.signal else f"exit code {event.exit_code}"
-        return self._end("FAILED", event.exit_code, event.reason or signalled)
+        return self._end("FAILED", event.exit_code, event.why)
 
     def _time_out(self, _: Tick) -> Commands:
         return self._kill() if self._is_due() else ()

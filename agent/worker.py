@@ -152,11 +152,7 @@ class Worker:
         self._events.put(self._with_last_words(attempt, ended))
 
     def _with_last_words(self, attempt: Attempt, ended: Exited) -> Exited:
-        """An exit code says little: what the action wrote last is most often why."""
-        if not ended.exit_code or ended.signal or ended.reason:
-            return ended
-        words = last_words(self._runtime.log(attempt))
-        return replace(ended, reason=f"exit code {ended.exit_code}: {words}" if words else "")
+        return replace(ended, last_words=last_words(self._runtime.log(attempt)))
 
     def _report(self, report: Report) -> None:
         self._flush_log()
