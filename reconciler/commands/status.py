@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +29,8 @@ Read = Callable[[str], Document | None]
 TIMEOUT = 10
 LONGEST = 64 << 20
 MOST_SHOWN = 10
+AS_IT_GOES = ("Ready", "Reconciling", "Booting")
+"""Conditions that a machine's phase and run tell of; any other that is true calls for somebody."""
 COLOURS = {
     "SUCCESS": "green",
     "RUNNING": "cyan",
@@ -50,14 +53,16 @@ def command(machine: str | None, server: str, state: Path | None) -> None:
         names = _machines(read)
         if machine is None:
             shown = [document for name in names if (document := read(f"hardware/{name}.json")) is not None]
-            show(_site(site, time.time()) + _served(read(SERVED_PATH)), *([_table(shown, time.time())] if shown else []))
+            tables = [_table(shown, time.time()), *_conditions(shown)] if shown else []
+            show(_site(site, time.time()) + _served(read(SERVED_PATH)), *tables)
         else:
             document = read(f"hardware/{machine}.json") if machine in names else None
             if document is None:
                 close = get_close_matches(machine, names, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"machines there: {len(names)}; `gitboot status` lists them."
                 raise Sentence(printable(f"There is no machine {machine!r}; {hint}"), 2)
-            show(*_details(document, time.time()), *_inventory(document["inventory"], read))
+            details = _details(document, time.time()), _conditions([document]), _inventory(document["inventory"], read)
+            show(*chain(*details))
 
 
 def _machines(read: Read) -> list[str]:
@@ -215,10 +220,24 @@ def _details(machine: Document, now: float) -> list[Table | str]:
     return [facts, *([_actions(run)] if run else [])]
 
 
+def _conditions(machines: list[Document]) -> Iterator[Table]:
+    """What is wrong with machines, if anything is."""
+    wrong = [
+        (machine["name"], each["type"], each["reason"], each["lastTransitionTime"] or "-", each["message"])
+        for machine in machines
+        for each in machine["conditions"]
+        if each["status"] == "True" and each["type"] not in AS_IT_GOES
+    ]
+    if wrong:
+        table = columns("MACHINE", "CONDITION", "REASON", "SINCE", "MESSAGE")
+        for row in wrong:
+            table.add_row(*map(_text, row))
+        yield table
+
+
 def _run(run: Document) -> str:
     tries = f", try {run['try']} of {run['tries']}" if run["tries"] > 1 else ""
-    lost = f"; its agent was last heard of at {run['lostSince']}" if run["lostSince"] else ""
-    return f"{run['workflow']} run {run['number']}{tries}: {run['state']} {run['reason']}{lost}"
+    return f"{run['workflow']} run {run['number']}{tries}: {run['state']} {run['reason']}"
 
 
 def _hardware(known: Document | None, now: float) -> str:

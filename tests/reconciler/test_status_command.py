@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from netboot.endings import LOST
 from netboot.inventory_document import Kept, decode_inventory, inventory_document, inventory_link
+from netboot.run_documents import Document
+from netboot.status_documents import hardware_document
+from tests.netboot.story import begun
 from tests.netboot.test_inventory_document import SAID
+from tests.netboot.test_status_documents import NODE, goes_to_its_disk
 from tests.reconciler.test_commands import call, written
 
 
@@ -39,21 +46,60 @@ def test_status_says_what_boots_machines_by_the_packages_it_is_from(tmp_path: Pa
     assert "boot programs: 3 (ipxe 1.2-3, shim-signed 1.5); artefacts: 1; digests in /status/served.json" in printed(tmp_path)
 
 
-def test_status_says_which_try_a_run_is_and_since_when_its_agent_is_lost(tmp_path: Path) -> None:
+def test_status_says_which_try_a_run_is(tmp_path: Path) -> None:
     written(tmp_path)
-    path = tmp_path / "status/hardware/node-01.json"
     run = {"workflow": "look", "number": 1, "state": "RUNNING", "reason": "", "tasks": []}
-    for told, line in (
-        ({"try": 1, "tries": 1, "lostSince": None}, "look run 1: RUNNING"),
-        (
-            {"try": 2, "tries": 3, "lostSince": "2026-01-31T12:00:00.000Z"},
-            "its agent was last heard of at 2026-01-31T12:00:00.000Z",
-        ),
-    ):
-        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"run": run | told}))
-        output = call("status", "--state", tmp_path, "node-01").output
-        assert line in output
-        assert (told["tries"] == 3) == ("look run 1, try 2 of 3: RUNNING" in output)
+    change(tmp_path, {"run": run | {"try": 1, "tries": 1}})
+    assert "look run 1: RUNNING" in call("status", "--state", tmp_path, "node-01").output
+    change(tmp_path, {"run": run | {"try": 2, "tries": 3}})
+    assert "look run 1, try 2 of 3: RUNNING" in call("status", "--state", tmp_path, "node-01").output
+
+
+def looping() -> Document:
+    story, boot, run = begun()
+    story.install(boot, run)
+    for _ in range(4):
+        goes_to_its_disk(story, 60)
+    return hardware_document(NODE, story.observed, now=story.now)
+
+
+def failed_and_lost() -> Document:
+    story, boot, run = begun()
+    story.observed.touch(boot, story.now)
+    document = hardware_document(NODE, story.observed, now=story.now + LOST + 1)
+    story.finish(boot, run, "FAILED", "disk/wipe: exit code 1")
+    failed = hardware_document(NODE, story.observed)["conditions"]
+    return document | {"conditions": failed[:-2] + document["conditions"][-2:]}
+
+
+@pytest.mark.parametrize("machine", [(), ("node-01",)])
+@pytest.mark.parametrize(
+    ("now", "wrong"),
+    [
+        (looping, {"BootLoop": "ComesBack"}),
+        (failed_and_lost, {"Stalled": "Failed", "AgentLost": "NotHeard"}),
+    ],
+)
+def test_status_says_what_is_wrong_with_a_machine_since_when_and_why(
+    tmp_path: Path, machine: tuple[str, ...], now: Callable[[], Document], wrong: dict[str, str]
+) -> None:
+    written(tmp_path)
+    assert "CONDITION" not in call("status", "--state", tmp_path, *machine).output
+    told = now()["conditions"]
+    change(tmp_path, {"conditions": told})
+    lines = [" ".join(line.split()) for line in call("status", "--state", tmp_path, *machine).output.splitlines()]
+    start = lines.index("MACHINE CONDITION REASON SINCE MESSAGE") + 1
+    named = {each["type"]: each for each in told}
+    assert [
+        f"node-01 {kind} {reason} {named[kind]['lastTransitionTime']} {named[kind]['message']}"
+        for kind, reason in wrong.items()
+    ] == [line for line in lines[start:] if line.startswith("node-01 ")]
+
+
+def change(state: Path, fields: dict[str, Any]) -> None:
+    """Give node-01's document other fields."""
+    path = state / "status/hardware/node-01.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | fields))
 
 
 def printed(state: Path) -> list[str]:
