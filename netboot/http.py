@@ -26,6 +26,7 @@ from netboot.grub import first_config
 from netboot.ipxe import find_script
 from netboot.loader_paths import First, Step, asked
 from netboot.metrics import page
+from netboot.peers import peer_of
 from netboot.script_front import fetch_script, peek_script
 from netboot.scripts import Language, NoScript, mac_at
 from netboot.store import Unavailable
@@ -65,7 +66,7 @@ def application(world: World) -> Starlette:
         Route("/metrics", server.metrics),
         *agent_routes(world),
     ]
-    app = Starlette(routes=routes, middleware=[Middleware(_Guard, world=world)])
+    app = Starlette(routes=routes, middleware=[Middleware(_Guard, world=world), Middleware(_Peers, world=world)])
     app.add_exception_handler(Unavailable, _unavailable)
     app.add_exception_handler(HTTPException, _refused)
     return app
@@ -211,6 +212,22 @@ class _Guard:
             if not begun:
                 refusal = await _refused(Request(scope), HTTPException(500, "This is a defect of gitboot; its log says more."))
                 await refusal(scope, receive, send)
+
+
+class _Peers:
+    """`request.client` is who really asks, in every route: none can forget to look."""
+
+    def __init__(self, app: ASGIApp, world: World) -> None:
+        self._app = app
+        self._world = world
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        plans, client = self._world.plans, scope.get("client")
+        trusted = plans.current.site.trusted_proxies if plans else ()
+        if trusted and client and scope["type"] == "http":
+            forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+            scope = {**scope, "client": (peer_of(client[0], forwarded, trusted), client[1])}
+        await self._app(scope, receive, send)
 
 
 def _ipxe(text: str) -> Response:

@@ -146,7 +146,7 @@ async def serving(app: ASGIApp, sock: socket.socket, bounds: Bounds) -> AsyncIte
             log_config=None,
             access_log=False,
             lifespan="off",
-            proxy_headers=False,  # X-Forwarded-For would let anyone be any machine
+            proxy_headers=False,  # would let anyone be any machine; netboot/peers.py says who is believed
             server_header=False,
             timeout_graceful_shutdown=STOP_SECONDS,
         )

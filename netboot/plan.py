@@ -44,6 +44,8 @@ class Site(_Part, frozen=True):
     """Seconds of silence after which an open boot is closed."""
     upstreams: tuple[str, ...] = ()
     """Resolvers that DNS asks for names of others, in order of preference; none: those are refused."""
+    trusted_proxies: tuple[str, ...] = ()
+    """CIDRs of those whose X-Forwarded-For counts."""
 
 
 class Subnet(_Part, frozen=True):

@@ -207,6 +207,7 @@ def _site(site: Site) -> boot.Site:
         unknown="wait" if site.dhcp_mode == "auto-proxy" else site.unknown,
         boot_timeout=site.boot_timeout,
         upstreams=tuple(map(str, site.upstreams)),
+        trusted_proxies=tuple(map(str, site.trusted_proxies)),
     )
 
 

@@ -116,6 +116,7 @@ class Site(_Object):
     """Seconds after which a boot that went quiet is closed; 30 minutes unless said."""
     upstreams: tuple[IPv4Address, ...]
     """Resolvers for names of others, in order of preference; none unless said."""
+    trusted_proxies: tuple[IPv4Network, ...]
     images: ImageSettings
 
     _by_first: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)

@@ -81,6 +81,7 @@ def _site(metadata: Map, spec: Map, source: Source) -> Site:
         unverified=spec.get("artifacts", {}).get("unverified", "warn"),
         boot_timeout=values.duration(spec.get("bootTimeout", "30m")),
         upstreams=tuple(map(values.ipv4, spec.get("dns", {}).get("upstreams", ()))),
+        trusted_proxies=tuple(map(values.cidr, spec.get("trustedProxies", ()))),
         images=_images(spec.get("images", {})),
     )
 

@@ -119,6 +119,16 @@ def test_nobody_can_be_another_machine_by_a_header(tmp_path: Path) -> None:
     visit(tmp_path, story, peer="192.0.2.7")
 
 
+def test_a_header_counts_only_from_a_proxy_that_the_site_trusts(tmp_path: Path) -> None:
+    async def story(here: World, client: httpx.AsyncClient) -> None:
+        answer = await client.get("/auto.ipxe", headers={"X-Forwarded-For": "10.1.0.1, 10.1.0.2"})
+        assert "gitboot: node-02" in answer.text
+        lied = [("X-Forwarded-For", "10.1.0.2"), ("X-Forwarded-For", "10.1.0.66")]
+        assert "gitboot: node" not in (await client.get("/auto.ipxe", headers=lied)).text
+
+    visit(tmp_path, story, plan(trusted_proxies=("192.0.2.0/24",)), peer="192.0.2.7")
+
+
 def test_a_stranger_gets_nothing_to_boot_and_is_noted_once_for_itself(tmp_path: Path) -> None:
     async def story(here: World, client: httpx.AsyncClient) -> None:
         answer = await client.get("/ipxe/02-00-00-00-00-09/boot.ipxe?known=1")

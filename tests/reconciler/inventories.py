@@ -90,6 +90,7 @@ spec:
   bootTimeout: 45m
   images: {prefix: registry.lab.example/gitboot, archives: [actions.tar], insecureRegistries: ["10.1.0.1:5000"]}
   dns: {upstreams: [192.0.2.53]}
+  trustedProxies: [10.1.0.5/32, 192.0.2.0/24]
   subnets:
   - &rack
     name: rack1

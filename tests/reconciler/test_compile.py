@@ -59,6 +59,7 @@ def test_everything_the_inventory_says_is_in_the_plan() -> None:
     assert machine.rpi == RaspberryPi("d7bb3e8b", "rpi4", "arm_64bit=1\n")
     assert "APPEND quiet ${gitboot}" in plan.profiles["inspect"].pxelinux
     assert ("192.0.2.53",) == plan.site.upstreams
+    assert ("10.1.0.5/32", "192.0.2.0/24") == plan.site.trusted_proxies
     assert ("aarch64", "profile:menu", "sanboot", {"rack": "r1", "unit": "07"}) == (
         machine.arch, machine.idle, machine.handover, machine.labels,
     )  # fmt: skip
