@@ -27,6 +27,7 @@ from netboot.ipxe import find_script
 from netboot.loader_paths import First, Step, asked
 from netboot.metrics import page
 from netboot.peers import peer_of
+from netboot.reading import Door
 from netboot.script_front import fetch_script, peek_script
 from netboot.scripts import Language, NoScript, mac_at
 from netboot.store import Unavailable
@@ -40,16 +41,17 @@ This server tells machines how to boot, carries out the workflows that a git rep
 
 /status/index.json      every status document there is
 /status/reconcile.json  which commit is served, and what is wrong with the newest one
+/metrics                for Prometheus
 /auto.ipxe              what any iPXE may chain to
-/healthz /readyz /metrics
+/healthz /readyz
 """
 
 
 def application(world: World) -> Starlette:
     """Every route of the server. Exceptions of ours end as one line of text and a status, never as a traceback."""
-    server = _Server(world)
+    server, reading = _Server(world), Door(world).only_readers
     routes = [
-        Route("/", server.root),
+        Route("/", server.root, middleware=reading),
         Route("/auto.ipxe", server.auto),
         Route("/ipxe/{mac}/boot.ipxe", server.script),
         Route("/artifacts/sha256/{digest}", server.artifact),
@@ -59,11 +61,11 @@ def application(world: World) -> Starlette:
         Route("/grub/{path:path}", server.config),
         Route("/pxelinux.cfg/{path:path}", server.config),
         Route("/ipxe/pxelinux.cfg/{path:path}", server.config),
-        Route("/status/{path:path}", server.status),
-        Route("/logs/{path:path}", server.log),
+        Route("/status/{path:path}", server.status, middleware=reading),
+        Route("/logs/{path:path}", server.log, middleware=reading),
         Route("/healthz", server.healthz),
         Route("/readyz", server.readyz),
-        Route("/metrics", server.metrics),
+        Route("/metrics", server.metrics, middleware=reading),
         *agent_routes(world),
     ]
     app = Starlette(routes=routes, middleware=[Middleware(_Guard, world=world), Middleware(_Peers, world=world)])

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import uvicorn
@@ -117,6 +119,28 @@ def tcp_socket(host: str, port: int) -> socket.socket:
     except OSError:
         sock.close()
         raise
+    return sock
+
+
+def unix_socket(path: Path) -> socket.socket:
+    """Bound and listening at `path`, for the process's owner and group; what was left there is removed. Raises OSError.
+
+    Through a descriptor of its folder, for sockets have short names only (108 bytes, unix(7)) and folders long ones.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        path.unlink(missing_ok=True)
+        os.fchmod(sock.fileno(), 0o660)  # before it has a name, so that nobody else comes in between
+        sock.bind(f"/proc/self/fd/{folder}/{path.name}")
+        path.chmod(0o660)  # whatever the umask is
+        sock.listen(64)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        os.close(folder)
     return sock
 
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import resource
+import socket
 import traceback
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from typing import Any
@@ -24,7 +25,7 @@ from netboot.endings import lost_since, overdue
 from netboot.events import Event, JournalOpened
 from netboot.follow import Follower
 from netboot.http import application
-from netboot.http_server import Bounds, serving, tcp_socket
+from netboot.http_server import Bounds, serving, tcp_socket, unix_socket
 from netboot.inventory_document import inventory_path
 from netboot.log import Log
 from netboot.markers import clear_new_site, new_site_declared
@@ -44,6 +45,8 @@ from netboot.world import World
 TICK_SECONDS = 0.25
 SLOW_TICKS = 8
 OFF = -1
+HTTP_SOCKET = "http.sock"
+"""In the state directory: HTTP for whoever may open that file."""
 BOOT_TIMEOUT = 1800
 """Seconds, before there is a plan to say it."""
 REFRESH_SLICE, REFRESH_SECONDS = 200, 0.25
@@ -202,9 +205,21 @@ class Netboot:
         with self._listening("TCP", self.settings.http_port, "--http-port"):
             sock = tcp_socket(self.settings.listen, self.settings.http_port)
         self.http_port = self.world.http_port = sock.getsockname()[1]
-        async with serving(application(self.world), sock, self._bounds) as task:
+        app = application(self.world)
+        async with serving(app, sock, self._bounds) as task, serving(app, self._unix_socket(), self._bounds) as other:
             self._watch_over(task)
+            self._watch_over(other)
             yield
+
+    def _unix_socket(self) -> socket.socket:
+        path = self.settings.state / HTTP_SOCKET
+        try:
+            return unix_socket(path)
+        except OSError as error:
+            raise CannotListen(
+                f"The unix socket {path} cannot be made ({error.strerror}): "
+                "give --state a directory on a local disk that its user owns."
+            ) from None
 
     @contextlib.asynccontextmanager
     async def _part(self, name: str, work: Coroutine[object, object, None]) -> AsyncIterator[None]:

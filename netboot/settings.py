@@ -31,6 +31,8 @@ class Settings:
     """Answer IPv6 router solicitations, so that iPXE does not wait for a router that is not there."""
     dns_port: int = -1
     http_port: int = 80
+    open_status: bool = False
+    """Whoever reaches HTTP may read status, logs and metrics."""
     reply_to_source: bool = False
     """DHCP replies go back to the port they came from: for simulated clients on unprivileged ports."""
     new_site: bool = False

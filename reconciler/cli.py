@@ -26,6 +26,7 @@ COMMANDS = {
     "detect": "Print a Site document that fits this host.",
     "freeze": "Start no new runs until `gitboot unfreeze`.",
     "unfreeze": "Let new runs start again.",
+    "token": "Make, list and remove the tokens that may read a server's status.",
     "agent": "Carry out this machine's workflow.",
     "actions": "Build and list the standard actions of workflows.",
     "os": "Build the in-memory OS from Debian's packages, and list what is built.",

@@ -312,7 +312,13 @@ def test_every_environment_variable_that_is_named_is_one() -> None:
     flags = {f"GITBOOT_{name}_{each.name}".replace(" ", "_").upper() for name in LEAVES for each in command_of(name).params}
     given = set(re.findall(r"GITBOOT_[A-Z]+", (ROOT / "agent/container.py").read_text()))
     named = {name for page in PAGES for name in re.findall(r"GITBOOT_[A-Z_]*[A-Z]", page.read_text())}
-    assert named <= flags | given | {"GITBOOT_CONFIG", "GITBOOT_MUTATIONS", "GITBOOT_KILLS", "GITBOOT_COMPLETE"}
+    assert named <= flags | given | {
+        "GITBOOT_CONFIG",
+        "GITBOOT_TOKEN",
+        "GITBOOT_MUTATIONS",
+        "GITBOOT_KILLS",
+        "GITBOOT_COMPLETE",
+    }
     assert given <= named
 
 

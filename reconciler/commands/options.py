@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from reconciler.sentence import Sentence
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -19,6 +22,25 @@ artifacts = click.option(
     metavar="DIR",
     help="Folder of kernels and initrds.",
 )
+
+
+token_file = click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Holds the token to read with (`gitboot token add`); without it the environment's GITBOOT_TOKEN counts.",
+)
+
+
+def token_from(file: Path | None) -> str:
+    """What to read with; "" for nothing. Raises Sentence."""
+    try:
+        token = file.read_text().strip() if file else os.environ.get("GITBOOT_TOKEN", "")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Sentence(f"The token file {file} cannot be read ({error}); correct --token-file.", 2) from None
+    if not token.isascii() or not token.isprintable():
+        raise Sentence("A token is one line of letters, digits, `-` and `_`, as `gitboot token add` printed it.", 2)
+    return token
 
 
 class _Port(click.IntRange):
@@ -58,6 +80,7 @@ def listeners(command: Command) -> Command:
         click.option("--loaders", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
                      help="Network boot programs that beat the host's."),
         click.option("--user", metavar="NAME", default="", help="The user to become, for root, once every port is bound."),
+        click.option("--open-status", is_flag=True, help="Status, logs and metrics to everybody, without a token."),
         click.option("--router-advertisement", is_flag=True, help="Spare iPXE its wait for an IPv6 router."),
         click.option("--tftp-single-port", is_flag=True, help="Answer TFTP from its port alone, for a NAT in between."),
         _port("http", 80, "Scripts, artefacts, status (TCP)", least=0),

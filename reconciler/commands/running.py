@@ -33,7 +33,7 @@ inventory and plan: for ten thousand machines 0.1 to 0.2 s, with nearly every co
 def netboot_settings(given: Mapping[str, Any]) -> Settings:
     names = (
         "state", "artifacts", "loaders", "listen", "interface", "dhcp_port", "proxy_port", "tftp_port", "dns_port", "http_port",
-        "new_site", "reply_to_source", "router_advertisement", "tftp_single_port", "user",
+        "new_site", "reply_to_source", "router_advertisement", "tftp_single_port", "user", "open_status",
     )  # fmt: skip
     return Settings(**{name: given[name] for name in names})
 

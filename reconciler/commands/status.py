@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netboot.served_document import SERVED_PATH
+from reconciler.commands import options
 from reconciler.commands.terminal import columns, printable, show
 from reconciler.sentence import Sentence
 
@@ -31,6 +32,7 @@ LONGEST = 64 << 20
 MOST_SHOWN = 10
 AS_IT_GOES = ("Ready", "Reconciling", "Booting")
 """Conditions that a machine's phase and run tell of; any other that is true calls for somebody."""
+WANTED = "Here it is read from --token-file or GITBOOT_TOKEN; on the server itself, --state needs none."
 COLOURS = {
     "SUCCESS": "green",
     "RUNNING": "cyan",
@@ -45,8 +47,9 @@ COLOURS = {
 @click.argument("machine", required=False)
 @click.option("--server", metavar="URL", default="http://127.0.0.1", show_default=True, help="A running gitboot.")
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Read its files instead.")
-def command(machine: str | None, server: str, state: Path | None) -> None:
-    with _files(state) if state else _http(server) as read:
+@options.token_file
+def command(machine: str | None, server: str, state: Path | None, token_file: Path | None) -> None:
+    with _files(state) if state else _http(server, options.token_from(token_file)) as read:
         site = read("reconcile.json")
         if site is None:
             raise Sentence(f"{state or server} has no status yet; is a gitboot serving there?")
@@ -89,7 +92,7 @@ def _files(state: Path) -> Iterator[Read]:
 
 
 @contextmanager
-def _http(server: str) -> Iterator[Read]:
+def _http(server: str, token: str) -> Iterator[Read]:
     """One connection for all documents. Raises Sentence when nobody, or not gitboot, answers."""
     try:
         url = urlsplit(server if "://" in server else f"http://{server}")
@@ -100,9 +103,11 @@ def _http(server: str) -> Iterator[Read]:
             f"{server!r} is not an address such as http://10.1.0.1 or http://10.1.0.1:8080; correct --server.", 2
         ) from None
 
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+
     def read(path: str) -> Document | None:
         try:
-            connection.request("GET", f"{url.path.rstrip('/')}/status/{path}")
+            connection.request("GET", f"{url.path.rstrip('/')}/status/{path}", headers=headers)
             answer = connection.getresponse()
             data = answer.read(LONGEST)
         except (OSError, http.client.HTTPException) as error:
@@ -111,6 +116,8 @@ def _http(server: str) -> Iterator[Read]:
             ) from None
         if answer.status == 404 and answer.getheader("content-type", "").startswith("text/plain"):
             return None
+        if answer.status in (401, 429):
+            raise Sentence(printable(f"{server} says: {data[:1000].decode(errors='replace').strip()} {WANTED}"))
         if answer.status != 200:
             raise Sentence(f"{server} answers HTTP {answer.status} for /status/{path}; is it a gitboot?")
         return _document(data, server)

@@ -16,6 +16,7 @@ from typing import Any
 from tests.lab.initrd import COMMAND_LINE, Image
 from tests.lab.network import Network
 from tests.lab.process import Process
+from tests.unix_http import ask
 
 SITE = """
 apiVersion: gitboot/v1
@@ -134,12 +135,10 @@ class Gitboot:
         self.network.spawn([*argv, "--directory", str(self.disk.parent)]).wait_for("Serving HTTP")
 
     def get(self, path: str) -> str:
-        """GET from inside the network; AssertionError unless it is a 200."""
-        url = f"http://{self.network.address}{path}"
-        program = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode(), end='')"
-        done = self.network.namespace.run([sys.executable, "-c", program, url])
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        """GET through the socket in the state directory, as an operator on the host; AssertionError unless it is a 200."""
+        status, body = ask(self.state, path)
+        assert 200 == status, body
+        return body.decode()
 
     def status(self, path: str) -> Any:
         return json.loads(self.get(f"/status/{path}"))

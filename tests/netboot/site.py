@@ -54,9 +54,9 @@ def plan(*machines: Machine, artifacts: Mapping[str, str] | None = None, **site:
 
 @asynccontextmanager
 async def world(state: Path, served: Dump | None = None, *, new_site: bool = True, **settings: Any) -> AsyncIterator[World]:
-    """What the servers are handed, without servers."""
+    """What the servers are handed, without servers; whoever asks may read, unless the test says otherwise."""
     here = World(
-        Settings(state=state, http_port=80, **settings),
+        Settings(state=state, http_port=80, **{"open_status": True, **settings}),
         StateDirectory(state),
         {"undionly.kpxe": Binary("undionly.kpxe", b"\0" * 600, "0" * 64, "/usr/lib/ipxe/undionly.kpxe")},
         Log(io.StringIO()),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from netboot.http_server import tcp_socket
+from netboot.http_server import tcp_socket, unix_socket
 
 pytestmark = pytest.mark.shell
 
@@ -32,3 +34,15 @@ def test_no_answer_waits_for_the_one_before_to_be_acknowledged() -> None:
 
     asyncio.run(visit())
     assert [1] == told
+
+
+def test_a_unix_socket_is_for_owner_and_group_whatever_the_umask_and_however_long_its_folders_name(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 40)
+    folder.mkdir()
+    for umask in (0, 0o77):
+        before = os.umask(umask)
+        try:
+            with closing(unix_socket(folder / "http.sock")):  # the second time in the place of what the first one left
+                assert 0o660 == (folder / "http.sock").stat().st_mode & 0o777
+        finally:
+            os.umask(before)

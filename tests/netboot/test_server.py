@@ -73,7 +73,7 @@ async def ask(server: Netboot, request: bytes, source: str = "127.0.0.1") -> byt
 
 
 def get(path: str, *headers: str) -> bytes:
-    lines = [f"GET {path} HTTP/1.1", "Host: x", "Connection: close", *headers, "", ""]
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers, "", ""]
     return "\r\n".join(lines).encode()
 
 

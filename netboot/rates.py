@@ -1,0 +1,38 @@
+"""How often a peer may ask: a token bucket for each, in bounded memory.
+
+Core. Law: nobody gets more than `burst` at once and `rate` a second after that, and no number of peers makes it remember more
+than `most` of them. Whoever is forgotten counts as new: that is in favour of peers, and only when there are very many.
+
+A bucket is one number, the moment at which it is full again (the generic cell rate algorithm of ITU-T I.371, Annex A).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+MOST_PEERS = 4096
+
+
+class Rates:
+    def __init__(self, rate: float, burst: int, most: int = MOST_PEERS) -> None:
+        """`rate` is per second; `burst` at least 1."""
+        self._interval = 1 / rate
+        self._slack = (burst - 1) / rate
+        self._most = most
+        self._full: OrderedDict[str, float] = OrderedDict()
+        """Peer → when its bucket is full again, by the clock of `now`; who asked last is last."""
+
+    def wait(self, peer: str, now: float) -> float:
+        """Takes one for `peer`, and 0.0; or takes none, and the seconds until there is one."""
+        full = max(self._full.get(peer, now), now)
+        over = full - now - self._slack
+        if over > 1e-9:
+            return over
+        self._full[peer] = full + self._interval
+        self._full.move_to_end(peer)
+        if len(self._full) > self._most:
+            self._full.popitem(last=False)
+        return 0.0
+
+    def __len__(self) -> int:
+        return len(self._full)
