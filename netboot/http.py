@@ -25,6 +25,7 @@ from netboot.artifacts import by_digest, stamp_of
 from netboot.grub import first_config
 from netboot.ipxe import find_script
 from netboot.loader_paths import First, Step, asked
+from netboot.metadata_api import metadata_routes
 from netboot.metrics import page
 from netboot.peers import peer_of
 from netboot.reading import Door
@@ -67,6 +68,7 @@ def application(world: World) -> Starlette:
         Route("/readyz", server.readyz),
         Route("/metrics", server.metrics, middleware=reading),
         *agent_routes(world),
+        *metadata_routes(world),
     ]
     app = Starlette(routes=routes, middleware=[Middleware(_Guard, world=world), Middleware(_Peers, world=world)])
     app.add_exception_handler(Unavailable, _unavailable)

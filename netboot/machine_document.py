@@ -30,12 +30,19 @@ def machine_document(plan: BootPlan, machine: Machine, run: str, work: Work) -> 
             "arch": machine.arch,
             "labels": dict(machine.labels),
             "run": _filled({"id": run, "workflow": work.workflow, "number": work.run, "overwrites": list(work.overwrites)}),
-            "interfaces": [_interface(each, plan.subnets.get(each.subnet)) for each in machine.interfaces],
-            "bonds": [{"name": each.name, "mode": each.mode, "interfaces": list(each.interfaces)} for each in machine.bonds],
+            **network_document(plan, machine),
             "disks": [_disk(each) for each in machine.disks],
             "storage": machine.storage,
         }
     )
+
+
+def network_document(plan: BootPlan, machine: Machine) -> dict[str, list[dict[str, Any]]]:
+    """The machine's `interfaces` and `bonds`."""
+    return {
+        "interfaces": [_interface(each, plan.subnets.get(each.subnet)) for each in machine.interfaces],
+        "bonds": [{"name": each.name, "mode": each.mode, "interfaces": list(each.interfaces)} for each in machine.bonds],
+    }
 
 
 def _interface(interface: Interface, subnet: Subnet | None) -> dict[str, Any]:

@@ -27,6 +27,7 @@ Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Handover = Literal["auto", "exit", "sanboot", "grub", "no-boot-file"]
 Unknown = Literal["ignore", "wait"]
 Mode = Literal["reservation", "proxy", "auto-proxy", "off"]
+MetadataTokens = Literal["optional", "required"]
 
 
 class _Part(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -44,6 +45,10 @@ class Site(_Part, frozen=True):
     """Seconds of silence after which an open boot is closed."""
     upstreams: tuple[str, ...] = ()
     """Resolvers that DNS asks for names of others, in order of preference; none: those are refused."""
+    metadata_tokens: MetadataTokens = "optional"
+    """Whether the EC2 style metadata is given without a token too."""
+    vendor_data: str = ""
+    """Of every machine that has none of its own: it may be long, and is the same for most."""
     trusted_proxies: tuple[str, ...] = ()
     """CIDRs of those whose X-Forwarded-For counts."""
 
@@ -121,6 +126,18 @@ class RaspberryPi(_Part, frozen=True):
     """Its config.txt; "": the folder's."""
 
 
+class Metadata(_Part, frozen=True):
+    """What the machine's own system is told on request."""
+
+    instance_id: str = ""
+    """Another one makes cloud-init configure the system anew; "": the machine's name."""
+    public_keys: tuple[str, ...] = ()
+    """Lines of authorized_keys(5)."""
+    user_data: str = ""
+    vendor_data: str | None = None
+    """None: the site's."""
+
+
 class Machine(_Part, frozen=True):
     name: str
     arch: str
@@ -138,6 +155,7 @@ class Machine(_Part, frozen=True):
     """How its disks are laid out, in Tinkerbell's shape; handed to its agent as it stands."""
     bonds: tuple[Bond, ...] = ()
     rpi: RaspberryPi | None = None
+    metadata: Metadata | None = None
 
     @property
     def macs(self) -> tuple[str, ...]:

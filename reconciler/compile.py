@@ -17,6 +17,7 @@ from netboot.work import Work
 from reconciler.bonding import acting
 from reconciler.images import Held, Images, archive_places, images_of
 from reconciler.inventory import ArtifactRef, Hardware, Interface, Inventory, Place, Profile, Site, WorkflowDoc
+from reconciler.metadata import metadata_of
 from reconciler.options import interface_options, range_options
 from reconciler.problems import Problem
 from reconciler.provenance import Places, places_of, subnet_places
@@ -207,6 +208,8 @@ def _site(site: Site) -> boot.Site:
         unknown="wait" if site.dhcp_mode == "auto-proxy" else site.unknown,
         boot_timeout=site.boot_timeout,
         upstreams=tuple(map(str, site.upstreams)),
+        metadata_tokens=site.metadata_tokens,
+        vendor_data=site.vendor_data,
         trusted_proxies=tuple(map(str, site.trusted_proxies)),
     )
 
@@ -270,6 +273,7 @@ def _hardware(site: Site, hardware: Hardware, profile: Profile | None, work: tup
         work=work,
         bonds=tuple(boot.Bond(bond.name, bond.mode, bond.interfaces) for bond in hardware.bonds),
         storage=dict(hardware.storage),
+        metadata=metadata_of(site, hardware),
     )
 
 

@@ -49,6 +49,7 @@ Unverified = Literal["warn", "reject"]
 Idle = Literal["disk", "wait", "profile"]
 Handover = Literal["auto", "exit", "sanboot", "grub", "no-boot-file"]
 Repeat = Literal["once", "everyBoot"]
+MetadataTokens = Literal["optional", "required"]
 OnFailure = Literal["rescue", "reboot", "poweroff"]
 
 
@@ -118,6 +119,11 @@ class Site(_Object):
     """Resolvers for names of others, in order of preference; none unless said."""
     trusted_proxies: tuple[IPv4Network, ...]
     images: ImageSettings
+    metadata_tokens: MetadataTokens
+    """Whether metadata is given without a token too."""
+    public_keys: tuple[str, ...]
+    """Of machines that do not say their own; the same holds for `vendor_data`, as written."""
+    vendor_data: str
 
     _by_first: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
     """First address and index of each subnet, ascending: ten thousand machines ask, and a site may have a thousand subnets."""
@@ -227,6 +233,12 @@ class Hardware(_Object):
     storage: Mapping[str, Any]
     """How the disks are laid out, in Tinkerbell's shape; sizes are numbers. Empty when nothing is said."""
     rpi: RaspberryPi | None
+    instance_id: str | None
+    """This and the next three are what its system is told; None: the machine's name."""
+    public_keys: tuple[str, ...] | None
+    """This and `vendor_data`: None when they are the site's."""
+    user_data: str
+    vendor_data: str | None
 
 
 @dataclass(frozen=True, slots=True)

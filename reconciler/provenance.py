@@ -59,6 +59,7 @@ def places_of(
         for name, place in _of_interface(hardware, interface, ("spec", "interfaces", index), inherited):
             places[f"interfaces[{index}].{name}"] = place
     places |= _of_bonds(hardware)
+    places |= _of_metadata(source)
     for workflow in workflows:
         for name, place in _of_work(inventory, hardware, workflow):
             places[f"work[{workflow.name}]{name}"] = place
@@ -89,6 +90,11 @@ def _of_bonds(hardware: Hardware) -> Places:
         address = _line(hardware.source, (*path, "address"))
         places |= {f"interfaces[{ports[mac]}].address": address for mac in bond.interfaces}
     return places
+
+
+def _of_metadata(source: Source) -> Places:
+    paths = (("metadata", "instanceId"), ("metadata", "publicKeys"), ("userData",), ("vendorData",))
+    return {".".join(path): _line(source, ("spec", *path)) for path in paths if _said(source, ("spec", *path))}
 
 
 def _of_work(inventory: Inventory, hardware: Hardware, workflow: WorkflowDoc) -> Iterable[tuple[str, tuple[str, int]]]:

@@ -41,6 +41,11 @@ class Complaints:
         """About the key a value stands under."""
         self._add(self.source.key((*self.prefix, *path)), path, code, message, "error")
 
+    def in_text(self, path: Path, line: int, column: int, code: str, message: str) -> None:
+        """About a spot in a text that is a literal block (`|`); line and column count from 0."""
+        begin = self.source.text((*self.prefix, *path))
+        self._add((begin.file, begin.line + line, begin.column + column), path, code, message, "error")
+
     def fault(self, fault: Fault) -> None:
         """About the text itself."""
         self._add((self.source.file, fault.line, fault.column), fault.path, fault.code, fault.message, "error")

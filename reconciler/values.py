@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 from agent.workflow import If, Then
 from netboot.loader import LOADERS
+from reconciler.openssh import public_key
 
 LONGEST_DURATION = 0xFFFFFFFF
 """Seconds that DHCP option 51 can say (RFC 2132, section 9.2)."""
@@ -335,6 +336,13 @@ def file_mode(text: str) -> str:
     return text
 
 
+def instance_id(text: str) -> str:
+    """What cloud-init also makes a folder of."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,254}", text):
+        raise ValueError("it takes letters, digits, dots, hyphens, colons and underscores, up to 255")
+    return text
+
+
 FORMATS: Mapping[str, Callable[..., object]] = {
     "mac": mac,
     "ipv4": ipv4,
@@ -372,5 +380,7 @@ FORMATS: Mapping[str, Callable[..., object]] = {
     "mount-point": mount_point,
     "file-path": file_path,
     "file-mode": file_mode,
+    "public-key": public_key,
+    "instance-id": instance_id,
 }
 """By the name under which the schemas call them with `format`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from difflib import get_close_matches
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ import click
 from netboot.boot import next_step
 from netboot.dhcp_options import decode, label, unpack
 from netboot.ipxe import Console, bootstrap_script, mask
+from netboot.metadata import Told, ec2, nocloud
 from netboot.observed import Observed
 from netboot.plan import Binding, BootPlan, Interface
 from netboot.scripts import House, script_text
@@ -21,10 +23,10 @@ from reconciler.commands.reading import read
 from reconciler.sentence import Sentence
 from reconciler.values import mac as normal_mac
 
-WHATS = ("dhcp", "ipxe", "bootstrap", "workflow")
+WHATS = ("dhcp", "ipxe", "bootstrap", "workflow", "metadata", "nocloud")
 
 
-@click.command("render", help="Print what a machine would be sent: its DHCP answer, boot script, workflow.")
+@click.command("render", help="Print what a machine would be sent: its DHCP answer, boot script, workflow, metadata.")
 @click.argument("target", metavar="PATH_OR_REPO[@REV]")
 @click.argument("machine", metavar="NAME_OR_MAC")
 @click.option("--what", type=click.Choice(WHATS), default="ipxe", show_default=True, help="What to print.")
@@ -99,4 +101,22 @@ def _workflow(plan: BootPlan, binding: Binding) -> str:
     return json.dumps(work, indent=2, ensure_ascii=False) + "\n"
 
 
-_RENDER = {"dhcp": _dhcp, "ipxe": _ipxe, "bootstrap": _bootstrap, "workflow": _workflow}
+def _metadata(plan: BootPlan, binding: Binding) -> str:
+    """Every path with its text, as EC2 has them."""
+    tree = ec2(Told(plan, binding.machine, binding.interface), binding.interface.address or "ADDRESS")
+    return "".join(f"/latest/{path}\n{indent(text, '  ')}\n" for path, text in tree.items())
+
+
+def _nocloud(plan: BootPlan, binding: Binding) -> str:
+    files = nocloud(Told(plan, binding.machine, binding.interface))
+    return "".join(f"/nocloud/{binding.machine.name}/{name}\n{indent(text, '  ')}" for name, text in files.items())
+
+
+_RENDER = {
+    "dhcp": _dhcp,
+    "ipxe": _ipxe,
+    "bootstrap": _bootstrap,
+    "workflow": _workflow,
+    "metadata": _metadata,
+    "nocloud": _nocloud,
+}

@@ -29,6 +29,8 @@ from reconciler.inventory import (
     TemplateDoc,
     WorkflowDoc,
 )
+from reconciler.metadata import check_metadata
+from reconciler.openssh import public_key
 from reconciler.places import Path, Source
 from reconciler.shape import Complaints, Shape, check
 from reconciler.storage import check_storage
@@ -83,7 +85,15 @@ def _site(metadata: Map, spec: Map, source: Source) -> Site:
         upstreams=tuple(map(values.ipv4, spec.get("dns", {}).get("upstreams", ()))),
         trusted_proxies=tuple(map(values.cidr, spec.get("trustedProxies", ()))),
         images=_images(spec.get("images", {})),
+        metadata_tokens=spec.get("metadata", {}).get("tokens", "optional"),
+        public_keys=_public_keys(spec) or (),
+        vendor_data=spec.get("vendorData", ""),
     )
+
+
+def _public_keys(spec: Map) -> tuple[str, ...] | None:
+    keys = spec.get("metadata", {}).get("publicKeys")
+    return None if keys is None else tuple(map(public_key, keys))
 
 
 def _images(spec: Map) -> ImageSettings:
@@ -126,6 +136,10 @@ def _hardware(metadata: Map, spec: Map, source: Source) -> Hardware:
         bonds=tuple(map(_bond, spec.get("bonds", ()))),
         storage=lowered_storage(spec.get("storage", {})),
         rpi=_optional(_rpi, spec, "rpi"),
+        instance_id=spec.get("metadata", {}).get("instanceId"),
+        public_keys=_public_keys(spec),
+        user_data=spec.get("userData", ""),
+        vendor_data=spec.get("vendorData"),
     )
 
 
@@ -229,12 +243,14 @@ def _optional(parse: Callable[[Any], Any], spec: Map, field: str) -> Any:
 def _check_local(lowered: Object, complaints: Complaints, encode_option: EncodeOption) -> None:
     match lowered:
         case Site(subnets=subnets):
+            check_metadata(lowered, complaints)
             check_names([subnet.name for subnet in subnets], ("spec", "subnets"), "subnet", complaints)
             _check_options([subnet.options for subnet in subnets], ("spec", "subnets"), complaints, encode_option)
         case Hardware(interfaces=interfaces, disks=disks, bonds=bonds):
             check_names([disk.name for disk in disks], ("spec", "disks"), "disk", complaints)
             check_names([bond.name for bond in bonds], ("spec", "bonds"), "bond", complaints)
             check_bonds(lowered, complaints)
+            check_metadata(lowered, complaints)
             check_storage(lowered.storage, [disk.name for disk in disks], complaints)
             _check_options([port.options for port in interfaces], ("spec", "interfaces"), complaints, encode_option)
         case TemplateDoc():

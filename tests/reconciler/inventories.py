@@ -91,6 +91,10 @@ spec:
   images: {prefix: registry.lab.example/gitboot, archives: [actions.tar], insecureRegistries: ["10.1.0.1:5000"]}
   dns: {upstreams: [192.0.2.53]}
   trustedProxies: [10.1.0.5/32, 192.0.2.0/24]
+  metadata:
+    tokens: required
+    publicKeys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMB4x0bzFcCcIP4aP9fHGWHOCzKhTn2Bzwqg2nJgQ0fI everybody"]
+  vendorData: "#cloud-config\\npackages: [chrony]\\n"
   subnets:
   - &rack
     name: rack1
@@ -168,6 +172,13 @@ spec:
   - {name: root, serial: S3Z9, size: 480G}
   - {name: data, wwn: 0x5002538e40b1a2c3}
   - {name: logs, path: /dev/vdb, size: 512Gi}
+  metadata:
+    instanceId: node-01-2
+    publicKeys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMB4x0bzFcCcIP4aP9fHGWHOCzKhTn2Bzwqg2nJgQ0fI own"]
+  userData: |
+    #cloud-config
+    timezone: Europe/Berlin
+  vendorData: ""
   storage:
     disks:
     - device: /dev/disk/by-gitboot/root

@@ -358,6 +358,15 @@ def test_the_address_of_a_port_in_a_bond_is_written_at_the_bond() -> None:
     assert ["bond0"] == [str(RICH["machines/a.yml"]).splitlines()[line - 1].split()[2].rstrip(",") for line in lines]
 
 
+def test_metadata_has_the_place_of_who_says_it() -> None:
+    places = compiled(RICH).provenance.machines["node-01"]
+    lines = str(RICH["machines/a.yml"]).splitlines()
+    for value, text in {"metadata.publicKeys": " own", "userData": "userData", "vendorData": '""'}.items():
+        file, line = places[value]
+        assert ("machines/a.yml", True) == (file, text in lines[line - 1]), value
+    assert "userData" not in compiled(SOUND).provenance.machines["node-01"]
+
+
 def test_a_domain_that_a_subnet_says_is_not_the_site_s() -> None:
     file, line = compiled(RICH).provenance.machines["node-01"]["interfaces[1].domain"]
     assert "domain: rack1.lab.example" in str(RICH[file]).splitlines()[line - 1]

@@ -54,3 +54,12 @@ def test_an_unknown_machine_is_a_sentence_with_a_hint(machine: str, hint: str) -
     shown = run(machine)
     assert 2 == shown.exit_code
     assert f"There is no machine {machine!r} in this inventory; {hint}" in shown.output
+
+
+def test_metadata_is_shown_as_the_machine_would_read_it() -> None:
+    shown = run("node-01", "--what", "metadata").output
+    assert "/latest/meta-data/instance-id\n  node-01\n" in shown
+    assert "/latest/meta-data/local-ipv4\n  10.1.0.11\n" in shown
+    files = run("node-01", "--what", "nocloud").output
+    assert "/nocloud/node-01/meta-data\n  instance-id: node-01\n" in files
+    assert f"      macaddress: '{MAC}'\n" in files
