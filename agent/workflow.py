@@ -29,6 +29,18 @@ class Archive:
 
 
 @dataclass(frozen=True, slots=True)
+class Secret:
+    """What an action is given of a secret: which one, and where to. Its value is asked for when the action starts."""
+
+    name: str
+    key: str
+    env: str = ""
+    """Name of an environment variable; either this or `file` is set."""
+    file: str = ""
+    """Absolute path in the container."""
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """One container (or, in the process runtime, one command)."""
 
@@ -49,6 +61,9 @@ class Action:
     """Holds `image` under that very name; None: it is pulled from the registry that it names."""
     if_: If = "success"
     """`if` in JSON."""
+    secrets: tuple[Secret, ...] = ()
+    login: str = ""
+    """The registry of its image, if the server has a secret for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +94,14 @@ class Workflow:
 
 
 def to_json(workflow: Workflow) -> dict[str, Any]:
-    """A document of JSON values; `from_json` is its inverse."""
-    return asdict(workflow, dict_factory=lambda items: {name.rstrip("_"): value for name, value in items})
+    """A document of JSON values; `from_json` is its inverse. Secrets and logins are there where there are some."""
+    return asdict(
+        workflow, dict_factory=lambda items: {name.rstrip("_"): value for name, value in items if _is_told(name, value)}
+    )
+
+
+def _is_told(name: str, value: object) -> bool:
+    return bool(value) or name not in ("secrets", "login")
 
 
 def from_json(document: Mapping[str, Any]) -> Workflow:
@@ -108,6 +129,8 @@ def _action(document: Mapping[str, Any]) -> Action:
         retries=int(document.get("retries", 0)),
         archive=_archive(document.get("archive")),
         if_=_one_of(If, document.get("if", "success")),
+        secrets=tuple(Secret(**{key: str(value) for key, value in each.items()}) for each in document.get("secrets", ())),
+        login=str(document.get("login", "")),
         **lists,
     )
 

@@ -89,7 +89,7 @@ class _Agent:
             due.work,
             run_id=run,
             machine=self._machine_document(boot, run, due.work),
-            hold=hold,
+            hold=hold or due.locked,
             stays=due.stays,
             news=due.news,
         )

@@ -88,8 +88,9 @@ class Turn(msgspec.Struct, frozen=True):
     """An agent is at work in this boot: what is asked beside it changes nothing."""
 
 
-def next_step(plan: BootPlan, machine: Machine, observed: Observed, hold: str, boot: str) -> Step:
-    """`hold`: why no new run may start, or "". `boot`: id of the open boot, which is part of an everyBoot run's identity.
+def next_step(plan: BootPlan, machine: Machine, observed: Observed, hold: str | None, boot: str) -> Step:
+    """`hold`: why no new run may start, or ""; None: whatever holds them back. `boot`: id of the open boot, which is part of an
+    everyBoot run's identity.
 
     What was begun is finished first, whatever was put before it since; then work runs in order, up to the first that failed.
     """
@@ -107,8 +108,8 @@ def next_step(plan: BootPlan, machine: Machine, observed: Observed, hold: str, b
         if due and ready.never:
             why = f"{_title(work)} does not go on here: {ready.why}"
             break
-        if due and hold:
-            return _idle(plan, machine, f"{_title(work)} is due but held: {hold}")
+        if due and hold is not None and (held := hold or plan.locks(work)):
+            return _idle(plan, machine, f"{_title(work)} is due but held: {held}")
         if run is None or due:
             again = f", try {run.number_of_try + 1} of {run.retry + 1}" if run else ""
             late = f", where it {ready.why}" if ready.why else ""
@@ -135,17 +136,20 @@ class Due(msgspec.Struct, frozen=True):
     """The system that runs is what the machine idles in."""
     news: str = ""
     """Why it should restart rather than wait, or ""."""
+    locked: str = ""
+    """Which secret it lacks, and why, or ""."""
 
 
 def claimable(plans: Plans, observed: Observed, boot: BootStatus, hold: str) -> Due:
     """A boot keeps to its plan, but what git cancels meanwhile does not begin."""
     plan = plans.of(boot)
     machine = plan.machines.get(boot.machine)
-    step = next_step(plan, machine, observed, "", boot.id) if machine else None
+    step = next_step(plan, machine, observed, None, boot.id) if machine else None
     fresh = _news(plans, observed, boot, hold, step)
     if isinstance(step, RunWork):
         off = cancels(plans.current, boot.machine, boot.macs, step.work.workflow)
-        return Due(msgspec.structs.replace(step.work, cancel=True) if off else step.work, news=fresh)
+        work = msgspec.structs.replace(step.work, cancel=True) if off else step.work
+        return Due(work, news=fresh, locked=plan.locks(work))
     return Due(stays=isinstance(step, Diskless) and boot.profile == step.profile.name, news=fresh)
 
 

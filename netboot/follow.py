@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 
 from netboot.boot import Plans
 from netboot.plan import BootPlan
 from netboot.plans import PlanStore
+from netboot.secrets import locked
 from netboot.world import World
 
 POLL_SECONDS = 0.05
@@ -95,10 +97,17 @@ class Follower:
 
     def _load(self, plan_id: str, previous: BootPlan | None) -> BootPlan | None:
         try:
-            return self._store.load(plan_id, previous)
+            return self._unlocked(self._store.load(plan_id, previous))
         except (OSError, ValueError, RecursionError) as error:
             self._world.log.error("plan-not-loaded", plan=plan_id, reason=str(error))
             return None
+
+    def _unlocked(self, plan: BootPlan) -> BootPlan:
+        """With what this server can read of its secrets found out."""
+        why = locked(plan.secrets.values(), plan.site.pull_secrets, self._world.keys)
+        for name, reason in why.items():
+            self._world.log.warning("secret-locked", secret=name, plan=plan.id, reason=reason)
+        return replace(plan, locked=why)
 
     def _write_pins(self, pinned: set[str]) -> None:
         """For the reconciler, which prunes plans and may be another process."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import is_
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from netboot.sealed import PullSecret, Secret, held_by, named_by
 from netboot.work import Work
 
 FORMAT = 1
@@ -49,6 +50,7 @@ class Site(_Part, frozen=True):
     """Whether the EC2 style metadata is given without a token too."""
     vendor_data: str = ""
     """Of every machine that has none of its own: it may be long, and is the same for most."""
+    pull_secrets: tuple[PullSecret, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     """CIDRs of those whose X-Forwarded-For counts."""
 
@@ -173,6 +175,7 @@ class Manifest(_Part, frozen=True):
     artifacts: tuple[Artifact, ...]
     shards: dict[str, Digest]
     """Bucket (two hex digits of the digest of the machine's name) → SHA-256 of the shard."""
+    secrets: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +209,14 @@ class BootPlan:
     by_address: Mapping[str, Binding]
     by_serial: Mapping[str, Machine]
     """Raspberry Pis."""
+    secrets: Mapping[str, Secret]
+    """As ciphertext."""
+    locked: Mapping[str, str] = field(default_factory=dict)
+    """Those of them that this server cannot read, each with why: no part of the plan, but what came of loading it here."""
+
+    def locks(self, work: Work) -> str:
+        """Which secret the work needs that this server cannot read, and why; "" when there is none."""
+        return held_by(named_by(work.document, self.site.pull_secrets), self.locked) if self.locked else ""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BootPlan) and other.id == self.id
@@ -276,6 +287,7 @@ def dump(
     artifacts: Iterable[Artifact],
     machines: Iterable[Machine],
     previous: BootPlan | None = None,
+    secrets: Iterable[Secret] = (),
 ) -> Dump:
     """Freeze a plan, sharing with `previous` what did not change: the result is the same plan without it, only later."""
     buckets: dict[str, list[Machine]] = {}
@@ -290,6 +302,7 @@ def dump(
         profiles=tuple(sorted(profiles, key=lambda profile: profile.name)),
         artifacts=tuple(sorted(artifacts, key=lambda artifact: artifact.path)),
         shards={key: shard.digest for key, shard in shards.items()},
+        secrets=tuple(sorted(secrets, key=lambda secret: secret.name)),
     )
     data = encode(manifest)
     return Dump(_index(digest_of(data), manifest, shards), data)
@@ -375,4 +388,5 @@ def _index(plan_id: str, document: Manifest, shards: Mapping[str, Shard]) -> Boo
         by_mac=by_mac,
         by_address=by_address,
         by_serial=by_serial,
+        secrets={secret.name: secret for secret in document.secrets},
     )

@@ -65,7 +65,7 @@ class Netboot:
     """The servers of one state directory. `async with netboot.running():` serves; nothing listens before."""
 
     def __init__(self, settings: Settings, log: Log) -> None:
-        """Raises `Locked`, `Corrupt` or OSError when the state directory cannot be owned."""
+        """Raises BadKey, or `Locked`, `Corrupt` or OSError when the state directory cannot be owned."""
         self.settings = settings
         self.log = log
         self.world = World(settings, StateDirectory(settings.state), find_binaries(settings.loaders), log)

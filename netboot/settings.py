@@ -37,5 +37,7 @@ class Settings:
     """DHCP replies go back to the port they came from: for simulated clients on unprivileged ports."""
     new_site: bool = False
     """Declare the state directory to be a new site, whose runs may start."""
+    age_identity: tuple[Path, ...] = ()
+    """Files with the keys that open the secrets in git."""
     user: str = ""
     """Whose process this is once every port is bound; "": whoever started it."""

@@ -22,6 +22,7 @@ from netboot.boot import Plans
 from netboot.dhcp import Server
 from netboot.events import BootAdvanced, JournalOpened
 from netboot.inventories import Inventories
+from netboot.key_files import read_keys
 from netboot.ledger import Ledger
 from netboot.log import Log, Value
 from netboot.observed import Observed
@@ -53,6 +54,7 @@ class World:
         self.rivals = Rivals()
         self.sightings = Sightings()
         self.inventories = Inventories(settings.state / "inventory")
+        self.keys = read_keys(settings.age_identity, settings.state)
         self.plans: Plans | None = None
         self.plan_failure = ""
         """Why the newest published plan is not the one that is served; "" when it is."""

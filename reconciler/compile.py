@@ -23,6 +23,7 @@ from reconciler.problems import Problem
 from reconciler.provenance import Places, places_of, subnet_places
 from reconciler.relay import Relay, hand_out, is_relay, with_parts
 from reconciler.render import Rendered, networks, render
+from reconciler.secret_refs import SecretKeys, check_pull_secrets, secret_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Compiler:
         self._made: dict[str, _Made] = {}
         self._plan: boot.BootPlan | None = None
         self._images: Images | None = None
+        self._secrets = SecretKeys({})
         self._parts: dict[str, tuple[tuple[Places, ...], str]] = {}
 
     def compile(
@@ -82,6 +84,9 @@ class Compiler:
         images, faults = images_of(inventory, archives)
         problems += faults
         self._images = self._images if images == self._images else images
+        secrets = secret_keys(inventory)
+        self._secrets = self._secrets if secrets == self._secrets else secrets
+        problems += check_pull_secrets(inventory, secrets)
         site, subnets = inventory.site, subnet_places(inventory.site)
         wanted = _assignments(inventory)
         made = {
@@ -104,6 +109,7 @@ class Compiler:
             found,
             [each.machine for each in made.values()],
             self._plan,
+            [each.sealed for each in inventory.secrets.values()],
         )
         self._plan = dump.plan
         return Compiled(dump, provenance, tuple(sorted(set(problems))))
@@ -113,7 +119,7 @@ class Compiler:
     ) -> _Made:
         profile = inventory.profiles.get(hardware.profile or "")
         templates = tuple(inventory.templates[workflow.template] for workflow in workflows)
-        sources = (inventory.site, self._images, hardware, profile, *workflows, *templates)
+        sources = (inventory.site, self._images, self._secrets, hardware, profile, *workflows, *templates)
         before = self._made.get(hardware.name)
         if before is not None and _identical(before.sources, sources):
             return before
@@ -124,7 +130,7 @@ class Compiler:
             document = rendered[workflow.name][1].document
             if document is not None and self._images is not None:
                 document, about = self._images.resolved(document, template)
-                problems += about
+                problems += [*about, *self._secrets.missing(document, template)]
                 if is_relay(document, hardware):
                     relays.append(Relay(workflow, hardware, template, document))
                 else:
@@ -210,6 +216,7 @@ def _site(site: Site) -> boot.Site:
         upstreams=tuple(map(str, site.upstreams)),
         metadata_tokens=site.metadata_tokens,
         vendor_data=site.vendor_data,
+        pull_secrets=site.images.pull_secrets,
         trusted_proxies=tuple(map(str, site.trusted_proxies)),
     )
 

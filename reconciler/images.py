@@ -14,7 +14,7 @@ from typing import Any
 from netboot.plan import Artifact
 from reconciler.inventory import Inventory, Place, Site, TemplateDoc
 from reconciler.places import Path, path_text
-from reconciler.problems import Problem
+from reconciler.problems import Problem, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,9 @@ class Images:
     """Whether all archives could be looked at."""
     index: Mapping[str, tuple[str, Artifact]]
     """Normal form → the name as its archive has it, and the archive."""
+    logins: frozenset[str] = frozenset()
+    """The registries that the site has a secret for."""
+    require_digest: bool = False
 
     def resolve(self, image: str) -> tuple[str, Artifact | None]:
         """The full reference, and the archive that holds it under that name."""
@@ -64,10 +67,13 @@ class Images:
             actions = []
             for index, action in enumerate(task["actions"]):
                 image, archive = self.resolve(action["image"])
+                place = ("spec", "tasks", at, "actions", index, "image")
                 if archive is None and self.known and not _names_registry(image):
-                    place = ("spec", "tasks", at, "actions", index, "image")
                     problems.append(_from_docker(template, place, image, self._other_tags(action["image"])))
-                actions.append({**action, "image": image, "archive": _archive(archive)})
+                if archive is None and self.known and self.require_digest and "@sha256:" not in image:
+                    problems.append(_without_digest(template, place, image))
+                login = {"login": registry} if archive is None and (registry := registry_of(image)) in self.logins else {}
+                actions.append({**action, "image": image, "archive": _archive(archive), **login})
             tasks.append({**task, "actions": actions})
         return {**document, "tasks": tasks}, tuple(problems)
 
@@ -90,7 +96,9 @@ def images_of(inventory: Inventory, archives: Archives | None) -> tuple[Images, 
                 message = f"The image {name!r} is in {first.path!r} too: nobody can tell which is meant; take it out of one."
                 problems.append(Problem(*place, path, "duplicate-image", "error", message))
     readable = {path for path, held in (archives or {}).items() if not held.fault}
-    return Images(site.images.prefix, readable.issuperset(site.images.archives), index), problems
+    logins = frozenset(each.registry for each in site.images.pull_secrets)
+    known = readable.issuperset(site.images.archives)
+    return Images(site.images.prefix, known, index, logins, site.images.require_digest), problems
 
 
 def archive_places(site: Site) -> Iterator[tuple[Place, str, str]]:
@@ -103,6 +111,11 @@ def archive_places(site: Site) -> Iterator[tuple[Place, str, str]]:
 def _names_registry(image: str) -> bool:
     first, slash, _ = image.partition("/")
     return bool(slash) and ("." in first or ":" in first or first == "localhost")
+
+
+def registry_of(image: str) -> str:
+    """The registry that a reference is pulled from."""
+    return image.partition("/")[0] if _names_registry(image) else "docker.io"
 
 
 def _normal(image: str) -> str:
@@ -122,12 +135,25 @@ def _archive(artifact: Artifact | None) -> dict[str, Any] | None:
     return {"url": f"/artifacts/sha256/{artifact.sha256}/{name}", "sha256": artifact.sha256, "size": artifact.size}
 
 
-def _from_docker(template: TemplateDoc, path: Path, image: str, there: list[str]) -> Problem:
+def _about(template: TemplateDoc, path: Path, code: str, severity: Severity, message: str) -> Problem:
+    """About a value of a template, or about its text as a whole."""
     if template.text is not None:
         path = ("spec", "data") if "spec" in template.source else ()
+    return Problem(*template.where(path), path_text(path), code, severity, message)
+
+
+def _without_digest(template: TemplateDoc, path: Path, image: str) -> Problem:
+    message = (
+        f"The image {image!r} comes from a registry and has no digest, which the site requires: write it as "
+        "name@sha256:…; `skopeo inspect docker://NAME` shows it."
+    )
+    return _about(template, path, "image-without-digest", "error", message)
+
+
+def _from_docker(template: TemplateDoc, path: Path, image: str, there: list[str]) -> Problem:
     message = (
         f"The image {image!r} names no registry and is in no archive of the site, so that it is pulled from docker.io: "
         + (f"an archive has {', '.join(map(repr, there[:MOST_NAMED]))}: correct the tag, " if there else "")
         + "give the site 'images' with a 'prefix' or 'archives', or write the registry."
     )
-    return Problem(*template.where(path), path_text(path), "docker-hub-image", "warning", message)
+    return _about(template, path, "docker-hub-image", "warning", message)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Literal
 
+from netboot.sealed import PullSecret
+from netboot.sealed import Secret as Sealed
 from reconciler.places import Path, Place, Source
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "Profile",
     "RaspberryPi",
     "Repeat",
+    "SecretDoc",
     "Site",
     "Source",
     "Subnet",
@@ -98,6 +101,8 @@ class ImageSettings:
     archives: tuple[str, ...] = ()
     """Paths in the artefact folder."""
     insecure_registries: tuple[str, ...] = ()
+    pull_secrets: tuple[PullSecret, ...] = ()
+    require_digest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +321,15 @@ class WorkflowDoc(_Object):
     """Workflows whose installations it may replace; `*`: any."""
 
 
-Object = Site | Hardware | Profile | TemplateDoc | WorkflowDoc
+@dataclass(frozen=True, slots=True)
+class SecretDoc(_Object):
+    """Values that only the server can read."""
+
+    sealed: Sealed
+    """As the plan has them."""
+
+
+Object = Site | Hardware | Profile | TemplateDoc | WorkflowDoc | SecretDoc
 """Whatever one document says."""
 
 
@@ -329,6 +342,7 @@ class Inventory:
     profiles: Mapping[str, Profile]
     templates: Mapping[str, TemplateDoc]
     workflows: Mapping[str, WorkflowDoc]
+    secrets: Mapping[str, SecretDoc]
     revision: str
     """The commit's full object id, or "" for a plain folder."""
     by_label: Mapping[tuple[str, str], frozenset[str]] = field(compare=False, repr=False)

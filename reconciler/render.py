@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from agent.workflow import Action, Task, Workflow, to_json
+from agent.workflow import Action, Secret, Task, Workflow, to_json
 from reconciler.bonding import acting
 from reconciler.formats.document import parse_workflow_document
 from reconciler.inventory import Hardware, Interface, Place, Site, Subnet, TemplateDoc, WorkflowDoc
@@ -207,4 +207,5 @@ def _action(task: Mapping[str, Any], action: Mapping[str, Any]) -> Action:
         if_=action["if"],
         on_failure=tuple(action["on-failure"]),
         on_timeout=tuple(action["on-timeout"]),
+        secrets=tuple(Secret(**each) for each in action["secrets"]),
     )

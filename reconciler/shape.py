@@ -21,7 +21,7 @@ from reconciler.problems import Problem, Severity
 from reconciler.values import FORMATS
 from reconciler.yaml import Fault
 
-Shape = Literal["site", "hardware", "profile", "workflow", "template", "template-data", "document"]
+Shape = Literal["site", "hardware", "profile", "workflow", "secret", "template", "template-data", "document"]
 """A schema; `template-data` is a template whose workflow document is text, `document` a workflow document by itself."""
 
 

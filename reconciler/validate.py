@@ -12,11 +12,22 @@ from typing import TypeVar
 
 from reconciler.addressing import Complain, Networks, check_site
 from reconciler.formats import FileContent, words
-from reconciler.inventory import Hardware, Interface, Inventory, Object, Profile, Site, TemplateDoc, WorkflowDoc, select
+from reconciler.inventory import (
+    Hardware,
+    Interface,
+    Inventory,
+    Object,
+    Profile,
+    SecretDoc,
+    Site,
+    TemplateDoc,
+    WorkflowDoc,
+    select,
+)
 from reconciler.problems import Problem, Severity
 from reconciler.shape import Suggestions, shown
 
-T = TypeVar("T", Site, Hardware, Profile, TemplateDoc, WorkflowDoc)
+T = TypeVar("T", Site, Hardware, Profile, TemplateDoc, WorkflowDoc, SecretDoc)
 
 _KINDS: Mapping[type[Object], str] = {
     Site: "Site",
@@ -24,6 +35,7 @@ _KINDS: Mapping[type[Object], str] = {
     Profile: "Profile",
     TemplateDoc: "Template",
     WorkflowDoc: "Workflow",
+    SecretDoc: "Secret",
 }
 
 
@@ -70,6 +82,7 @@ class _Named:
     profiles: Mapping[str, Profile]
     templates: Mapping[str, TemplateDoc]
     workflows: Mapping[str, WorkflowDoc]
+    secrets: Mapping[str, SecretDoc]
     by_label: Mapping[tuple[str, str], frozenset[str]]
 
 
@@ -81,6 +94,7 @@ def validate(findings: Findings, revision: str) -> Inventory | None:
         profiles=_by_name(findings, Profile),
         templates=_by_name(findings, TemplateDoc),
         workflows=_by_name(findings, WorkflowDoc),
+        secrets=_by_name(findings, SecretDoc),
         by_label=_by_label(hardware.values()),
     )
     site = _the_site(findings)
@@ -92,7 +106,14 @@ def validate(findings: Findings, revision: str) -> Inventory | None:
     _check_networks(site, named.hardware.values(), findings)
     _check_artifacts(site, named.profiles.values(), findings)
     return Inventory(
-        site, named.hardware, named.profiles, named.templates, named.workflows, revision=revision, by_label=named.by_label
+        site,
+        named.hardware,
+        named.profiles,
+        named.templates,
+        named.workflows,
+        named.secrets,
+        revision=revision,
+        by_label=named.by_label,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 from agent.workflow import If, Then
 from netboot.loader import LOADERS
+from reconciler import container_values
 from reconciler.openssh import public_key
 
 LONGEST_DURATION = 0xFFFFFFFF
@@ -231,34 +232,6 @@ def serial(text: str) -> str:
 # Workflow documents ----------------------------------------------------------------------------------------------------
 
 
-def image(text: str) -> str:
-    """A container image's reference, roughly: `registry/path:tag@digest`."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*", text) or "://" in text or len(text) > 512:
-        raise ValueError("it takes registry/path:tag without http:// and spaces")
-    return text
-
-
-def registry(text: str) -> str:
-    """A registry's host, with its port or without."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?", text):
-        raise ValueError("it takes host or host:port, without http:// and path")
-    return text
-
-
-def volume(text: str) -> str:
-    """`source:target` or `source:target:mode`."""
-    if not re.fullmatch(r"[^:\s][^:]*:/[^:]*(:[a-zA-Z,]+)?", text) or _CONTROL.search(text):
-        raise ValueError("it takes source:/target or source:/target:ro")
-    return text
-
-
-def pid(text: str) -> str:
-    """Whose processes an action sees: `host`, or its own when empty."""
-    if text not in ("", "host"):
-        raise ValueError("it takes host, or nothing")
-    return text
-
-
 def condition(text: str) -> str:
     """After what an action is carried out."""
     return _word(text, get_args(If))
@@ -364,10 +337,10 @@ FORMATS: Mapping[str, Callable[..., object]] = {
     "cmdline": cmdline,
     "script": script,
     "serial": serial,
-    "image": image,
-    "registry": registry,
-    "volume": volume,
-    "pid": pid,
+    "image": container_values.image,
+    "registry": container_values.registry,
+    "volume": container_values.volume,
+    "pid": container_values.pid,
     "if": condition,
     "then": then,
     "device": device,
@@ -382,5 +355,8 @@ FORMATS: Mapping[str, Callable[..., object]] = {
     "file-mode": file_mode,
     "public-key": public_key,
     "instance-id": instance_id,
+    "secret-key": container_values.secret_key,
+    "container-file": container_values.container_file,
+    "variable": container_values.variable,
 }
 """By the name under which the schemas call them with `format`."""

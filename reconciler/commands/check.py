@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from netboot.key_files import BadKey, read_keys
 from reconciler.check import as_json, as_text, passes
 from reconciler.commands import options
 from reconciler.commands.reading import read
+from reconciler.sentence import Sentence
 
 
 @click.command("check", help="Report every problem of an inventory: a folder, a repository, or one revision of it.")
@@ -17,8 +19,13 @@ from reconciler.commands.reading import read
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people or programs."
 )
 @options.artifacts
-def command(target: str, form: str, artifacts: Path | None) -> int:
-    plan, problems = read(target, artifacts)
+@options.age_identity
+def command(target: str, form: str, artifacts: Path | None, age_identity: tuple[Path, ...]) -> int:
+    try:
+        keys = read_keys(age_identity) if age_identity else None
+    except BadKey as error:
+        raise Sentence(str(error), 2) from None
+    plan, problems = read(target, artifacts, keys)
     click.echo(as_json(problems) if form == "json" else as_text(problems), nl=False)
     if artifacts is None and plan is not None and any(not each.url for each in plan.artifacts.values()):
         click.echo(

@@ -13,6 +13,7 @@ from reconciler.commands.running import netboot_settings, serve
 @click.command("netboot", help="Serve the published plan (DHCP, TFTP, HTTP), without git.")
 @options.state
 @options.artifacts
+@options.age_identity
 @options.listeners
 def command(**given: Any) -> None:
     serve(netboot_settings(given), None)

@@ -23,6 +23,14 @@ artifacts = click.option(
     help="Folder of kernels and initrds.",
 )
 
+age_identity = click.option(
+    "--age-identity",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    metavar="FILE",
+    help="age key that opens the secrets in git; may be given several times.",
+)
+
 
 token_file = click.option(
     "--token-file",

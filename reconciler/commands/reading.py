@@ -6,6 +6,7 @@ from pathlib import Path
 
 from netboot.artifacts import ArtifactStore
 from netboot.plan import Artifact, BootPlan
+from netboot.secrets import Keys
 from reconciler.compile import Compiler
 from reconciler.errors import BadSource, Unavailable
 from reconciler.images import Held
@@ -13,14 +14,16 @@ from reconciler.inventory import Inventory
 from reconciler.problems import Problem, Rejected
 from reconciler.reader import Reader
 from reconciler.reconcile import archives_of
+from reconciler.secret_refs import unopened
 from reconciler.sentence import Sentence
 from reconciler.target import snapshot_of_target
 
 
-def read(target: str, artifacts: Path | None) -> tuple[BootPlan | None, tuple[Problem, ...]]:
+def read(target: str, artifacts: Path | None, keys: Keys | None = None) -> tuple[BootPlan | None, tuple[Problem, ...]]:
     """The plan a target compiles to, None when there is an error, and all its problems.
 
-    Without `artifacts` the files of profiles are taken at their word. Raises Sentence when the target cannot be read at all.
+    Without `artifacts` the files of profiles are taken at their word, without `keys` the values of secrets. Raises Sentence
+    when the target cannot be read at all.
     """
     try:
         inventory, problems = Reader().read(snapshot_of_target(target))
@@ -31,7 +34,8 @@ def read(target: str, artifacts: Path | None) -> tuple[BootPlan | None, tuple[Pr
     if inventory is None:
         return None, problems
     compiled = Compiler().compile(inventory, *_found(inventory, artifacts))
-    return compiled.dump.plan if compiled.dump else None, (*problems, *compiled.problems)
+    sealed = unopened(inventory, keys) if keys else ()
+    return compiled.dump.plan if compiled.dump else None, (*problems, *compiled.problems, *sealed)
 
 
 def _found(inventory: Inventory, folder: Path | None) -> tuple[dict[str, Artifact], dict[str, Held]] | tuple[None, None]:

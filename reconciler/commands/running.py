@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
 from netboot import store
+from netboot.key_files import BadKey
 from netboot.log import Bridge, Log
 from netboot.privileges import CannotBecome
 from netboot.server import CannotListen, Died, Netboot
@@ -33,7 +34,7 @@ inventory and plan: for ten thousand machines 0.1 to 0.2 s, with nearly every co
 def netboot_settings(given: Mapping[str, Any]) -> Settings:
     names = (
         "state", "artifacts", "loaders", "listen", "interface", "dhcp_port", "proxy_port", "tftp_port", "dns_port", "http_port",
-        "new_site", "reply_to_source", "router_advertisement", "tftp_single_port", "user", "open_status",
+        "new_site", "age_identity", "reply_to_source", "router_advertisement", "tftp_single_port", "user", "open_status",
     )  # fmt: skip
     return Settings(**{name: given[name] for name in names})
 
@@ -54,7 +55,7 @@ def serve(netboot: Settings | None, reconcile: ReconcileSettings | None) -> None
     gc.set_threshold(*COLLECTOR)
     try:
         asyncio.run(_serve(netboot, reconcile, log))
-    except (Locked, Busy, Corrupt, CannotBecome, CannotListen, Died, Unavailable, store.Unavailable) as error:
+    except (BadKey, Locked, Busy, Corrupt, CannotBecome, CannotListen, Died, Unavailable, store.Unavailable) as error:
         raise Sentence(_ended(str(error))) from None
     except OSError as error:
         raise Sentence(f"{_named(error)} cannot be used: {error.strerror or error}; check its owner and the disk.") from None

@@ -14,6 +14,7 @@ from reconciler.commands.running import netboot_settings, reconcile_settings, se
 @options.repository
 @options.state
 @options.artifacts
+@options.age_identity
 @options.listeners
 def command(**given: Any) -> None:
     serve(netboot_settings(given), reconcile_settings(given))

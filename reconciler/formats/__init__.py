@@ -54,9 +54,12 @@ def read_file(file: str, data: bytes) -> FileContent:
     broken: set[tuple[str, str]] = set()
     for document in reading.documents:
         complaints = Complaints(Source(file, document.root))
+        if len(reading.documents) > 1 and _is_sops(document.value):
+            message = "SOPS takes a file as a whole: give this document a file of its own, and encrypt it there."
+            complaints.at(("sops",), "bad-secret", message)
         lowered = _document(document, complaints)
         problems |= complaints.found
-        if lowered is not None:
+        if lowered is not None and not complaints.errors:
             objects.append(lowered)
         elif (named := _named(document.value)) is not None:
             broken.add(named)
@@ -82,6 +85,10 @@ def _document(document: Document, complaints: Complaints) -> Object | None:
         complaints.at((), "not-gitboot", message, "warning")
         return None
     return lower(value, complaints.source, complaints) if _is_known(value, complaints) else None
+
+
+def _is_sops(value: object) -> bool:
+    return isinstance(value, dict) and value.get("kind") == "Secret" and "sops" in value
 
 
 def _is_known(value: dict[str, Any], complaints: Complaints) -> bool:

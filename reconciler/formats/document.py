@@ -133,9 +133,10 @@ def parse_workflow_document(
 
     `rendered` is the text that `template.text` gave, or `template.document` with every text rendered. The document is plain:
     `{"version", "name", "global_timeout", "then", "tasks": [{"name", "worker", "volumes", "environment", "actions": [{"name",
-    "image", "command", "timeout", "volumes", "environment", "pid", "retries", "if", "on-failure", "on-timeout"}]}]}`; time
-    limits are seconds or None, `worker` and `pid` text or None, the rest lists, maps of text and numbers. None means that there
-    is an error among the problems. Equal renderings give equal problems: machines that share a template share its warnings.
+    "image", "command", "timeout", "volumes", "environment", "pid", "retries", "if", "on-failure", "on-timeout",
+    "secrets"}]}]}`; time limits are seconds or None, `worker` and `pid` text or None, the rest lists, maps of text and numbers.
+    None means that there is an error among the problems. Equal renderings give equal problems: machines that share a template
+    share its warnings.
     """
     if isinstance(rendered, str):
         return _parse_text(rendered, template)
@@ -216,7 +217,22 @@ def _action(action: Mapping[str, Any], path: Path, complaints: Complaints) -> di
         "if": action.get("if", "success"),
         "on-failure": list(action.get("on-failure", ())),
         "on-timeout": list(action.get("on-timeout", ())),
+        "secrets": _secrets(action, path, complaints),
     }
+
+
+def _secrets(action: Mapping[str, Any], path: Path, complaints: Complaints) -> list[dict[str, str]]:
+    """`[{"name", "key", "env", "file"}]`; no two of them may mean the same variable or file."""
+    taken = set(action.get("environment", {}))
+    secrets = []
+    for index, each in enumerate(action.get("secrets", ())):
+        target = each.get("env") or each.get("file")
+        if target in taken:
+            message = f"{target} is set already in this action: give this secret another place."
+            complaints.at((*path, "secrets", index), "duplicate-name", message)
+        taken.add(target)
+        secrets.append({**each["secretRef"], "env": each.get("env", ""), "file": each.get("file", "")})
+    return secrets
 
 
 def _limit(value: Mapping[str, Any], field: str) -> int | None:

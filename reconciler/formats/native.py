@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from netboot.dhcp_options import encode
+from netboot.sealed import PullSecret
 from reconciler import values
 from reconciler.bonding import check_bonds
 from reconciler.formats.document import check_names, check_syntax
+from reconciler.formats.sealed import secret
 from reconciler.inventory import (
     ArtifactRef,
     Bond,
@@ -43,6 +45,7 @@ KINDS: Mapping[str, Shape] = {
     "Profile": "profile",
     "Template": "template",
     "Workflow": "workflow",
+    "Secret": "secret",
 }
 
 EncodeOption = Callable[[int | str, object], tuple[int, bytes]]
@@ -57,6 +60,8 @@ def lower(
     """The object of a document whose `kind` is one of KINDS, or None and complaints."""
     kind = document["kind"]
     shape = KINDS[kind]
+    if kind == "Secret":
+        return secret(document, source, complaints)
     if kind == "Template" and isinstance(spec := document.get("spec"), dict) and "data" in spec:
         shape = "template-data"
     check(shape, document, complaints, source.written)
@@ -99,7 +104,9 @@ def _public_keys(spec: Map) -> tuple[str, ...] | None:
 def _images(spec: Map) -> ImageSettings:
     prefix = spec.get("prefix", "").rstrip("/")
     archives, insecure = spec.get("archives", ()), spec.get("insecureRegistries", ())
-    return ImageSettings(prefix and f"{prefix}/", tuple(dict.fromkeys(archives)), tuple(insecure))
+    logins = (PullSecret(each["registry"], **each["secretRef"]) for each in spec.get("pullSecrets", ()))
+    digests = spec.get("requireDigest", False)
+    return ImageSettings(prefix and f"{prefix}/", tuple(dict.fromkeys(archives)), tuple(insecure), tuple(logins), digests)
 
 
 def _subnet(spec: Map, domain: str | None) -> Subnet:

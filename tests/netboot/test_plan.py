@@ -132,7 +132,7 @@ def msgspec_equal(plan: BootPlan) -> BootPlan:
     """The plan without its id, and with `1` and `True` told apart, as its bytes do."""
     exact = {name: msgspec.json.encode(each, order="deterministic") for name, each in plan.machines.items()}
     shards = dict.fromkeys(plan.shards)
-    return BootPlan("", plan.site, plan.subnets, plan.profiles, plan.artifacts, shards, exact, {}, {}, {})  # type: ignore[arg-type] # bytes stand for machines
+    return BootPlan("", plan.site, plan.subnets, plan.profiles, plan.artifacts, shards, exact, {}, {}, {}, plan.secrets)  # type: ignore[arg-type] # bytes stand for machines
 
 
 def test_an_equal_machine_with_other_bytes_is_another_machine() -> None:

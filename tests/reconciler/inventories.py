@@ -12,6 +12,8 @@ from reconciler.reader import Reader
 from reconciler.snapshot import Entry, Snapshot
 
 EXAMPLE = Path(__file__).parents[2] / "example-inventory"
+SECRETS = Path(__file__).parent / "secrets"
+"""Made once with tests/secret_documents.py, whose key opens them."""
 
 SITE = """\
 apiVersion: gitboot/v1
@@ -88,7 +90,12 @@ spec:
   unknown: wait
   artifacts: {unverified: warn}
   bootTimeout: 45m
-  images: {prefix: registry.lab.example/gitboot, archives: [actions.tar], insecureRegistries: ["10.1.0.1:5000"]}
+  images:
+    prefix: registry.lab.example/gitboot
+    archives: [actions.tar]
+    insecureRegistries: ["10.1.0.1:5000"]
+    pullSecrets: [{registry: registry.lab.example, secretRef: {name: registry, key: login}}]
+    requireDigest: true
   dns: {upstreams: [192.0.2.53]}
   trustedProxies: [10.1.0.5/32, 192.0.2.0/24]
   metadata:
@@ -236,6 +243,9 @@ spec:
       retries: 2
       on-failure: [report, failure]
       on-timeout: [report, timeout]
+      secrets:
+      - {secretRef: {name: database, key: password}, env: PGPASSWORD}
+      - {secretRef: {name: database, key: client-key}, file: /run/secrets/client.pem}
     - {name: restart, image: "reboot:v1", pid: host, timeout: "{{ .limit }}", if: always}
 """,
     "templates/text.yaml": """\
@@ -252,6 +262,8 @@ spec:
       actions: [{name: look, image: "look:v1", timeout: 60}]
     {{ end }}
 """,
+    "secrets/database.yaml": (SECRETS / "database.yaml").read_text(),
+    "secrets/registry.yaml": (SECRETS / "registry.yaml").read_text(),
     "work.json": """\
 {
 \t"apiVersion": "gitboot/v1", "kind": "Workflow", "metadata": {"name": "install"},

@@ -103,7 +103,8 @@ def value_of(option: click.Option, folder: Path) -> tuple[Any, Any]:
     if option.is_flag:
         return True, True
     if option.multiple:
-        return ["one", "two"], ("one", "two")
+        kind = Path if isinstance(option.type, click.Path) else str
+        return ["one", "two"], (kind("one"), kind("two"))
     match option.type:
         case click.IntRange():
             return 4711, 4711
@@ -117,8 +118,10 @@ def value_of(option: click.Option, folder: Path) -> tuple[Any, Any]:
             return "something", "something"
 
 
-def _as_text(given: Any) -> str:
-    return " ".join(given) if isinstance(given, list) else str(given)
+def _as_text(given: Any, meant: Any) -> str:
+    """Lists are separated as click has it: paths as in PATH."""
+    paths = isinstance(meant, tuple) and isinstance(meant[0], Path)
+    return (os.pathsep if paths else " ").join(given) if isinstance(given, list) else str(given)
 
 
 @pytest.mark.parametrize("way", ["environment", "configuration"])
@@ -129,7 +132,7 @@ def test_every_flag_is_also_a_setting(name: str, way: str, tmp_path: Path, monke
     values = {str(option.name): value_of(option, tmp_path) for option in options(name)}
     arguments = ["x" for each in command(name).params if isinstance(each, click.Argument) and each.required]
     if way == "environment":
-        environment = {f"GITBOOT_{name}_{key}".replace(" ", "_").upper(): _as_text(given) for key, (given, _) in values.items()}
+        environment = {f"GITBOOT_{name}_{key}".replace(" ", "_").upper(): _as_text(*given) for key, given in values.items()}
         result = call(*name.split(), *arguments, **environment)
     else:
         config = tmp_path / "gitboot.toml"

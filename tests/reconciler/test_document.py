@@ -39,6 +39,7 @@ def test_nothing_is_left_to_default() -> None:
         "if": "success",
         "on-failure": [],
         "on-timeout": [],
+        "secrets": [],
     }
     task = {"name": "look", "worker": "52:54:00:12:34:01", "volumes": [], "environment": {}, "actions": [action]}
     assert {"version": "0.1", "name": "bare", "global_timeout": None, "then": "reboot", "tasks": [task]} == document
@@ -57,7 +58,7 @@ def test_a_structured_template_renders_to_a_document_with_places_in_its_spec() -
     )
     assert ("kexec", ["success", "always"]) == (parsed["then"], [each["if"] for each in parsed["tasks"][0]["actions"]])
     document = render(template.document, {"device_1": "a", "disk": "/dev/sda", "limit": "soon"})
-    assert ["24:63 bad-value spec.tasks[0].actions[1].timeout"] == found(document, template)
+    assert ["27:63 bad-value spec.tasks[0].actions[1].timeout"] == found(document, template)
 
 
 def test_a_limit_of_zero_is_no_limit() -> None:

@@ -18,7 +18,7 @@ from reconciler.yaml import read as read_yaml
 from tests.reconciler.inventories import RICH, problems
 
 ROOT = Path(__file__).parents[2]
-KINDS = ("Site", "Hardware", "Profile", "Template", "Workflow")
+KINDS = ("Site", "Hardware", "Profile", "Template", "Workflow", "Secret")
 INVENTORY = (ROOT / "docs/inventory.md").read_text()
 PROBLEMS = (ROOT / "docs/problems.md").read_text()
 
