@@ -6,6 +6,7 @@ else finds it again. The shapes are those of the Docker Engine API 1.40 (`Contai
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,8 @@ KEPT_LOG = 64 << 20
 """Bytes of an attempt's log that are kept, as many as the server takes of a run: all of it is in memory."""
 ENGINE_LOG = "128m"
 """What the engine keeps before it drops the beginning: more than is ever asked of it."""
+_LOGGED = re.compile(r'time="[^"]*" level=\w+ msg="((?:[^"\\]|\\.)*)"')
+"""What podman tells of a runtime that failed: the runtime's own log line, and words about that."""
 _SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM"}
 
 
@@ -129,6 +132,8 @@ def ran(state: Mapping[str, Any]) -> float:
 def sentence(error: str) -> str:
     """What an engine says, on one line and without its inner life: the last cause is what a person can do something about."""
     line = " ".join(error.split())
+    if logged := _LOGGED.search(line):
+        line = logged[1].replace('\\"', '"')
     for noise in ("OCI runtime create failed: ", "failed to create shim task: ", "runc create failed: ", "crun: "):
         line = line.replace(noise, "")
     return line.removesuffix(": unknown")

@@ -38,7 +38,7 @@ _FINAL = re.compile(
 _ADVICE = {
     "HTTP response to HTTPS client": "the registry speaks plain HTTP: name it in the Site's `images.insecureRegistries`",
     "no space left": "images live in memory here: give the machine more, or take smaller images",
-    "json: no such file": "this engine takes archives of `docker save` only: `skopeo copy oci-archive:… docker-archive:…`",
+    "json: no such file": "dockerd takes archives of `docker save` only: `skopeo copy oci-archive:… docker-archive:…`",
     "denied": "look at the name, and whether the registry lets anybody pull it",
 }
 _LOADED = re.compile(r"Loaded image(?: ID)?: (\S+)")
@@ -119,7 +119,8 @@ class Images:
                 raise Refused(500, str(error))
             if told := _LOADED.match(str(line.get("stream", ""))):
                 names += told[1].split(",")
-        found = {name: self._engine.image(name) for name in names}
+        # podman says `localhost/a` for what has no registry in its name, and finds it as `a` too
+        found = {name.removeprefix("localhost/"): self._engine.image(name) for name in names}
         self._state.mkdir(parents=True, exist_ok=True)
         write_whole(self._memory(archive), {name: image["Id"] for name, image in found.items() if image})
 

@@ -112,6 +112,20 @@ def test_how_long_it_ran_comes_from_the_engine(begin: str | None, end: str | Non
     assert expected == ran({"StartedAt": begin, "FinishedAt": end})
 
 
-def test_an_engines_error_is_told_by_its_cause() -> None:
-    error = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start:\n exec: no: unknown"
-    assert "unable to start: exec: no" == sentence(error)
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            "failed to create shim task: OCI runtime create failed: runc create failed: unable to start:\n exec: no: unknown",
+            "unable to start: exec: no",
+        ),
+        (
+            'runc: time="2026-11-20T16:08:35Z" level=error msg="unable to start container process: exec: \\"no\\": not found":'
+            " OCI runtime attempted to invoke a command that was not found",
+            'unable to start container process: exec: "no": not found',
+        ),
+    ],
+    ids=["dockerd", "podman"],
+)
+def test_an_engines_error_is_told_by_its_cause(error: str, told: str) -> None:
+    assert told == sentence(error)

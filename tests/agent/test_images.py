@@ -141,6 +141,11 @@ def test_an_image_that_another_archive_took_the_name_of_is_still_that_of_its_own
     assert "id of disk-wipe:v3" == site.get(LOADED)
 
 
+def test_an_image_that_podman_names_after_its_own_host_is_found(engine: FakeEngine, site: Site) -> None:
+    engine.archives[TAR] = ["localhost/disk-wipe:v3"]
+    assert "id of localhost/disk-wipe:v3" == site.get(LOADED)
+
+
 def test_an_archive_is_loaded_again_when_the_engine_forgot_it(engine: FakeEngine, site: Site) -> None:
     site.get(LOADED)
     engine.images.clear()

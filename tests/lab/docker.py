@@ -1,7 +1,7 @@
-"""A container engine and a registry of a test's own: Debian's dockerd and docker-registry in a network namespace.
+"""A container engine and a registry of a test's own: Debian's dockerd or podman, and docker-registry, in a network namespace.
 
 The law: nothing of the host's is used or changed. The engine has no bridge and no firewall rules, its data is in the test's
-folder, and both programs are ended by their own process ids.
+folder, and all programs are ended by their own process ids.
 """
 
 import hashlib
@@ -36,6 +36,16 @@ if bundles and "create" in sys.argv:
 import os
 os.execvp("runc", ["runc", *sys.argv[1:]])
 """
+
+PODMAN = """[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "allowed"
+runtimes = {{allowed = ["{runtime}"]}}
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"] # may not be raised beyond this host's own
+"""
+CONFIGURED = {"CONTAINERS_CONF": "containers.conf", "CONTAINERS_REGISTRIES_CONF": "registries.conf"}
 
 
 def build_actions(out: Path) -> Path:
@@ -73,8 +83,14 @@ class Docker:
             self.run("docker", "rm", "--force", *left)
         for process in reversed(self._processes):
             process.stop()
-        subprocess.run(["umount", self.folder / "exec" / "netns" / "default"], capture_output=True, check=False)
+        self._unmount()
         self._namespace.close()
+
+    def _unmount(self) -> None:
+        """What an engine leaves mounted, so that the folder can be removed."""
+        mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        for place in reversed([each for each in mounted if Path(each).is_relative_to(self.folder)]):
+            subprocess.run(["umount", place], capture_output=True, check=False)
 
     @property
     def socket(self) -> str:
@@ -120,13 +136,32 @@ class Docker:
         return digest.read_text().strip()
 
     def _start_engine(self) -> None:
-        runtime = self.folder / "runtime"
-        runtime.write_text(RUNTIME)
-        runtime.chmod(runtime.stat().st_mode | stat.S_IXUSR)
         places = ["--data-root", "root", "--exec-root", "exec", "--pidfile", "pid", "--host", self.socket]
         places = [str(self.folder / each) if each in ("root", "exec", "pid") else each for each in places]
         network = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
-        command = ["dockerd", *places, *network, "--add-runtime", f"allowed={runtime}", "--default-runtime", "allowed"]
-        process = Process(self._inside(command), self.folder / "dockerd.log")
-        self._processes.append(process)
-        process.wait_for("API listen on")
+        runtime = ["--add-runtime", f"allowed={self._runtime()}", "--default-runtime", "allowed"]
+        self._run_engine(["dockerd", *places, *network, *runtime], "API listen on")
+
+    def _runtime(self) -> Path:
+        runtime = self.folder / "runtime"
+        runtime.write_text(RUNTIME)
+        runtime.chmod(runtime.stat().st_mode | stat.S_IXUSR)
+        return runtime
+
+    def _run_engine(self, command: Sequence[str | Path], ready: str) -> None:
+        self.engine = Process(self._inside(command), self.folder / "engine.log")
+        self._processes.append(self.engine)
+        self.engine.wait_for(ready)
+
+
+class Podman(Docker):
+    """The same by podman, which serves Docker's API as well."""
+
+    def _start_engine(self) -> None:
+        (self.folder / "containers.conf").write_text(PODMAN.format(runtime=self._runtime()))
+        registry = f'[[registry]]\nlocation = "{self.registry}"\ninsecure = true\n'
+        (self.folder / "registries.conf").write_text(registry)
+        settings = [f"{name}={self.folder}/{file}" for name, file in CONFIGURED.items()]
+        places = [f"--{name}={self.folder}/{name}" for name in ("root", "runroot", "tmpdir")]
+        service = ["podman", "--log-level=info", *places, "--storage-driver=overlay", "system", "service", "--time=0"]
+        self._run_engine(["env", *settings, *service, self.socket], "API service listening on")

@@ -5,9 +5,11 @@ else writes, so this is the one place that polls.
 """
 
 import re
+import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 POLL_INTERVAL = 0.02
@@ -78,6 +80,15 @@ class Process:
     def wait(self, within: float) -> int:
         """Its exit code; `subprocess.TimeoutExpired` when it has not ended `within` seconds."""
         return self._popen.wait(within)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It hangs: nothing of it runs meanwhile."""
+        self._popen.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._popen.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it as a power cut does."""

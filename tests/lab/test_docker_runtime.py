@@ -1,12 +1,16 @@
-"""The agent with a real container engine on this host, a real registry, and a server that keeps it to the rules."""
+"""The agent with a real container engine on this host, a real registry, and a server that keeps it to the rules.
+
+The engine is dockerd and, where the two might differ, podman.
+"""
 
 from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,7 @@ from agent.workflow import Action, Archive, Task, Workflow
 from tests.agent.fakes import FakeServer
 from tests.agent.http_server import BOOT, TOKEN, FaultyServer
 from tests.images import docker_archive
-from tests.lab.docker import Docker
+from tests.lab.docker import Docker, Podman
 from tests.lab.process import Process
 
 pytestmark = pytest.mark.lab
@@ -25,13 +29,15 @@ pytestmark = pytest.mark.lab
 REPOSITORY = Path(__file__).parents[2]
 SDKS = {"PyPI": sys.executable, "Debian": "/usr/bin/python3"}
 """Python with docker's SDK from there."""
+PAIRS = [(Docker, "PyPI"), (Docker, "Debian"), (Podman, "Debian")]
+BOTH = [Docker, Podman]
 IMAGE = f"{Docker.registry}/busybox:1"
 ENTRY = {"Entrypoint": ["/bin/sh", "-c", "echo own entry point: $0 $*"], "Cmd": ["own", "command"]}
 
 
-@pytest.fixture(scope="module")
-def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
-    with Docker(tmp_path_factory.mktemp("docker")) as engine:
+@pytest.fixture(scope="module", params=[Docker])
+def docker(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Docker]:
+    with request.param(tmp_path_factory.mktemp("engine")) as engine:
         yield engine
 
 
@@ -58,8 +64,8 @@ class Machine:
         self.docker, self.folder, self.sdk = docker, folder, sdk
         self.agents: list[Process] = []
 
-    def start(self, server: FaultyServer) -> Process:
-        argv = [SDKS[self.sdk], "-m", "agent", "--runtime", "docker", "--engine", self.docker.socket, "--server", server.url]
+    def start(self, server: FaultyServer, program: Sequence[str] = ("-m", "agent")) -> Process:
+        argv = [SDKS[self.sdk], *program, "--runtime", "docker", "--engine", self.docker.socket, "--server", server.url]
         argv += ["--boot", BOOT, "--token", TOKEN, "--state", str(self.folder / "state")]
         self.agents.append(Process(argv, self.folder / f"agent-{len(self.agents)}.log"))
         return self.agents[-1]
@@ -95,7 +101,7 @@ def reason_of(fake: FakeServer, name: str) -> str:
     return next(str(event["reason"]) for event in fake.accepted if event["type"] == "action-ended" and event["action"] == name)
 
 
-@pytest.mark.parametrize("sdk", SDKS)
+@pytest.mark.parametrize(("docker", "sdk"), PAIRS, indirect=["docker"])
 def test_actions_run_with_all_that_they_were_promised(machine: Machine, sdk: str) -> None:
     machine.sdk = sdk
     (machine.folder / "task").mkdir()
@@ -122,6 +128,7 @@ def test_actions_run_with_all_that_they_were_promised(machine: Machine, sdk: str
     assert machine.containers() == ""
 
 
+@pytest.mark.parametrize("docker", BOTH, indirect=True)
 def test_how_an_action_failed_is_said(machine: Machine) -> None:
     fake = FakeServer(
         workflow(shell("bad", "echo no disk here >&2; exit 3", retries=1, on_failure=("sh", "-c", "echo $GITBOOT_ACTION")))
@@ -133,25 +140,30 @@ def test_how_an_action_failed_is_said(machine: Machine) -> None:
     assert fake.ended == {"type": "run-ended", "state": "FAILED", "reason": "t/bad (attempt 2): exit code 3: no disk here"}
 
 
+@pytest.mark.parametrize("docker", BOTH, indirect=True)
 @pytest.mark.parametrize(
     ("action", "reason"),
     [
-        (shell("a", "kill -9 $$ & wait", pid="host"), "exit code 137, as after signal 9 (SIGKILL)"),
-        (shell("a", "exec sh -c 'kill -SEGV $$'", pid="host"), "exit code 139, as after signal 11 (SIGSEGV)"),
-        (Action("a", IMAGE, ("nope",)), 'exec: "nope": executable file not found in $PATH'),
-        (shell("a", "true", f"{Docker.registry}/nope:1"), "nope:1 not found: manifest unknown"),
-        (shell("a", "true", f"{Docker.registry}/busybox@sha256:{'0' * 64}"), "not found: manifest unknown"),
-        (shell("a", "true", volumes=("relative:x",)), "mount path must be absolute"),
+        (shell("a", "kill -9 $$ & wait", pid="host"), r"exit code 137, as after signal 9 \(SIGKILL\)"),
+        (shell("a", "exec sh -c 'kill -SEGV $$'", pid="host"), r"exit code 139, as after signal 11 \(SIGSEGV\)"),
+        (
+            Action("a", IMAGE, ("nope",)),
+            r'process: exec: "nope": executable file not found in \$PATH',
+        ),
+        (shell("a", "true", f"{Docker.registry}/nope:1"), "manifest unknown"),
+        (shell("a", "true", f"{Docker.registry}/busybox@sha256:{'0' * 64}"), "manifest unknown"),
+        (shell("a", "true", volumes=("relative:x",)), r"path.* must be (an )?absolute"),
     ],
     ids=["signal", "crash", "no program", "no image", "wrong digest", "bad volume"],
 )
 def test_why_an_action_could_not_do_it_is_a_sentence(machine: Machine, action: Action, reason: str) -> None:
     fake = FakeServer(workflow(action))
     machine.carry_out(fake)
-    assert reason in reason_of(fake, "a")
+    assert re.search(reason, reason_of(fake, "a"))
     assert [("a", 1, "FAILED")] == fake.ends()
 
 
+@pytest.mark.parametrize("docker", BOTH, indirect=True)
 def test_an_image_by_its_digest_is_run(machine: Machine, archive: Path) -> None:
     digest = machine.docker.push(archive, "busybox:1", "pinned:1")
     fake = FakeServer(workflow(shell("a", "echo pinned", f"{Docker.registry}/pinned@{digest}")))
@@ -159,7 +171,7 @@ def test_an_image_by_its_digest_is_run(machine: Machine, archive: Path) -> None:
     assert log_of(fake, "a") == "pinned\n"
 
 
-@pytest.mark.parametrize("sdk", SDKS)
+@pytest.mark.parametrize(("docker", "sdk"), PAIRS, indirect=["docker"])
 def test_images_come_from_the_servers_archive_in_one_piece(machine: Machine, archive: Path, sdk: str) -> None:
     machine.sdk = sdk
     whole = archive.read_bytes()
@@ -179,6 +191,7 @@ def test_images_come_from_the_servers_archive_in_one_piece(machine: Machine, arc
     assert logs == ["own entry point: own command\n", "own entry point: other\n", "busybox:1\n"]
 
 
+@pytest.mark.parametrize("docker", BOTH, indirect=True)
 def test_an_archive_that_is_not_what_git_named_is_not_run(machine: Machine, archive: Path) -> None:
     whole = archive.read_bytes()
     for image in ("greeter:v1", "busybox:1"):
@@ -190,13 +203,19 @@ def test_an_archive_that_is_not_what_git_named_is_not_run(machine: Machine, arch
     assert "greeter" not in machine.docker.ask("docker", "images")
 
 
-def test_an_oci_archive_is_refused_with_the_command_that_converts_it(machine: Machine, archive: Path) -> None:
+@pytest.mark.parametrize(
+    ("docker", "told"),
+    [(Docker, "skopeo copy oci-archive:"), (Podman, "")],
+    indirect=["docker"],
+)
+def test_an_oci_archive_is_run_or_refused_with_the_command_that_converts_it(machine: Machine, archive: Path, told: str) -> None:
     oci = machine.folder / "oci.tar"
     machine.docker.ask("skopeo", "copy", "--quiet", f"docker-archive:{archive}:busybox:1", f"oci-archive:{oci}:busybox:1")
     named = Archive("/artifacts/oci.tar", sha256(oci.read_bytes()).hexdigest(), oci.stat().st_size)
     fake = FakeServer(workflow(shell("a", "true", "busybox:1", archive=named)))
     machine.carry_out(fake, {named.url: oci.read_bytes()})
-    assert "skopeo copy oci-archive:" in reason_of(fake, "a")
+    assert ("FAILED" if told else "SUCCESS") == fake.ends()[0][2]
+    assert told in reason_of(fake, "a")
 
 
 def test_a_registry_that_is_away_for_a_while_is_waited_for_and_costs_no_time_of_the_action(
@@ -236,7 +255,7 @@ def test_a_cancelled_run_leaves_no_container(machine: Machine) -> None:
     assert machine.containers() == ""
 
 
-@pytest.mark.parametrize("sdk", SDKS)
+@pytest.mark.parametrize(("docker", "sdk"), PAIRS, indirect=["docker"])
 def test_a_container_outlives_its_agent_and_the_next_one_goes_on_with_it(machine: Machine, sdk: str) -> None:
     machine.sdk = sdk
     os.mkfifo(machine.folder / "go")
@@ -254,7 +273,9 @@ def test_a_container_outlives_its_agent_and_the_next_one_goes_on_with_it(machine
     assert log_of(fake, "a") == "".join(f"{n}\n" for n in (*range(1, 1001), *range(1000, 2001)))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    ("docker", "seed"), [(Docker, seed) for seed in range(20)] + [(Podman, seed) for seed in range(3)], indirect=["docker"]
+)
 def test_an_agent_killed_anywhere_runs_no_attempt_twice(machine: Machine, seed: int) -> None:
     dice = random.Random(seed)
     kills = {dice.randint(1, 9) for _ in range(2)}
@@ -278,6 +299,68 @@ def test_an_agent_killed_anywhere_runs_no_attempt_twice(machine: Machine, seed: 
     whole = "".join(f"{n}\n" for n in range(1, 51))
     assert all(log_of(fake, name, attempt) == whole for name, attempt, state in fake.ends() if state == "SUCCESS")
     assert machine.containers() == ""
+
+
+HASTY = """
+from functools import partial
+from agent import docker_runtime, engine, main
+engine.ANSWER_TIME, docker_runtime.LOOK = 0.5, 0.5
+main.DockerRuntime = partial(docker_runtime.DockerRuntime, patience={patience})
+raise SystemExit(main.main())
+"""
+"""An agent that loses its patience with a silent engine within a test's time."""
+
+
+@pytest.mark.parametrize("docker", BOTH, indirect=True)
+def test_an_engine_that_hangs_for_a_while_costs_nothing(machine: Machine) -> None:
+    os.mkfifo(machine.folder / "go")
+    fake = FakeServer(workflow(shell("a", "echo began; cat /mnt/go; seq 100", volumes=(f"{machine.folder}:/mnt",))))
+    with FaultyServer(fake) as server:
+        agent = machine.start(server, ("-c", HASTY.format(patience=60)))
+        server.wait_until(lambda: b"began" in fake.logs.get(("t", "a", 1), b""))
+        with machine.docker.engine.stopped():
+            (machine.folder / "go").write_text("")
+            beats = server.requests.count("/agent/heartbeat")
+            server.wait_until(lambda: server.requests.count("/agent/heartbeat") > beats)
+            assert [] == fake.ends()
+        assert agent.wait(within=60) == 0
+    assert [("a", 1, "SUCCESS")] == fake.ends()
+    assert log_of(fake, "a") == "began\n" + "".join(f"{n}\n" for n in range(1, 101))
+
+
+@pytest.mark.parametrize("docker", BOTH, indirect=True)
+def test_an_engine_that_hangs_for_good_fails_its_action_with_a_sentence(machine: Machine) -> None:
+    fake = FakeServer(workflow(shell("a", "echo began; sleep 300")))
+    with FaultyServer(fake) as server:
+        agent = machine.start(server, ("-c", HASTY.format(patience=2)))
+        server.wait_until(lambda: b"began" in fake.logs.get(("t", "a", 1), b""))
+        with machine.docker.engine.stopped():
+            assert agent.wait(within=60) == 0
+    assert [("a", 1, "FAILED")] == fake.ends()
+    assert "it was lost: the container engine does not answer: " in reason_of(fake, "a")
+
+
+def limit_memory(pid: int) -> None:
+    """Of the control group of a process, to 16 MiB."""
+    groups = dict(line.split(":")[1:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines())
+    if "memory" in groups:
+        Path(f"/sys/fs/cgroup/memory{groups['memory']}/memory.limit_in_bytes").write_text("16M")
+    else:
+        Path(f"/sys/fs/cgroup{groups['']}/memory.max").write_text("16M")
+
+
+def test_an_action_that_the_kernel_killed_for_its_memory_is_told_so(machine: Machine) -> None:
+    os.mkfifo(machine.folder / "go")
+    eat = "echo began; cat /mnt/go; exec dd if=/dev/zero of=/dev/null bs=256M count=1"
+    fake = FakeServer(workflow(shell("a", eat, volumes=(f"{machine.folder}:/mnt",))))
+    with FaultyServer(fake) as server:
+        agent = machine.start(server)
+        server.wait_until(lambda: b"began" in fake.logs.get(("t", "a", 1), b""))
+        limit_memory(int(machine.docker.ask("docker", "inspect", "--format={{.State.Pid}}", *machine.containers().split())))
+        (machine.folder / "go").write_text("")
+        assert agent.wait(within=60) == 0
+    assert [("a", 1, "FAILED")] == fake.ends()
+    assert reason_of(fake, "a") == "out of memory: the kernel killed it"
 
 
 def test_without_an_engine_the_agent_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
