@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from netboot.sealed import PullSecret, Secret, held_by, named_by
+from netboot.trust import OFF, Trust
 from netboot.work import Work
 
 FORMAT = 1
@@ -53,6 +54,7 @@ class Site(_Part, frozen=True):
     pull_secrets: tuple[PullSecret, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     """CIDRs of those whose X-Forwarded-For counts."""
+    trust: Trust = OFF
 
 
 class Subnet(_Part, frozen=True):

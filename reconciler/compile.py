@@ -218,6 +218,7 @@ def _site(site: Site) -> boot.Site:
         vendor_data=site.vendor_data,
         pull_secrets=site.images.pull_secrets,
         trusted_proxies=tuple(map(str, site.trusted_proxies)),
+        trust=site.trust,
     )
 
 

@@ -33,6 +33,9 @@ class LocalRepository(Repository):
         super().__init__(source, GitProcess(timeout))
         self._directories: tuple[Path, Path] | None = None
 
+    def deepen(self) -> None:
+        """It is as deep as its owner has it."""
+
     def fetch(self) -> str:
         self._directories = None  # the repository may have been replaced since
         return self.resolve(self.source.ref)
@@ -52,7 +55,7 @@ class LocalRepository(Repository):
         path = Path(str(self.source)).absolute()
         words = ("-C", str(path), "rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir")
         try:
-            found = self._git.run(*words, GIT_CEILING_DIRECTORIES=str(path.resolve().parent))
+            found = self._git.run(*words, environment={"GIT_CEILING_DIRECTORIES": str(path.resolve().parent)})
         except GitFailed as error:
             if error.status == NOT_FOUND:
                 raise self.unavailable(error) from None

@@ -6,8 +6,9 @@ do. Nothing here ever asks a question at a terminal. A command is a fixed list o
 standard input, or behind a word that cannot be an option.
 
 Reading a repository that belongs to another user is allowed (`safe.directory=*`), because nothing in its configuration can
-make us run anything: only `rev-parse`, `ls-tree`, `ls-files`, `cat-file` and `merge-base` are run in it, without hooks and file
-monitor, and no protocol is allowed through which a missing object could be fetched.
+make us run anything: only `rev-parse`, `ls-tree`, `ls-files`, `cat-file` and `merge-base` are run in it, and for signatures
+`rev-list`, `diff-tree`, `for-each-ref`, `verify-commit` and `verify-tag`, without hooks and file monitor, with programs that
+verify named by us, and no protocol is allowed through which a missing object could be fetched.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import IO
 
 from reconciler.source import Remote
@@ -50,7 +52,6 @@ _FORGET = (
     "GIT_CURL_VERBOSE",
     "GIT_DIR",
     "GIT_DISCOVERY_ACROSS_FILESYSTEM",
-    "GIT_GRAFT_FILE",
     "GIT_IMPLICIT_WORK_TREE",
     "GIT_INDEX_FILE",
     "GIT_INTERNAL_SUPER_PREFIX",
@@ -69,6 +70,7 @@ _FORGET = (
 _ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_GRAFT_FILE": "/dev/null",  # .git/info/grafts could give a commit other parents than its own
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",  # refs/replace could make one commit id mean two contents
     "GIT_OPTIONAL_LOCKS": "0",
@@ -79,7 +81,9 @@ _ENVIRONMENT = {
 }
 
 _CONFIG = {
+    "advice.graftFileDeprecated": "false",  # that there is a graft file at all, which we name, is worth a hint to git
     "core.askPass": "",
+    "core.commitGraph": "false",  # a file beside the objects, which could give a commit another tree
     "core.fsmonitor": "false",
     "core.hooksPath": "/dev/null",
     # ControlPath: a shared connection would outlive git in the background, holding the pipes we read.
@@ -128,14 +132,21 @@ class GitProcess:
         self._running: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
-    def run(self, *words: str, feed: bytes = b"", limit: int = MAX_OUTPUT_BYTES, patience: float = 1, **extra: str) -> bytes:
+    def run(
+        self,
+        *words: str,
+        feed: bytes = b"",
+        limit: int = MAX_OUTPUT_BYTES,
+        patience: float = 1,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> bytes:
         """Run `git WORDS…` with `feed` on its standard input; its standard output. Raises `GitFailed`.
 
-        `patience` multiplies the timeout; `extra` are environment variables.
+        `patience` multiplies the timeout; `environment` is added to ours.
         """
         seconds = self.timeout * patience
         deadline = time.monotonic() + seconds
-        process = self._start([*self._prefix(seconds), "git", *words], {**self._environment, **extra})
+        process = self._start([*self._prefix(seconds), "git", *words], {**self._environment, **environment})
         try:
             out, err = _exchange(process, feed, limit, deadline)
         except BaseException:

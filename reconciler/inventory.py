@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from netboot.sealed import PullSecret
 from netboot.sealed import Secret as Sealed
+from netboot.trust import Trust
 from reconciler.places import Path, Place, Source
 
 __all__ = [
@@ -129,6 +130,7 @@ class Site(_Object):
     public_keys: tuple[str, ...]
     """Of machines that do not say their own; the same holds for `vendor_data`, as written."""
     vendor_data: str
+    trust: Trust
 
     _by_first: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
     """First address and index of each subnet, ascending: ten thousand machines ask, and a site may have a thousand subnets."""

@@ -2,7 +2,8 @@
 
 Shell. A branch or tag is mirrored without its history (`--depth=1`), which costs what the commit holds and not what the
 repository ever held, and a pack is asked for only when the ref has moved. Where the server cannot do that, or the ref is an
-expression such as `HEAD~1` that only history answers, everything is fetched.
+expression such as `HEAD~1` that only history answers, everything is fetched. Where history is asked for once (`deepen`), for
+whom it must be signed, the mirror keeps it from then on.
 
 Only one gitboot and its git children are ever in a mirror: they share one lock, which is free again only when the last of
 them is gone, so that what a killed git left behind (`*.lock`) can be told from what a living one is using. A mirror is
@@ -31,9 +32,15 @@ _EVERYTHING = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 _FOLLOWED = "refs/gitboot/followed"
 _DEEPER = "refs/gitboot/deeper"
 _HEAD = "refs/gitboot/HEAD"
+_TAGS = "refs/gitboot/tags"
+_MOST_TAGS = 20
+"""On the commits between two, that are fetched to see who signed them."""
+_KEEPS_HISTORY = "gitboot-keeps-history"
+"""An empty file in the mirror."""
 _FROM_HEAD = re.compile(r"HEAD[~^@].*")
 _NEEDS_HISTORY = re.compile(r"[0-9a-f]{4,64}|.*([~^:]|@\{).*")
 _FULL_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_TAGGED = re.compile(r"([0-9a-f]{40,64})\t(refs/tags/[^\s:*^?~\\\[]+)\^\{\}")
 _MAX_REFS_BYTES = 16 * 1024 * 1024
 _DAY = 86400
 
@@ -96,6 +103,29 @@ class Mirror(Repository):
                 return None
             return self._has_ancestor(revision, earlier)
         return super().follows(revision, earlier)
+
+    def deepen(self) -> None:
+        try:
+            (self.directory / _KEEPS_HISTORY).touch()
+            if self._is_shallow():
+                self._fetch_into(self._directory, _FIRST_PATIENCE)
+        except GitFailed as error:
+            raise self.unavailable(error) from None
+        except OSError as error:
+            raise Unavailable(f"{self._directory} cannot be written: {error.strerror}; {advise(str(error))}.") from None
+
+    def tags_on(self, commits: Container[str]) -> list[str]:
+        """As for any repository; tags are fetched for this alone, the last in order of name of those that may matter."""
+        words = ("--git-dir=/dev/null", "ls-remote", "--quiet", "--end-of-options", self._remote.url, "refs/tags/*")
+        try:
+            answer = self._git.run(*words, limit=_MAX_REFS_BYTES).decode(errors="replace")
+            named = [found[2] for line in answer.splitlines() if (found := _TAGGED.fullmatch(line)) and found[1] in commits]
+            if named:
+                wanted = [f"+{name}:{_TAGS}/{at}" for at, name in enumerate(named[-_MOST_TAGS:])]
+                self._fetch(self.directory, [], wanted)
+        except GitFailed as error:
+            raise self.unavailable(error) from None
+        return self._tags_below(_TAGS, commits) if named else []
 
     def snapshot(self, revision: str, known: Container[str] = ()) -> Snapshot:
         """As for any repository; a damaged mirror is fetched anew once before this fails."""
@@ -210,7 +240,7 @@ class Mirror(Repository):
         if self._name:
             refspecs = [f"+{self._name}:{_FOLLOWED}"]
             try:
-                return self._fetch(directory, ["--depth=1"], refspecs, patience)
+                return self._fetch(directory, _depth(directory), refspecs, patience)
             except GitFailed as error:
                 if _NOT_SHALLOW.search(error.stderr):
                     return self._fetch(directory, [], refspecs, _FIRST_PATIENCE)
@@ -256,6 +286,12 @@ class Mirror(Repository):
         fresh.rename(self._directory)
         shutil.rmtree(old, ignore_errors=True)
         self._sizes = {}
+
+
+def _depth(directory: Path) -> list[str]:
+    if (directory / _KEEPS_HISTORY).exists():
+        return ["--unshallow"] if (directory / "shallow").exists() else []
+    return ["--depth=1"]
 
 
 def _open_lock(directory: Path) -> int:

@@ -18,6 +18,7 @@ from netboot.plan import Artifact
 from netboot.plans import PlanStore, Revision
 from reconciler.compile import Compiled, Compiler
 from reconciler.errors import Unavailable
+from reconciler.guard import Guard
 from reconciler.images import Held
 from reconciler.inventory import Inventory
 from reconciler.problems import Problem, Rejected
@@ -54,15 +55,16 @@ class Delayed:
 
 
 Outcome = Published | Refused | Delayed
-_MENDED_OUTSIDE = ("missing-artifact", "bad-archive", "duplicate-image")
-"""Faults that another file in the artefact folder mends, without another commit."""
+_MENDED_OUTSIDE = ("missing-artifact", "bad-archive", "duplicate-image", "untrusted-commit", "untrusted-history")
+"""Faults that another file in the artefact folder, or a signed tag, mends, without another commit."""
 
 
 class Reconciler:
     """Reads one repository into one plan store. Not safe for two threads at once."""
 
-    def __init__(self, repository: Repository, plans: PlanStore, artifacts: ArtifactStore) -> None:
+    def __init__(self, repository: Repository, plans: PlanStore, artifacts: ArtifactStore, guard: Guard) -> None:
         self._repository = repository
+        self._guard = guard
         self._plans = plans
         self._artifacts = artifacts
         self._reader = Reader()
@@ -80,10 +82,11 @@ class Reconciler:
             revision = self._repository.fetch()
             if (outcome := self._unchanged(revision)) is not None:
                 return outcome
+            untrusted = self._guard.admit(revision)
             inventory, problems = self._read(revision)
             artifacts = self._find(inventory)
             archives = archives_of(inventory, artifacts, self._artifacts)
-            outcome = self._publish(revision, self._compiler.compile(inventory, artifacts, archives), problems)
+            outcome = self._publish(revision, self._compiler.compile(inventory, artifacts, archives), untrusted + problems)
             self._settled = (revision, artifacts, outcome)
             return outcome
         except Rejected as rejected:
@@ -142,6 +145,8 @@ class Reconciler:
             raise Rejected(problems)
         plan = compiled.dump.plan.id
         changed = not self._is_served(plan)
+        self._guard.weigh(revision, compiled.dump.plan)
+        self._guard.keep(revision, compiled.dump.plan.site.trust)
         if changed:
             self._plans.publish(compiled.dump, anew=self._plans.current_id() == plan)  # it is damaged then
         self._plans.write_revision(Revision(revision, plan, buckets), self._places)

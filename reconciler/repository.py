@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from reconciler.errors import Unavailable, UnknownRef, advise, complaint_of
 from reconciler.gitprocess import MAX_OUTPUT_BYTES, NOT_FOUND, GitFailed, GitProcess, TimedOut, TooMuchOutput
@@ -49,6 +49,10 @@ class Repository(ABC):
         self._git = git
         self._sizes: dict[str, int] = {}
         """Of the blobs in the last snapshot: most of the next one's, and each costs git a look-up."""
+
+    @abstractmethod
+    def deepen(self) -> None:
+        """See to it that the history of what was fetched last is here, as far as anybody has it."""
 
     @abstractmethod
     def fetch(self) -> str:
@@ -99,6 +103,84 @@ class Repository(ABC):
             raise _too_large(f"more than {MAX_CONTENT_BYTES >> 20} MiB of inventory files")
         self._sizes = sizes
         return Snapshot(revision, entries, self._contents(wanted))
+
+    # History, for whom it must be signed (`reconciler.lineage`); object ids are hex that was checked ---------------------
+
+    def objects(self, names: Iterable[str], kind: str, limit: int) -> dict[str, bytes]:
+        """The bytes of those objects that are here and of this kind. Raises TooMuchOutput."""
+        output, found, at = self._read("cat-file", "--batch", "--buffer", feed=_lines(names), limit=limit), {}, 0
+        while at < len(output):
+            start = output.index(b"\n", at) + 1
+            if not (match := _OBJECT.fullmatch(output[at : start - 1])):
+                at = start  # `ID missing`
+                continue
+            if match[2].decode() == kind:
+                found[match[1].decode()] = output[start : start + int(match[3])]
+            at = start + int(match[3]) + 1
+        return found
+
+    def is_in_history(self, earlier: str, revision: str) -> bool:
+        """Whether it is, as far as history is here; a commit is in its own."""
+        found = self._look_up([f"{earlier}^{{commit}}", f"{revision}^{{commit}}"])
+        return None not in found and self._has_ancestor(revision, earlier)
+
+    def commits_between(self, head: str, since: str, most: int) -> list[str]:
+        """The first ids of what is in the history of `head` and not of `since`."""
+        return self._read("rev-list", f"--max-count={most}", head, f"^{since}").decode().split()
+
+    def outside(self, names: Iterable[str], since: str) -> list[str]:
+        """Those commits that are not in the history of `since`, as far as that is here: one of them, or none."""
+        wanted = sorted(names)
+        found = dict(zip(wanted, self._look_up(wanted), strict=True))
+        if missing := [name for name in wanted if found[name] is None]:
+            return missing
+        return self._read("rev-list", "--max-count=1", *wanted, f"^{since}").decode().split() if wanted else []
+
+    def trees(self, names: Iterable[str]) -> dict[str, str]:
+        """The id of the inventory's folder in each commit; "" where there is none."""
+        wanted = sorted(names)
+        found = self._look_up(f"{name}:{self.source.path}" for name in wanted)
+        return {name: tree[0] if tree and tree[1] == "tree" else "" for name, tree in zip(wanted, found, strict=True)}
+
+    def differences(self, pairs: Iterable[tuple[str, str]], limit: int) -> dict[tuple[str, str], list[str]]:
+        """The paths in which each two trees differ. Raises TooMuchOutput."""
+        feed = "".join(f"{a} {b}\n" for a, b in pairs).encode()
+        output = self._read("diff-tree", "--stdin", "-r", "-z", "--raw", "--no-renames", feed=feed, limit=limit)
+        paths: list[str] = []
+        found: dict[tuple[str, str], list[str]] = {}
+        at = 0
+        while at < len(output):
+            if output[at : at + 1] == b":":  # `:MODES IDS STATUS NUL PATH NUL`; else `ID ID LF`, of the next pair
+                start = output.index(b"\0", at) + 1
+                at = output.index(b"\0", start) + 1
+                paths.append(output[start : at - 1].decode(errors="surrogateescape"))
+            else:
+                start, at = at, output.index(b"\n", at) + 1
+                a, b = output[start : at - 1].decode().split(" ")
+                paths = found[a, b] = []
+        return found
+
+    def tags_on(self, commits: Container[str]) -> list[str]:
+        """The annotated tags that name one of these commits."""
+        return self._tags_below("refs/tags", commits)
+
+    def _tags_below(self, place: str, commits: Container[str]) -> list[str]:
+        listed = self._read("for-each-ref", "--format=%(objecttype) %(objectname) %(*objectname)", place).decode()
+        tags = [line.split(" ") for line in listed.splitlines() if line.startswith("tag ")]
+        return [tag for _, tag, commit in tags if commit in commits]
+
+    def verify(
+        self, kind: Literal["commit", "tag"], names: Sequence[str], settings: Sequence[str], environment: Mapping[str, str]
+    ) -> str:
+        """ "" when git says by its status that all of these are signed by somebody whom the settings allow; else why not."""
+        words = [word for setting in settings for word in ("-c", setting)]
+        try:
+            self._git.run(*words, f"--git-dir={self.directory}", f"verify-{kind}", *names, environment=environment)
+        except GitFailed as error:
+            if isinstance(error, TimedOut) or error.status == NOT_FOUND:
+                raise self.unavailable(error) from None
+            return error.stderr or "git says no more"
+        return ""
 
     def _look_up(self, names: Iterable[str]) -> list[tuple[str, str] | None]:
         """Object id and type of each name, None where there is no such object or the name is ambiguous."""

@@ -25,10 +25,12 @@ from netboot.reconciliation import read_reconciliation, write_reconciliation
 from netboot.status_documents import Reconciliation
 from reconciler.errors import Unavailable
 from reconciler.git import LocalRepository, open_repository
+from reconciler.guard import Guard
 from reconciler.mirror import Mirror
 from reconciler.problems import Problem
 from reconciler.reconcile import Delayed, Outcome, Published, Reconciler, Refused
 from reconciler.source import Source
+from reconciler.trust import NO_FLOOR, Floor
 from reconciler.watch import Watcher
 
 TIDY_SECONDS = 3600.0
@@ -51,6 +53,7 @@ class ReconcileSettings:
     """Seconds between looks at a repository that nothing else announces changes of."""
     timeout: float = 60.0
     """Seconds for any one git command."""
+    floor: Floor = NO_FLOOR
 
 
 class Service:
@@ -67,7 +70,8 @@ class Service:
         if isinstance(self._repository, LocalRepository) and self._plans.current_id() is None:
             _ = self._repository.directories
         self._artifacts = ArtifactStore(settings.artifacts, settings.state)
-        self._reconciler = Reconciler(self._repository, self._plans, self._artifacts)
+        guard = Guard(self._repository, settings.state, self._plans, settings.floor)
+        self._reconciler = Reconciler(self._repository, self._plans, self._artifacts, guard)
         self._word = _last_word(settings, self._plans.current_id() or "")
         self._tidied = time.monotonic()
         self._thread: threading.Thread | None = None

@@ -21,8 +21,9 @@ from reconciler.problems import Problem, Severity
 from reconciler.values import FORMATS
 from reconciler.yaml import Fault
 
-Shape = Literal["site", "hardware", "profile", "workflow", "secret", "template", "template-data", "document"]
-"""A schema; `template-data` is a template whose workflow document is text, `document` a workflow document by itself."""
+Shape = Literal["site", "hardware", "profile", "workflow", "secret", "template", "template-data", "document", "trust-floor"]
+"""A schema; `template-data` is a template whose workflow document is text, `document` a workflow document by itself,
+`trust-floor` a site's setting of trust by itself with a commit beside it."""
 
 
 class Complaints:
@@ -114,6 +115,10 @@ _NUMERIC = frozenset(("limit", "duration", "count", "size", "sectors", "volume-s
 @cache
 def _validator(shape: Shape) -> Draft202012Validator:
     checker = _formats(template=shape == "template")
+    if shape == "trust-floor":
+        trust = schemas.load("site")["properties"]["spec"]["properties"]["trust"]
+        fields = {**trust["properties"], "since": {"title": "commit", "type": "string", "format": "commit"}}
+        return Draft202012Validator({**trust, "properties": fields}, format_checker=checker)
     if shape not in ("template", "template-data", "document"):
         return Draft202012Validator(schemas.load(shape), format_checker=checker)
     schema = schemas.load("template")

@@ -10,6 +10,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from typing import NamedTuple
 from reconciler.errors import Unavailable
 from reconciler.git import open_repository
 from reconciler.gitprocess import GitFailed, GitProcess
+from reconciler.repository import Repository
 from reconciler.snapshot import MAX_FILE_BYTES, Entry, Snapshot, is_inventory
 from reconciler.source import Local, Source, locate
 
@@ -51,19 +53,38 @@ def snapshot_of_target(text: str, timeout: float = 60) -> Snapshot:
 
     A folder without a revision is read as it lies; a bare repository or an address without one, at its HEAD.
     """
+    source = _source_of(text, timeout)
+    if isinstance(source, Path):
+        return snapshot_of_folder(source, timeout)
+    with _opened(source, timeout) as repository:
+        return repository.snapshot(repository.fetch())
+
+
+@contextmanager
+def open_target(text: str, timeout: float = 60) -> Iterator[Repository]:
+    """The repository of a target that is a commit. Raises `Unavailable` for a folder as it lies."""
+    source = _source_of(text, timeout)
+    if isinstance(source, Path):
+        raise Unavailable(f"A folder as it lies is no commit, and commits are signed: name one, as {text}@HEAD.")
+    with _opened(source, timeout) as repository:
+        yield repository
+
+
+def _source_of(text: str, timeout: float) -> Source | Path:
+    """The folder that is to be read as it lies, or what names the commit."""
     target = parse_target(text)
     location = locate(target.url)
     if not isinstance(location, Local):
-        return _snapshot_of_commit(Source(target.url, target.rev or "HEAD"), timeout)
+        return Source(target.url, target.rev or "HEAD")
     path = location.path.absolute()
     if not path.is_dir():
         raise Unavailable(f"{path} is no folder: check the path.")
     place = _place(path, timeout)
     if target.rev is None and not (place and place.is_bare):
-        return snapshot_of_folder(path, timeout)
+        return path
     prefix = place.prefix if place else ""
     top = path.parents[prefix.count("/") - 1] if prefix else path
-    return _snapshot_of_commit(Source(str(top), target.rev or "HEAD", prefix), timeout)
+    return Source(str(top), target.rev or "HEAD", prefix)
 
 
 def snapshot_of_folder(folder: Path, timeout: float = 60) -> Snapshot:
@@ -80,13 +101,13 @@ def snapshot_of_folder(folder: Path, timeout: float = 60) -> Snapshot:
     return Snapshot("", tuple(sorted(entries, key=lambda entry: entry.path)), contents)
 
 
-def _snapshot_of_commit(source: Source, timeout: float) -> Snapshot:
-    with tempfile.TemporaryDirectory(prefix="gitboot-") as scratch:
-        repository = open_repository(source, Path(scratch, "mirror"), timeout)
-        try:
-            return repository.snapshot(repository.fetch())
-        finally:
-            repository.close()
+@contextmanager
+def _opened(source: Source, timeout: float) -> Iterator[Repository]:
+    with (
+        tempfile.TemporaryDirectory(prefix="gitboot-") as scratch,
+        closing(open_repository(source, Path(scratch, "mirror"), timeout)) as repository,
+    ):
+        yield repository
 
 
 class _Place(NamedTuple):

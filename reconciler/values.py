@@ -16,6 +16,7 @@ from agent.workflow import If, Then
 from netboot.loader import LOADERS
 from reconciler import container_values
 from reconciler.openssh import public_key
+from reconciler.signers import commit, gpg_key, moment, ssh_key
 
 LONGEST_DURATION = 0xFFFFFFFF
 """Seconds that DHCP option 51 can say (RFC 2132, section 9.2)."""
@@ -341,6 +342,10 @@ FORMATS: Mapping[str, Callable[..., object]] = {
     "registry": container_values.registry,
     "volume": container_values.volume,
     "pid": container_values.pid,
+    "ssh-key": ssh_key,
+    "gpg-key": gpg_key,
+    "moment": moment,
+    "commit": commit,
     "if": condition,
     "then": then,
     "device": device,

@@ -10,6 +10,7 @@ from netboot.key_files import BadKey, read_keys
 from reconciler.check import as_json, as_text, passes
 from reconciler.commands import options
 from reconciler.commands.reading import read
+from reconciler.commands.signing import floor_of, signatures
 from reconciler.sentence import Sentence
 
 
@@ -20,15 +21,23 @@ from reconciler.sentence import Sentence
 )
 @options.artifacts
 @options.age_identity
-def command(target: str, form: str, artifacts: Path | None, age_identity: tuple[Path, ...]) -> int:
+@click.option("--since", metavar="REV", help="Judge signatures too, as a server that serves this commit would.")
+@options.trust_floor
+def command(
+    target: str, form: str, artifacts: Path | None, age_identity: tuple[Path, ...], since: str | None, trust_floor: Path | None
+) -> int:
     try:
         keys = read_keys(age_identity) if age_identity else None
     except BadKey as error:
         raise Sentence(str(error), 2) from None
     plan, problems = read(target, artifacts, keys)
+    if since or trust_floor:
+        problems = (*problems, *signatures(target, since, floor_of(trust_floor)))
     click.echo(as_json(problems) if form == "json" else as_text(problems), nl=False)
     if artifacts is None and plan is not None and any(not each.url for each in plan.artifacts.values()):
         click.echo(
             "Not looked at: whether artefacts are there, and what image archives hold; give --artifacts DIR for that.", err=True
         )
+    if not (since or trust_floor) and plan is not None and plan.site.trust.commits != "off":
+        click.echo("Not looked at: signatures; give --since REV, the commit that is served, for that.", err=True)
     return 0 if passes(problems) else 1

@@ -22,6 +22,12 @@ artifacts = click.option(
     metavar="DIR",
     help="Folder of kernels and initrds.",
 )
+trust_floor = click.option(
+    "--trust-floor",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Signatures that are asked for at least, and signers, whatever git says.",
+)
 
 age_identity = click.option(
     "--age-identity",
@@ -58,6 +64,7 @@ class _Port(click.IntRange):
 def repository(command: Command) -> Command:
     """What to follow."""
     for option in (
+        trust_floor,
         click.option(
             "--poll",
             type=click.FloatRange(1, 86400),

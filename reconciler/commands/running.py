@@ -21,6 +21,7 @@ from netboot.server import CannotListen, Died, Netboot
 from netboot.settings import Settings
 from netboot.state_directory import Locked
 from netboot.store import Corrupt
+from reconciler.commands.signing import floor_of
 from reconciler.errors import BadSource, Unavailable
 from reconciler.sentence import Sentence
 from reconciler.service import Busy, ReconcileSettings, Service
@@ -44,7 +45,7 @@ def reconcile_settings(given: Mapping[str, Any]) -> ReconcileSettings:
         source = Source(given["repo"], given["branch"], given["path"])
     except BadSource as error:
         raise Sentence(str(error), 2) from None
-    return ReconcileSettings(source, given["state"], given["artifacts"], given["poll"])
+    return ReconcileSettings(source, given["state"], given["artifacts"], given["poll"], floor=floor_of(given["trust_floor"]))
 
 
 def serve(netboot: Settings | None, reconcile: ReconcileSettings | None) -> None:

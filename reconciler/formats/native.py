@@ -35,6 +35,7 @@ from reconciler.metadata import check_metadata
 from reconciler.openssh import public_key
 from reconciler.places import Path, Source
 from reconciler.shape import Complaints, Shape, check
+from reconciler.signers import check_trust, trust_of
 from reconciler.storage import check_storage
 from reconciler.storage import lowered as lowered_storage
 
@@ -93,6 +94,7 @@ def _site(metadata: Map, spec: Map, source: Source) -> Site:
         metadata_tokens=spec.get("metadata", {}).get("tokens", "optional"),
         public_keys=_public_keys(spec) or (),
         vendor_data=spec.get("vendorData", ""),
+        trust=trust_of(spec.get("trust", {})),
     )
 
 
@@ -253,6 +255,8 @@ def _check_local(lowered: Object, complaints: Complaints, encode_option: EncodeO
             check_metadata(lowered, complaints)
             check_names([subnet.name for subnet in subnets], ("spec", "subnets"), "subnet", complaints)
             _check_options([subnet.options for subnet in subnets], ("spec", "subnets"), complaints, encode_option)
+            check_names([signer.name for signer in lowered.trust.signers], ("spec", "trust", "signers"), "signer", complaints)
+            check_trust(lowered.trust, ("spec", "trust"), complaints)
         case Hardware(interfaces=interfaces, disks=disks, bonds=bonds):
             check_names([disk.name for disk in disks], ("spec", "disks"), "disk", complaints)
             check_names([bond.name for bond in bonds], ("spec", "bonds"), "bond", complaints)

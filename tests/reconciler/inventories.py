@@ -98,6 +98,24 @@ spec:
     requireDigest: true
   dns: {upstreams: [192.0.2.53]}
   trustedProxies: [10.1.0.5/32, 192.0.2.0/24]
+  trust:
+    commits: required
+    signers:
+    - name: ann
+      ssh: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOQV+lHuP4GDMQtlNDOaUtQJw2wTqIeI8OztBa4Cf+UM ann@lab.example
+      validAfter: 2026-01-01
+      validBefore: 2027-01-01T12:00:00Z
+    - name: bob
+      gpg: |
+        -----BEGIN PGP PUBLIC KEY BLOCK-----
+
+        mDMEawBxixYJKwYBBAHaRw8BAQdAyo6KOcqqIJnzvjyb3AIlplXwGxAy/9Kh7Kno
+        RQWb7mC0CUFubiA8YUBiPoiQBBMWCAA4FiEEACCgw/hMc4N75yIWtBZi0HQ5G48F
+        AmsAcYsCGwMFCwkIBwIGFQoJCAsCBBYCAwECHgECF4AACgkQtBZi0HQ5G4/dPgEA
+        mZa48mLNmIbB1KMHxJQP1U74JzG6bw//msT8hQnRPXkA/2TFxN/46n4GbgN6KCrs
+        wvS+fD8yi80QAyxhLkAQbaMI
+        =fprX
+        -----END PGP PUBLIC KEY BLOCK-----
   metadata:
     tokens: required
     publicKeys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMB4x0bzFcCcIP4aP9fHGWHOCzKhTn2Bzwqg2nJgQ0fI everybody"]

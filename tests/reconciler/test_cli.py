@@ -110,6 +110,9 @@ def value_of(option: click.Option, folder: Path) -> tuple[Any, Any]:
             return 4711, 4711
         case click.FloatRange():
             return 7.5, 7.5
+        case click.Path(dir_okay=False):
+            (folder / "file").write_text("commits: warn\n")
+            return str(folder / "file"), folder / "file"
         case click.Path():
             return str(folder), folder
         case click.Choice():
@@ -163,6 +166,7 @@ def test_every_flag_of_a_running_command_reaches_its_settings(name: str, tmp_pat
             followed.source.ref,
             followed.source.path,
         }
+        assert given.pop("trust_floor").read_text() == f"commits: {followed.floor.trust.commits}\n"
     assert set(given.values()) <= made
 
 

@@ -16,8 +16,10 @@ from netboot.plan import manifest_shards
 from netboot.plans import PlanStore
 from reconciler.compile import Compiler
 from reconciler.git import open_repository
+from reconciler.guard import Guard
 from reconciler.reconcile import Delayed, Published, Reconciler, Refused
 from reconciler.source import Source
+from reconciler.trust import Floor
 from tests.netboot.killed import survivals
 from tests.netboot.test_image_archive import docker_archive
 from tests.reconciler.gitkit import Work
@@ -41,11 +43,14 @@ class Site:
         self.kernel.write_bytes(b"kernel")
         (root / "state").mkdir()
         self.root = root
+        self.floor = Floor()
         self.reconciler = self.restart()
 
     def restart(self, path: str = "") -> Reconciler:
         repository = open_repository(Source(str(self.work.path), "main", path), self.root / "state/git")
-        self.reconciler = Reconciler(repository, self.plans, ArtifactStore(self.root / "art", self.root / "state"))
+        artifacts = ArtifactStore(self.root / "art", self.root / "state")
+        guard = Guard(repository, self.root / "state", self.plans, self.floor)
+        self.reconciler = Reconciler(repository, self.plans, artifacts, guard)
         return self.reconciler
 
     def commit(self, **files: str) -> str:

@@ -1,0 +1,144 @@
+"""The guard: no commit is served that the rules of trust do not let through.
+
+Shell. What was trusted last is in `STATE/trusted.json`: the commit, the folder of it that was judged, and the rules that it
+says the next one is judged by. It is written before the plan of that commit is published: killed in between, the commit that
+was judged stays judged. Without that file the rules are those of the served plan, and the floor's always.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from netboot.plan import BootPlan
+from netboot.plans import PlanStore
+from netboot.trust import Signer, Trust
+from reconciler.commits import Span
+from reconciler.lineage import Untold, span_between
+from reconciler.problems import Problem, Rejected, Severity
+from reconciler.repository import Repository
+from reconciler.signatures import Verifier, keyring
+from reconciler.signers import counting
+from reconciler.trust import Floor, about_commits, about_history, effective, merges, needed, to_verify, unvouched
+
+NAME = "trusted.json"
+KEYRING = "signers"
+
+
+class Trusted(msgspec.Struct, frozen=True):
+    """The last commit that was let through, "" when none is known, and what it says of trust."""
+
+    commit: str = ""
+    path: str = ""
+    """The inventory's folder."""
+    trust: Trust = Trust()
+
+
+class Guard:
+    """Of one state directory. Every method may raise `Unavailable` and OSError."""
+
+    def __init__(self, repository: Repository, state: Path, plans: PlanStore, floor: Floor) -> None:
+        self._repository = repository
+        self._state = state
+        self._plans = plans
+        self._floor = floor
+        served = _served(plans)
+        self._last = _read(state / NAME) or Trusted(trust=served.site.trust if served else Trust())
+
+    def admit(self, revision: str) -> tuple[Problem, ...]:
+        """Before anything of the commit is read: its problems, which are warnings. Raises Rejected."""
+        if self._rules.commits not in ("warn", "required"):
+            return ()
+        return self._judged(revision, ())
+
+    def weigh(self, revision: str, after: BootPlan) -> None:
+        """The same, where it matters what the commit changes. Raises Rejected."""
+        if self._rules.commits == "destructive":
+            because = needed(self._rules, self._floor, _served(self._plans, after), after)
+            if because is not None:
+                self._judged(revision, because)
+
+    def keep(self, revision: str, trust: Trust) -> None:
+        """The commit was let through: the next one is judged from here."""
+        now = Trusted(revision, self._repository.source.path, trust)
+        if now != self._last:
+            partial = self._state / f"{NAME}.new"
+            partial.write_bytes(msgspec.json.encode(now))
+            partial.replace(self._state / NAME)
+            self._last = now
+
+    @property
+    def _rules(self) -> Trust:
+        return effective(self._last.trust, self._floor.trust)
+
+    def _judged(self, revision: str, because: Sequence[str]) -> tuple[Problem, ...]:
+        problems = judge(self._repository, revision, self._since(revision), self._rules, self._state / KEYRING, because)
+        if any(problem.severity == "error" for problem in problems):
+            raise Rejected(problems)
+        return problems
+
+    def _since(self, revision: str) -> str:
+        """The last trusted commit, or the one that the operator vouches for, where that is not in its history."""
+        last = self._last.commit if self._last.path == self._repository.source.path else ""
+        floor = self._floor.since
+        if not floor or last in (floor, revision):
+            return last
+        self._repository.deepen()
+        return last if last and self._repository.is_in_history(floor, last) else floor
+
+
+def judge(
+    repository: Repository, revision: str, since: str, rules: Trust, folder: Path, because: Sequence[str] = ()
+) -> tuple[Problem, ...]:
+    """What is to be said of the commits up to `revision`, of which `since` is the last that is trusted ("": none is)."""
+    severity: Severity = "warning" if rules.commits == "warn" else "error"
+    if revision == since:
+        return ()
+    if since:
+        repository.deepen()
+    try:
+        span = span_between(repository, revision, since)
+    except Untold as untold:
+        return (about_history(str(untold), severity),)
+    return _verified(repository, span, counting(rules.signers, time.time()), folder, severity, because)
+
+
+def _verified(
+    repository: Repository, span: Span, signers: Sequence[Signer], folder: Path, severity: Severity, because: Sequence[str]
+) -> tuple[Problem, ...]:
+    """Signatures are verified as far as they are needed: tags are looked for last, for they may have to be fetched."""
+    with keyring(folder, signers) as keys:
+        verifier = Verifier(repository, signers, keys)
+        told = verifier.commits([span.commits[name] for name in to_verify(span)])
+        left = unvouched(span, _good(told))
+        if left:
+            told |= verifier.commits([span.commits[name] for name in merges(span) if name not in told])
+            left = unvouched(span, _good(told))
+        if left:
+            left = unvouched(span, _good(told), verifier.tagged(span.commits))
+    return about_commits([span.commits[name] for name in left], told, severity, because)
+
+
+def _good(told: dict[str, str]) -> frozenset[str]:
+    return frozenset(name for name, why in told.items() if not why)
+
+
+def _read(path: Path) -> Trusted | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Trusted)
+    except FileNotFoundError:
+        return None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None  # as good as lost: the plan's rules hold, and no commit is known to be trusted
+
+
+def _served(plans: PlanStore, known: BootPlan | None = None) -> BootPlan | None:
+    """None when there is none that can be read: then all that machines are to do is new."""
+    current = plans.current_id()
+    try:
+        return plans.load(current, known) if current else None
+    except (FileNotFoundError, ValueError):
+        return None

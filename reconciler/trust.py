@@ -1,0 +1,186 @@
+"""Trust: whether a commit may be served, by what was trusted before it.
+
+Core. The law: every commit since the last trusted one that changed the inventory is signed by a listed signer, or was vouched
+for by one, and history only goes on. Who is listed is said by what was served before and by the server's own floor, and by
+nothing that a new commit says: what it would loosen counts only once it is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import get_args
+
+from netboot.plan import BootPlan, Machine
+from netboot.trust import Commits, Signer, Trust
+from netboot.work import Work
+from reconciler.commits import Commit, Span, oldest_first, untouched
+from reconciler.problems import Problem, Severity
+
+MOST_COMMITS = 1000
+"""That are looked at between two trusted ones."""
+MOST_SAID = 20
+"""Commits that are named one by one."""
+_STRICTNESS = get_args(Commits)
+_WAY = "docs/signing.md has the ways on"
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What the server's own configuration says of trust."""
+
+    trust: Trust = field(default_factory=Trust)
+    since: str = ""
+    """The id of a commit that the operator vouches for; "": none."""
+
+
+NO_FLOOR = Floor()
+
+
+def effective(served: Trust, floor: Trust) -> Trust:
+    """The stricter rule of the two, and the signers of both: with the floor's, who lost every key comes back."""
+    commits = max(served.commits, floor.commits, key=_STRICTNESS.index)
+    return Trust(commits, tuple(dict.fromkeys((*served.signers, *floor.signers))))
+
+
+# What a commit changes ---------------------------------------------------------------------------------------------------
+
+
+def needed(rules: Trust, floor: Floor, before: BootPlan | None, after: BootPlan | None) -> tuple[str, ...] | None:
+    """Whether the change needs a signature: None when not, else what about it does, nothing when every change would.
+
+    `after` is None for a commit that is rejected anyhow.
+    """
+    if rules.commits != "destructive":
+        return None if rules.commits == "off" else ()
+    if after is None:
+        return None
+    return (*loosened(rules, effective(after.site.trust, floor.trust)), *destructive(before, after)) or None
+
+
+def loosened(before: Trust, after: Trust) -> tuple[str, ...]:
+    """In what the second is easier to satisfy than the first, as ends of a sentence that begins with "it"."""
+    found = []
+    if _STRICTNESS.index(after.commits) < _STRICTNESS.index(before.commits):
+        found.append(f"lowers the rule for commits from {before.commits} to {after.commits}")
+    known = {_key(signer) for signer in before.signers}
+    keys = {_key(signer)[:2] for signer in before.signers}
+    for signer in after.signers:
+        if _key(signer) not in known:
+            what = "changes when the key of {} counts" if _key(signer)[:2] in keys else "adds the signer {}"
+            found.append(what.format(signer.name))
+    return tuple(found)
+
+
+def _key(signer: Signer) -> tuple[str, str, int, int]:
+    """Whoever it is said to belong to."""
+    return signer.ssh, signer.gpg, signer.valid_after, signer.valid_before
+
+
+def destructive(before: BootPlan | None, after: BootPlan) -> tuple[str, ...]:
+    """What machines would do that they were not to do before, as `loosened` says it: work that is new, or not as it was."""
+    found = []
+    for name, machine in sorted(after.machines.items()):
+        known = _work_before(before, machine)
+        for work in machine.work:
+            old = known.get(work.workflow)
+            if work.cancel:
+                continue
+            if old is None:
+                found.append(f"gives {name} the workflow {work.workflow}")
+            elif old.run != work.run:
+                found.append(f"has {name} do run {work.run} of the workflow {work.workflow}")
+            elif old != work:
+                found.append(f"changes the workflow {work.workflow} of {name}")
+    return tuple(found)
+
+
+def _work_before(plan: BootPlan | None, machine: Machine) -> dict[str, Work]:
+    """By workflow, of the machine with this name or any of these MACs: runs are known by either."""
+    if plan is None:
+        return {}
+    others = [plan.by_mac[mac].machine for mac in machine.macs if mac in plan.by_mac]
+    named = [plan.machines[machine.name]] if machine.name in plan.machines else []
+    return {work.workflow: work for each in (*others, *named) for work in each.work}
+
+
+# Who vouches for what ----------------------------------------------------------------------------------------------------
+
+
+def to_verify(span: Span) -> tuple[str, ...]:
+    """The commits whose signature is asked for, oldest first."""
+    quiet = untouched(span)
+    return tuple(name for name in oldest_first(span) if name not in quiet)
+
+
+def merges(span: Span) -> tuple[str, ...]:
+    """The commits whose signature would vouch for others."""
+    return tuple(name for name in oldest_first(span) if len(span.commits[name].parents) > 1)
+
+
+def unvouched(span: Span, verified: AbstractSet[str], tagged: AbstractSet[str] = frozenset()) -> tuple[str, ...]:
+    """The commits that nobody listed stands behind, oldest first. `tagged`: those that carry a listed signer's signed tag.
+
+    A signed commit stands behind what it changed. A signed merge stands behind what it brings in, which is the history of
+    its later parents, not that of its first; a signed tag behind the whole history of its commit.
+    """
+    vouched: set[str] = set(verified)
+    for name in tagged:
+        vouched |= span.history(name)
+    for name in merges(span):
+        if name in verified:
+            first, *others = span.commits[name].parents
+            for other in others:
+                vouched |= span.history(other) - span.history(first)
+    return tuple(name for name in to_verify(span) if name not in vouched)
+
+
+# What is said about it ---------------------------------------------------------------------------------------------------
+
+
+def about_commits(
+    commits: Sequence[Commit], reasons: Mapping[str, str], severity: Severity, because: Sequence[str] = ()
+) -> tuple[Problem, ...]:
+    """One problem for each commit that nobody stands behind, with why its own signature does not count, by id."""
+    why = f" A signature is needed because the change {because_of(because)}." if because else ""
+    problems = [
+        Problem("", 0, 0, "", "untrusted-commit", severity,
+                f'Commit {each.short} by {each.author}, "{each.subject}": {reasons.get(each.id) or "nobody stands behind it"}. '
+                f"Sign it, or let a listed signer vouch for it with a signed merge or tag ({_WAY}).{why}")
+        for each in commits[:MOST_SAID]
+    ]  # fmt: skip
+    if (more := len(commits) - MOST_SAID) > 0:
+        problems.append(_about(severity, "untrusted-commit", f"{more} more commits are not signed by a listed signer"))
+    return tuple(problems)
+
+
+def because_of(found: Sequence[str], most: int = 3) -> str:
+    said = ", ".join(found[:most])
+    return said if len(found) <= most else f"{said}, and {len(found) - most} more such things"
+
+
+def about_history(what: str, severity: Severity) -> Problem:
+    return _about(severity, "untrusted-history", what)
+
+
+def _about(severity: Severity, code: str, what: str) -> Problem:
+    return Problem("", 0, 0, "", code, severity, f"{what}: {_WAY}.")
+
+
+def rewritten(head: str, since: str) -> str:
+    return (
+        f"History was rewritten: commit {head[:12]} does not follow on {since[:12]}, the last trusted one, and whoever may "
+        "push could bring back any older state so; put the change on top of that one, or name this one in the floor's `since`"
+    )
+
+
+def too_long(head: str, since: str) -> str:
+    return (
+        f"More than {MOST_COMMITS} commits lie between {since[:12]}, the last trusted one, and {head[:12]}, "
+        "and none is trusted unread; name a commit that you vouch for in the floor's `since`"
+    )
+
+
+def cut_off(head: str, since: str, what: str) -> str:
+    return f"The history between {since[:12]}, the last trusted commit, and {head[:12]} cannot be read ({what})"

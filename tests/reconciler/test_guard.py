@@ -1,0 +1,222 @@
+"""No commit is served that nobody listed stands behind: real git, real ssh-keygen, real gpg."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from netboot.trust import Signer, Trust
+from reconciler.signers import ssh_key as parsed_key
+from reconciler.trust import Floor
+from tests.reconciler.gitkit import free_port, git_daemon
+from tests.reconciler.inventories import SOUND
+from tests.reconciler.signkit import Key, Signed, site_with, ssh_key
+
+pytestmark = pytest.mark.shell
+MACHINE = SOUND["hardware.yaml"]
+OTHER = MACHINE.replace("10.1.0.11", "10.1.0.12")
+THIRD = MACHINE.replace("10.1.0.11", "10.1.0.13")
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Key]:
+    folder = tmp_path_factory.mktemp("keys")
+    return {name: ssh_key(folder, name) for name in ("ann", "bob", "eve", "forge")}
+
+
+@pytest.fixture
+def ann(keys: dict[str, Key]) -> Key:
+    return keys["ann"]
+
+
+@pytest.fixture
+def eve(keys: dict[str, Key]) -> Key:
+    return keys["eve"]
+
+
+@pytest.fixture(params=["in place", "mirror"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Signed]:
+    """Read in place, and through a mirror, which has no history until it is asked for."""
+    site = Signed(tmp_path)
+    if request.param == "in place":
+        yield site
+    else:
+        with git_daemon(tmp_path / "served", free_port()) as base:
+            site.url = f"{base}/work"
+            site.restart()
+            yield site
+    site.close()
+
+
+def floor_of(key: Key, since: str = "") -> Floor:
+    return Floor(Trust("required", (Signer(key.name, ssh=parsed_key(key.public)),)), since)
+
+
+def test_an_unsigned_commit_is_refused_by_name_and_the_last_good_plan_keeps_serving(site: Signed, ann: Key) -> None:
+    site.begin("required", ann)
+    bad = site.commit(None, hardware=OTHER)
+    said = site.refused()
+    assert f'Commit {bad[:12]} by Ann <ann@lab.example>, "change": it has no signature.' in said
+    assert "docs/signing.md" in said
+    site.restart()
+    assert bad[:12] in site.refused()
+
+
+def test_a_commit_that_a_listed_signer_signed_is_served(site: Signed, ann: Key) -> None:
+    site.begin("required", ann)
+    good = site.commit(ann, hardware=OTHER)
+    assert good == site.served()
+
+
+def test_a_key_that_is_not_listed_does_not_count(site: Signed, ann: Key, eve: Key) -> None:
+    site.begin("required", ann)
+    site.commit(eve, hardware=OTHER)
+    assert "of no key that is listed" in site.refused()
+
+
+def test_a_commit_that_lists_its_own_signer_is_judged_by_the_list_before_it(site: Signed, ann: Key, eve: Key) -> None:
+    site.begin("required", ann)
+    site.commit(eve, site=site_with("required", eve))
+    assert "of no key that is listed" in site.refused()
+    site.work.git("reset", "-q", "--hard", "HEAD~1")
+    site.commit(None, site=site_with("off"))
+    assert "it has no signature" in site.refused()
+
+
+def test_a_signed_change_on_top_launders_no_unsigned_one(site: Signed, ann: Key) -> None:
+    site.begin("required", ann)
+    bad = site.commit(None, hardware=OTHER)
+    site.work.write("README.md", "hello")
+    good = site.commit(ann)
+    said = site.refused()
+    assert bad[:12] in said
+    assert good[:12] not in said
+
+
+def test_a_commit_that_leaves_the_inventory_alone_needs_no_signature(site: Signed, ann: Key) -> None:
+    site.begin("required", ann)
+    site.work.write("README.md", "hello")
+    site.commit(None)
+    site.work.write(".github/workflow.yaml", "on: push")
+    assert site.commit(None) == site.served()
+
+
+def test_a_signed_merge_vouches_for_what_it_brings_in_and_an_unsigned_one_does_not(site: Signed, ann: Key) -> None:
+    site.begin("required", ann)
+    site.work.git("checkout", "-q", "-b", "topic")
+    bad = site.commit(None, hardware=OTHER)
+    site.work.git("checkout", "-q", "main")
+    site.merge(None, "topic")
+    assert bad[:12] in site.refused()
+    site.work.git("reset", "-q", "--hard", "HEAD~1")
+    assert site.merge(ann, "topic") == site.served()
+
+
+def test_a_signed_merge_does_not_vouch_for_the_branch_that_it_is_made_on(site: Signed, ann: Key) -> None:
+    site.begin("required", ann)
+    site.work.git("checkout", "-q", "-b", "topic")
+    site.work.write("README.md", "hello")
+    site.commit(ann)
+    site.work.git("checkout", "-q", "main")
+    bad = site.commit(None, hardware=OTHER)
+    site.merge(ann, "topic")
+    assert bad[:12] in site.refused()
+
+
+def test_a_merge_of_signed_commits_that_adds_nothing_needs_no_signature(site: Signed, ann: Key) -> None:
+    """As a forge's button makes it."""
+    site.begin("required", ann)
+    site.work.git("checkout", "-q", "-b", "topic")
+    site.commit(ann, hardware=OTHER)
+    site.work.git("checkout", "-q", "main")
+    assert site.merge(None, "topic") == site.served()
+
+
+def test_a_merge_that_brings_back_an_older_inventory_is_a_change(site: Signed, ann: Key) -> None:
+    """Without the change that is dropped, each of its parents would do."""
+    first = site.begin("required", ann)
+    site.commit(ann, hardware=OTHER)
+    site.served()
+    old = site.work.git("rev-parse", f"{first}^{{tree}}")
+    merge = site.work.git("commit-tree", old, "-p", first, "-p", "HEAD", "-m", "back")
+    site.work.git("reset", "-q", "--hard", merge)
+    assert merge[:12] in site.refused()
+
+
+def test_a_signed_tag_vouches_for_all_that_lies_before_it(site: Signed, ann: Key, eve: Key) -> None:
+    site.begin("required", ann)
+    site.commit(None, hardware=OTHER)
+    head = site.commit(None, hardware=THIRD)
+    site.tag(eve, "by-a-stranger")
+    site.tag(None, "by-nobody")
+    site.tag(ann, "too-early", "HEAD~1")
+    said = site.refused()
+    assert head[:12] in said
+    assert 1 == said.count("it has no signature")
+    site.tag(ann, "reviewed")
+    assert head == site.served(), "no new commit was needed for this"
+
+
+def test_a_branch_that_is_set_back_or_rewritten_is_refused_and_the_floor_names_the_way_on(site: Signed, ann: Key) -> None:
+    first = site.begin("required", ann)
+    site.commit(ann, hardware=OTHER)
+    site.served()
+    site.work.git("reset", "-q", "--hard", first)
+    assert "History was rewritten" in site.refused()
+    other = site.commit(ann, hardware=THIRD)
+    assert "History was rewritten" in site.refused()
+    site.restart(Floor(since=other))
+    assert other == site.served()
+    assert site.commit(ann, hardware=OTHER) == site.served()
+
+
+def test_who_lost_every_key_comes_back_through_the_floor(site: Signed, ann: Key, keys: dict[str, Key]) -> None:
+    site.begin("required", ann)
+    site.commit(keys["bob"], site=site_with("required", keys["bob"]))
+    site.refused()
+    site.restart(floor_of(keys["bob"]))
+    site.served()
+    site.restart(Floor())
+    assert site.commit(keys["bob"], hardware=OTHER) == site.served()
+
+
+def test_a_first_commit_must_be_signed_where_the_floor_requires_it(site: Signed, ann: Key) -> None:
+    site.restart(floor_of(ann))
+    for path, content in SOUND.items():
+        site.work.write(path, content)
+    site.commit(None)
+    assert "it has no signature" in site.refused()
+    second = site.commit(ann, hardware=OTHER)
+    assert second == site.served(), "history before the first commit cannot be judged"
+
+
+def test_a_floor_that_names_a_commit_judges_all_that_follows(site: Signed, ann: Key) -> None:
+    for path, content in SOUND.items():
+        site.work.write(path, content)
+    first = site.commit(None)
+    bad = site.commit(None, hardware=OTHER)
+    site.work.write("README.md", "hello")
+    site.commit(ann)
+    site.restart(floor_of(ann, first))
+    assert bad[:12] in site.refused()
+    site.tag(ann, "reviewed")
+    site.served()
+
+
+def test_a_rule_is_in_force_from_the_commit_after_the_one_that_made_it(site: Signed, ann: Key) -> None:
+    site.begin("off")
+    site.commit(None, hardware=OTHER)
+    site.served()
+    site.commit(None, site=site_with("required", ann))
+    site.served()
+    site.commit(None, hardware=THIRD)
+    site.refused()
+
+
+def test_a_warning_names_the_commit_and_serves_it(site: Signed, ann: Key) -> None:
+    site.begin("warn", ann)
+    bad = site.commit(None, hardware=OTHER)
+    assert bad[:12] in site.warned()
+    assert site.commit(ann, hardware=THIRD) == site.served()
