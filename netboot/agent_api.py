@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from netboot.bodies import limited as _limited
 from netboot.boot import Due, claimable
 from netboot.endings import cancelled
 from netboot.errors import Malformed
@@ -39,8 +40,6 @@ from netboot.world import World
 LONGEST_REQUEST = 64 * 1024
 LONGEST_CHUNK = 256 * 1024
 LONGEST_CONSOLE = 4 << 20
-BODY_SECONDS = 30.0
-"""In which a body must have come: a chunk of log at 10 KB/s."""
 RETRY_SECONDS = 10
 
 Body = TypeVar("Body", ClaimRequest, ReportRequest, HeartbeatRequest, InventoryRequest)
@@ -205,19 +204,3 @@ def _number(text: str | None) -> int:
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 18:
         raise HTTPException(400, "attempt and offset are whole numbers.")
     return int(text)
-
-
-async def _limited(request: Request, most: int) -> bytes:
-    """The body, or 413: what is too long is not even read; or 408 when it does not come."""
-    data = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                data += chunk
-                if len(data) > most:
-                    raise HTTPException(413, f"At most {most} bytes at once.", {"Connection": "close"})
-    except TimeoutError:
-        raise HTTPException(408, f"The body did not come within {BODY_SECONDS:.0f} seconds.", {"Connection": "close"}) from None
-    except ClientDisconnect:
-        raise HTTPException(400, "The connection ended before the body did.") from None
-    return bytes(data)

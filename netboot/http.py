@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from netboot.agent_api import agent_routes
 from netboot.artifacts import by_digest, stamp_of
 from netboot.grub import first_config
+from netboot.hooks import hook_routes
 from netboot.ipxe import find_script
 from netboot.loader_paths import First, Step, asked
 from netboot.metadata_api import metadata_routes
@@ -69,6 +70,7 @@ def application(world: World) -> Starlette:
         Route("/metrics", server.metrics, middleware=reading),
         *agent_routes(world),
         *metadata_routes(world),
+        *hook_routes(world),
     ]
     app = Starlette(routes=routes, middleware=[Middleware(_Guard, world=world), Middleware(_Peers, world=world)])
     app.add_exception_handler(Unavailable, _unavailable)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 FROZEN = "frozen"
 NEW_SITE = "new-site"
+LOOK_NOW = "look-now"
+"""Not a person's but a forge's: it changes whenever somebody is known to have pushed."""
 
 
 def freeze(state: Path, reason: str) -> str:
@@ -59,6 +61,11 @@ def new_site_declared(state: Path) -> bool:
 def clear_new_site(state: Path) -> None:
     """It is done: the site's opening is in the journal. Raises OSError."""
     (state / NEW_SITE).unlink(missing_ok=True)
+
+
+def look_now(state: Path) -> None:
+    """Whoever watches the marker looks at the repository. Raises OSError."""
+    (state / LOOK_NOW).write_text(f"{datetime.now(UTC).isoformat()}\n")
 
 
 def _who() -> str:

@@ -40,6 +40,7 @@ from netboot.store import Unavailable
 from netboot.tftp import Completed
 from netboot.tftp_front import TftpFront
 from netboot.tftp_server import Exchange, TftpServer, serve_tftp
+from netboot.webhook import BadSecret
 from netboot.world import World
 
 TICK_SECONDS = 0.25
@@ -205,7 +206,10 @@ class Netboot:
         with self._listening("TCP", self.settings.http_port, "--http-port"):
             sock = tcp_socket(self.settings.listen, self.settings.http_port)
         self.http_port = self.world.http_port = sock.getsockname()[1]
-        app = application(self.world)
+        try:
+            app = application(self.world)
+        except BadSecret as error:
+            raise CannotListen(str(error)) from None
         async with serving(app, sock, self._bounds) as task, serving(app, self._unix_socket(), self._bounds) as other:
             self._watch_over(task)
             self._watch_over(other)

@@ -33,6 +33,8 @@ class Settings:
     http_port: int = 80
     open_status: bool = False
     """Whoever reaches HTTP may read status, logs and metrics."""
+    webhook_secret_file: Path | None = None
+    """What a git forge proves itself by; None: nobody can say that somebody pushed."""
     reply_to_source: bool = False
     """DHCP replies go back to the port they came from: for simulated clients on unprivileged ports."""
     new_site: bool = False

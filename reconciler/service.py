@@ -20,6 +20,7 @@ from pathlib import Path
 
 from netboot.artifacts import ArtifactStore
 from netboot.log import Log
+from netboot.markers import LOOK_NOW
 from netboot.plans import PlanStore
 from netboot.reconciliation import read_reconciliation, write_reconciliation
 from netboot.status_documents import Reconciliation
@@ -80,7 +81,8 @@ class Service:
         """Never ends by a fault of the commit or the world."""
         local = self._repository if isinstance(self._repository, LocalRepository) else None
         failures = 0
-        async with Watcher(lambda: local.directories if local else (), self._settings.poll) as watcher:
+        find, marker = (lambda: local.directories if local else ()), self._settings.state / LOOK_NOW
+        async with Watcher(find, self._settings.poll, marker=marker) as watcher:
             while True:
                 outcome = await self._in_thread(self._look)
                 failures = failures + 1 if isinstance(outcome, Delayed) else 0

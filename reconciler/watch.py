@@ -24,6 +24,8 @@ Wake = Literal["change", "poke", "poll"]
 
 _DEBOUNCE_MS = 50
 _STEP_MS = 25
+POKE_SECONDS = 1.0
+"""Between the looks that others ask for: however often they do, and nobody's request is lost."""
 _TOP_NAMES = frozenset({"HEAD", "packed-refs", "refs", "reftable"})
 _REF_FOLDERS = ("refs", "reftable")
 
@@ -37,11 +39,24 @@ class Watcher:
 
     `find` gives the git directories of a local repository (none for a remote one). It is asked in a thread before every
     return, because a repository may appear, vanish or be replaced while we wait. `poll` is in seconds.
+    `marker` is a file that means a poke whenever it changes. Its folder is there as long as the watcher is.
     Fetch once after entering, then after every `wait`.
     """
 
-    def __init__(self, find: Callable[[], Iterable[Path]], poll: float, fraction: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        find: Callable[[], Iterable[Path]],
+        poll: float,
+        fraction: Callable[[], float] = random.random,
+        marker: Path | None = None,
+        pause: float = POKE_SECONDS,
+    ) -> None:
         self._find = find
+        self._marker = marker
+        self._pause = pause
+        self._rested = 0.0
+        """When a poke may be answered again, by the loop's clock."""
+        self._hooked: asyncio.Task[None] | None = None
         self._poll = poll
         self._fraction = fraction
         self._woken = asyncio.Event()
@@ -50,6 +65,8 @@ class Watcher:
         self._watches: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
+        if self._marker:
+            self._hooked = asyncio.create_task(self._watch_marker(self._marker))
         await self._arm()
         return self
 
@@ -57,6 +74,9 @@ class Watcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._disarm()
+        if self._hooked:
+            self._hooked.cancel()
+            await asyncio.gather(self._hooked, return_exceptions=True)
 
     def poke(self) -> None:
         """Wake now: a webhook, a signal or a person says so."""
@@ -71,6 +91,10 @@ class Watcher:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), delay)
         why: Wake = self._why if self._woken.is_set() else "poll"
+        loop = asyncio.get_running_loop()
+        if why == "poke":
+            await asyncio.sleep(self._rested - loop.time())
+        self._rested = loop.time() + self._pause
         self._woken.clear()
         if self._armed != await asyncio.to_thread(self._identify):
             await self._arm()
@@ -97,6 +121,19 @@ class Watcher:
         for watch in watches:
             watch.cancel()
         await asyncio.gather(*watches, return_exceptions=True)
+
+    async def _watch_marker(self, marker: Path) -> None:
+        folder = str(marker.parent)
+        changes = watchfiles.awatch(
+            folder,
+            watch_filter=lambda _, path: Path(path).name == marker.name,
+            step=_STEP_MS,
+            debounce=_DEBOUNCE_MS,
+            recursive=False,
+        )
+        with contextlib.suppress(OSError, RuntimeError):  # as for the refs: without it there is the timer
+            async for _ in changes:
+                self._wake("poke")
 
     async def _watch(self, paths: list[str], recursive: bool) -> None:
         """Wake on every change below `paths` until cancelled. A watch that cannot be kept up leaves the work to the timer."""

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
 import schemas
-from netboot import agent_api
+from netboot import agent_api, bodies
 from netboot.boot import Plans
 from netboot.events import BootAdvanced, RunStarted
 from netboot.markers import freeze
@@ -273,7 +273,7 @@ def test_a_body_is_bounded_in_size(tmp_path: Path) -> None:
 
 
 def test_a_body_is_bounded_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_api, "BODY_SECONDS", 0.02)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.02)
 
     async def trickle() -> AsyncIterator[bytes]:
         while True:

@@ -7,6 +7,7 @@ import errno
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,34 @@ def test_a_poke_wakes_at_once_and_once(tmp_path: Path) -> None:
         assert [await watcher.wait(), await watcher.wait()] == ["poke", "poll"]
 
     watching(nothing, scene, poll=0.05)
+
+
+def test_a_marker_that_is_written_is_a_poke_and_its_neighbours_are_none(tmp_path: Path) -> None:
+    async def run() -> None:
+        marker = tmp_path / "look-now"
+        async with Watcher(nothing, NEVER, marker=marker, pause=0) as watcher, asyncio.timeout(DEADLINE):
+            for text in ("a", "b", "b"):  # made, changed, written anew
+                marker.write_text(text)
+                assert "poke" == await watcher.wait()
+        async with Watcher(nothing, 0.3, lambda: 0.5, marker=marker, pause=0) as watcher, asyncio.timeout(DEADLINE):
+            (tmp_path / "reconcile.json").write_text("{}")
+            assert "poll" == await watcher.wait()
+
+    asyncio.run(run())
+
+
+def test_pokes_without_end_are_a_look_now_and_then_and_none_is_lost(tmp_path: Path) -> None:
+    async def run() -> None:
+        pause, times = 0.1, []
+        async with Watcher(nothing, NEVER, pause=pause) as watcher, asyncio.timeout(DEADLINE):
+            for _ in range(4):
+                for _ in range(100):
+                    watcher.poke()
+                assert "poke" == await watcher.wait()
+                times.append(asyncio.get_running_loop().time())
+        assert all(later - earlier >= pause for earlier, later in pairwise(times))
+
+    asyncio.run(run())
 
 
 def test_a_remote_repository_is_polled_and_asked_sooner_after_a_failure() -> None:
