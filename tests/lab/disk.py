@@ -22,10 +22,19 @@ EFI_SYSTEM = 0xEF
 
 @dataclass(frozen=True)
 class Disk:
-    """A virtio disk (`/dev/vda` in Linux); `format` is `raw` or `qcow2`."""
+    """`format` is `raw` or `qcow2`; `bus` is `virtio` (`/dev/vda` in Linux), `nvme` or `ahci`."""
 
     path: Path
     format: str = "raw"
+    bus: str = "virtio"
+
+    def arguments(self, number: int, serial: str) -> list[str]:
+        """QEMU's; the disk's place in the boot order is after the network card and the disks before it."""
+        # cache=writeback: what the guest has synced survives the kill of this process, as it would a power cut.
+        drive = f"file={self.path},format={self.format},if=none,id=d{number},cache=writeback"
+        controller = ["-device", f"ahci,id=ahci{number}"] if self.bus == "ahci" else []
+        device = {"virtio": "virtio-blk-pci", "nvme": "nvme", "ahci": f"ide-hd,bus=ahci{number}.0"}[self.bus]
+        return ["-drive", drive, *controller, "-device", f"{device},drive=d{number},bootindex={2 + number},serial={serial}"]
 
 
 def empty_disk(path: Path, size: str = "1G") -> Disk:

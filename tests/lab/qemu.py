@@ -155,8 +155,9 @@ class VM:
         if second:
             self._argv += ["-netdev", f"tap,id=n1,ifname={second.tap},script=no,downscript=no"]
             self._argv += ["-device", f"virtio-net-pci,netdev=n1,mac={second.mac}"]
-        self._argv += _disk_arguments(disk, name)
-        self._argv += _disk_arguments(spare, f"{name}-spare", 1) + _kernel_arguments(kernel)
+        self._argv += disk.arguments(0, name) if disk else []
+        self._argv += spare.arguments(1, f"{name}-spare") if spare else []
+        self._argv += _kernel_arguments(kernel)
         self._process: Process | None = None
 
     def __enter__(self) -> "VM":
@@ -229,14 +230,6 @@ def _flash_arguments(firmware: Firmware, variables: Path) -> list[str]:
         shutil.copyfile(firmware.variables, variables)
         flash.append(f"unit=1,file={variables}")
     return [word for part in flash for word in ("-drive", f"if=pflash,format=raw,{part}")]
-
-
-def _disk_arguments(disk: Disk | None, serial: str, number: int = 0) -> list[str]:
-    if not disk:
-        return []
-    # cache=writeback: what the guest has synced survives `power_cycle`, which kills this process, as it would a power cut.
-    drive = f"file={disk.path},format={disk.format},if=none,id=d{number},cache=writeback"
-    return ["-drive", drive, "-device", f"virtio-blk-pci,drive=d{number},bootindex={2 + number},serial={serial}"]
 
 
 def _kernel_arguments(kernel: Kernel | None) -> list[str]:

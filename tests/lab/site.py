@@ -129,6 +129,12 @@ class Gitboot:
         server.wait_for('"event":"listening"')
         return server
 
+    def bootstrap(self, name: str, path: Path) -> Path:
+        """The script that `gitboot render` prints for a machine, as a file for iPXE."""
+        argv = [sys.executable, "-m", "reconciler", "render", str(self.repository), name, "--what", "bootstrap"]
+        path.write_text(self.network.namespace.run(argv).stdout)
+        return path
+
     def serve_disk(self) -> None:
         """The image that the install template writes, from a plain web server."""
         argv = [sys.executable, "-u", "-m", "http.server", "8000", "--bind", self.network.address]

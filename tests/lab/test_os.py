@@ -11,11 +11,12 @@ import pytest
 
 from agent.os.recipe import DRIVERS
 from tests.lab.debian import modules_of, newer_loaders
-from tests.lab.disk import empty_disk
+from tests.lab.disk import Disk, empty_disk
 from tests.lab.network import Network
 from tests.lab.operating_system import Built, build_os, kept_os, profile, small_image
-from tests.lab.qemu import ARM64, BIOS, UEFI, VM, Firmware
+from tests.lab.qemu import ARM64, BIOS, UEFI, VM, Firmware, Kernel
 from tests.lab.site import Gitboot, hardware, workflow
+from tests.lab.trunk import trunk
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
@@ -78,17 +79,34 @@ def test_a_machine_boots_it_and_an_action_runs_in_a_container(
     assert any("gitboot: eth0 has 10.77.0.11" in (path / "os/console.1.log").read_text() for path in boots)
 
 
-def test_the_generic_kernel_drives_an_old_card_and_an_address_may_be_static(network: Network, tmp_path: Path) -> None:
+def test_the_generic_kernel_drives_an_old_card_in_a_vlan_and_disks_of_all_kinds_and_turns_itself_off(
+    network: Network, tmp_path: Path
+) -> None:
+    """Its address is static. Every loader before it tags too: nothing untagged reaches the network."""
     site = Gitboot(network, tmp_path / "site")
     kept_os("generic").into(site.artifacts)
-    site.commit(working(site, words="ip=10.77.0.12::10.77.0.1:255.255.255.0:by-hand::none:10.77.0.1"))
+    static = "ip=10.77.0.12::10.77.0.1:255.255.255.0:by-hand::none:10.77.0.1"
+    files = working(site, words=static, command=f"echo one >/dev/nvme0n1 && echo two >/dev/sda && sync && {LOOK}")
+    files["node.yaml"] = hardware("node-01", MAC, "10.77.0.11").replace(".11}", ".11, vlan: 42}")
+    site.commit(files | {"template.yaml": files["template.yaml"] + "then: poweroff\n"})
     site.start("--new-site")
-    with VM(network, "old", MAC, memory=512, nic="e1000") as vm:
-        vm.wait_for("gitboot: eth0 has 10.77.0.12 ", within=120)
+    stick = Kernel(newer_loaders() / "ipxe.lkrn", site.bootstrap("node-01", tmp_path / "autoexec.ipxe"))
+    disks = [Disk(tmp_path / bus, bus=bus) for bus in ("nvme", "ahci")]
+    for disk in disks:
+        disk.path.write_bytes(bytes(8 << 20))
+    port = trunk(network, 42)
+    with VM(network, "old", MAC, memory=512, nic="e1000", kernel=stick, netdev=port, disk=disks[0], spare=disks[1]) as vm:
+        vm.wait_for(r"gitboot: eth0\.42 has 10.77.0.12 ", within=120)
         vm.wait_for("workflow look SUCCESS", within=120)
-        vm.wait_for("gitboot: workflow look-node-01 run 1 ended SUCCESS", within=120)
-    (action,) = site.status("hardware/node-01.json")["run"]["tasks"][0]["actions"]
+        vm.wait_for("then: poweroff")
+        vm.wait_until_off(within=60)
+    run = site.status("hardware/node-01.json")["run"]
+    (action,) = run["tasks"][0]["actions"]
     assert "\nby-hand\n" in site.get(action["attempts"][0]["log"])
+    assert "SUCCESS" == run["state"]
+    assert [b"one\n", b"two\n"] == [disk.path.read_bytes()[:4] for disk in disks]
+    known = site.status("inventory/node-01.json")["hardware"]["disks"]
+    assert {("/dev/nvme0n1", "old"), ("/dev/sda", "old-spare")} == {(disk["path"], disk["serial"]) for disk in known}
 
 
 def test_without_work_it_stays_and_who_asked_for_a_shell_has_one_first(

@@ -77,13 +77,6 @@ def working(site: Gitboot, node: str) -> dict[str, str]:
     return {f"{name}.yaml": text.replace("install", "look") for name, text in files.items()}
 
 
-def bootstrap(site: Gitboot, path: Path) -> Path:
-    """The script that `gitboot render` prints, as a file for iPXE."""
-    argv = [sys.executable, "-m", "reconciler", "render", str(site.repository), "node-01", "--what", "bootstrap"]
-    path.write_text(site.network.namespace.run(argv).stdout)
-    return path
-
-
 def test_ipxe_is_spared_its_wait_for_an_ipv6_router(quiet: Network, tmp_path: Path) -> None:
     """`-s` shows how long it took; without the flag it is 16 seconds more (docs/networks.md)."""
     site = Gitboot(quiet, tmp_path / "site")
@@ -120,7 +113,7 @@ def test_a_machine_with_a_static_address_does_its_work_where_nobody_answers_dhcp
     commit = site.commit(working(site, node))
     server = site.start("--new-site")
     site.served(commit)
-    stick = Kernel(IPXE_KERNEL, bootstrap(site, tmp_path / "autoexec.ipxe"))
+    stick = Kernel(IPXE_KERNEL, site.bootstrap("node-01", tmp_path / "autoexec.ipxe"))
     with VM(quiet, "node-01", MAC, kernel=stick) as vm:
         vm.wait_for("gitboot: runs workflow look")
         vm.wait_for("MARK-NET interface=eth0 ip=10.77.0.11 hostname=node-01")
@@ -135,7 +128,7 @@ def test_a_machine_in_a_vlan_tags_from_its_loader_to_its_agent(network: Network,
     commit = site.commit(working(site, hardware("node-01", MAC, "10.77.0.11").replace(".11}", ".11, vlan: 42}")))
     site.start("--new-site")
     site.served(commit)
-    stick = Kernel(newer_loaders() / "ipxe.lkrn", bootstrap(site, tmp_path / "autoexec.ipxe"))
+    stick = Kernel(newer_loaders() / "ipxe.lkrn", site.bootstrap("node-01", tmp_path / "autoexec.ipxe"))
     with VM(network, "node-01", MAC, kernel=stick, netdev=trunk(network, 42)) as vm:
         vm.wait_for("gitboot: runs workflow look")
         vm.wait_for("MARK-NET interface=vlan42 ip=10.77.0.11 hostname=node-01")
@@ -146,7 +139,7 @@ def test_a_machine_in_a_vlan_tags_from_its_loader_to_its_agent(network: Network,
 def test_an_ipxe_that_cannot_tag_says_so_and_finds_nobody_behind_a_trunk(network: Network, tmp_path: Path) -> None:
     site = Gitboot(network, tmp_path / "site")
     site.commit({"site.yaml": site.site(), "node.yaml": IDLE.format(more=", vlan: 42")})
-    stick = Kernel(IPXE_KERNEL, bootstrap(site, tmp_path / "autoexec.ipxe"))
+    stick = Kernel(IPXE_KERNEL, site.bootstrap("node-01", tmp_path / "autoexec.ipxe"))
     with VM(network, "node-01", MAC, kernel=stick, netdev=trunk(network, 42)) as vm:
         vm.wait_for("this iPXE cannot tag for VLAN 42, going on untagged")
         network_log = tmp_path / "tap0.trunk.log"
