@@ -164,7 +164,6 @@ def test_only_entry_points_read_the_environment() -> None:
         "agent.actions.base",  # starts the program that an action is
         "agent.supervisor",  # is a program of its own
         "agent.runtime",  # hands PATH and HOME on to an action's process
-        "agent.actions.builder.rootfs",  # hands proxies on to apt
         "netboot.markers",  # who froze the site
         "reconciler.gitprocess",  # hands proxies and agents on to git
     }

@@ -7,14 +7,11 @@ package's own. What is in `DIR/os/<arch>` is replaced by one rename, so a build 
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
 import os
-import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.os import debian
 from agent.os import recipe as names
+from agent.os.debian import CannotBuild, found, run
 from agent.os.recipe import Recipe, checksums, closure, package_of
 
 HERE = Path(__file__).parent
@@ -32,14 +31,6 @@ NAMESPACE = "gitboot"
 """Of the signature (`ssh-keygen -Y`)."""
 TOOLS = {"mmdebstrap": "mmdebstrap", "mksquashfs": "squashfs-tools", "cpio": "cpio", "depmod": "kmod", "ldconfig": "libc-bin"}
 """Program → Debian's package with it."""
-PATIENCE = 1800
-"""Seconds that one step may take."""
-SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
-"""Where some of the tools are that an ordinary user's PATH lacks."""
-
-
-class CannotBuild(Exception):
-    """The message is a sentence with a next step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +84,7 @@ def check_tools(key: Path | None = None) -> None:
     if key and not key.is_file():
         raise CannotBuild(f"There is no ssh key {key}: make one with `ssh-keygen -t ed25519 -f {key}`, or correct --sign-key.")
     wanted = TOOLS | ({"ssh-keygen": "openssh-client"} if key else {})
-    if missing := [package for tool, package in wanted.items() if not _tool(tool)]:
+    if missing := [package for tool, package in wanted.items() if not found(tool)]:
         raise CannotBuild(f"Building needs {', '.join(missing)}: apt-get install {' '.join(missing)}")
 
 
@@ -104,18 +95,10 @@ def _unpack(recipe: Recipe, apt: Apt, root: Path) -> list[dict[str, str]]:
     """The files of the packages and all they depend on; returns the packages."""
     merge = 'for each in bin sbin lib lib64; do mkdir -p "$1/usr/$each"; ln -s "usr/$each" "$1/$each"; done'
     listed = root.with_suffix(".packages")
-    options = ['Apt::Install-Recommends "false"', 'Acquire::Retries "3"', *apt.options]
-    _run(
-        [
-            *("mmdebstrap", "--mode=chrootless", "--variant=extract", f"--architectures={recipe.arch}"),
-            *(f"--include={','.join(recipe.packages)}", *(f"--aptopt={option}" for option in options)),
-            *(f"--setup-hook={merge}", f'--extract-hook=sha256sum "$1"/var/cache/apt/archives/*.deb >"{listed}"'),
-            *("", str(root), "-"),
-        ],
-        given=apt.sources,
-    )
-    found = [line.split() for line in listed.read_text().splitlines()]
-    return sorted((package_of(Path(file).name) | {"sha256": digest} for digest, file in found), key=lambda each: each["name"])
+    hooks = [f"--setup-hook={merge}", f'--extract-hook=sha256sum "$1"/var/cache/apt/archives/*.deb >"{listed}"']
+    debian.unpack(recipe.packages, recipe.arch, root, apt.sources, apt.options, hooks)
+    taken = [line.split() for line in listed.read_text().splitlines()]
+    return sorted((package_of(Path(file).name) | {"sha256": digest} for digest, file in taken), key=lambda each: each["name"])
 
 
 def _choose_modules(root: Path, release: str, modules: Sequence[str]) -> None:
@@ -125,14 +108,14 @@ def _choose_modules(root: Path, release: str, modules: Sequence[str]) -> None:
     for file in folder.rglob("*.ko*"):
         if str(file) not in keep:
             file.unlink()
-    _run(["depmod", "--basedir", str(root), release])
+    run(["depmod", "--basedir", str(root), release])
 
 
 def _show_depends(root: Path, release: str, modules: Sequence[str]) -> list[str]:
     """The files of the modules and of what they depend on. A name may be built in, or not be there at all."""
-    _run(["depmod", "--basedir", str(root), release])
+    run(["depmod", "--basedir", str(root), release])
     ask = ["modprobe", "--dirname", str(root), "--set-version", release, "--show-depends", "--all", *modules]
-    said = _run(ask, may_fail=True)
+    said = run(ask, may_fail=True)
     return [os.path.realpath(file) for file in closure(said)]
 
 
@@ -161,7 +144,7 @@ def _furnish(root: Path) -> None:
     (root / "usr/bin/sh").symlink_to("busybox")
     (root / "var/run").symlink_to("/run")
     _compile(root)
-    _run(["ldconfig", "-r", str(root)])
+    run(["ldconfig", "-r", str(root)])
     _remove(root / "var/cache")  # ldconfig's notes on this host's times
 
 
@@ -177,8 +160,8 @@ def _compile(root: Path) -> None:
         shutil.rmtree(cache)
     # -I: this host's packages have no say; unchecked: nobody looks at times, which differ
     ask = [python, "-I", "-m", "compileall", "-q", "-s", str(root), "--invalidation-mode", "unchecked-hash"]
-    _run([*ask, str(root / "opt")])
-    _run([*ask, "-b", str(library), str(packages)])
+    run([*ask, str(root / "opt")])
+    run([*ask, "-b", str(library), str(packages)])
     for folder in (library, packages):
         for source in folder.rglob("*.py"):
             if source.with_suffix(".pyc").exists():
@@ -204,7 +187,7 @@ def _stage1(root: Path, stage1: Path, release: str) -> Path:
 
 def _squash(root: Path, file: Path, time: int) -> None:
     _normalise(root, time)
-    _run(
+    run(
         [
             *("mksquashfs", str(root), str(file), "-comp", "zstd", "-Xcompression-level", "15", "-b", "256K"),
             *("-all-root", "-mkfs-time", str(time), "-no-xattrs", "-noappend", "-quiet", "-no-progress"),
@@ -217,7 +200,7 @@ def _archive(folder: Path, file: Path, time: int) -> None:
     _normalise(folder, time)
     inside = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
     pack = ["cpio", "--quiet", "--create", "--format=newc", "--owner=0:0", "--reproducible", f"--file={file.absolute()}"]
-    _run(pack, given="\n".join(inside), folder=folder)
+    run(pack, given="\n".join(inside), folder=folder)
 
 
 def _normalise(folder: Path, time: int) -> None:
@@ -242,7 +225,7 @@ def _list(recipe: Recipe, packages: list[dict[str, str]], release: str, time: in
 
 def _sign(result: Path, key: Path | None) -> None:
     if key:
-        _run(["ssh-keygen", "-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key), str(result / SUMS)])
+        run(["ssh-keygen", "-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key), str(result / SUMS)])
 
 
 def _publish(result: Path, folder: Path, arch: str) -> Path:
@@ -287,23 +270,3 @@ def _remove(path: Path) -> None:
 def _digest(file: Path) -> str:
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def _tool(name: str) -> str | None:
-    return shutil.which(name) or shutil.which(name, path=SBIN)
-
-
-def _run(argv: Sequence[str], given: str = "", folder: Path | None = None, may_fail: bool = False) -> str:
-    """What it prints. Raises CannotBuild with what it complains of."""
-    # The caller's language, hash seed and epoch would show in what comes out.
-    command = ["env", "-u", "SOURCE_DATE_EPOCH", "LC_ALL=C", "PYTHONHASHSEED=0", _tool(argv[0]) or argv[0], *argv[1:]]
-    done = subprocess.run(
-        command, cwd=folder, input=given, capture_output=True, text=True, timeout=PATIENCE, umask=0o022, check=False
-    )
-    if done.returncode and not may_fail:
-        said = [line for line in done.stderr.splitlines() if re.match(r"E:|.*[Ee]rror", line)] or done.stderr.splitlines()
-        full = os.strerror(errno.ENOSPC)
-        if full in done.stderr:
-            raise CannotBuild(f"`{argv[0]}` failed: {full}; free some, or choose another --out.")
-        raise CannotBuild(f"`{argv[0]}` failed: {' / '.join(said[:3]) or 'it does not say why'}")
-    return done.stdout

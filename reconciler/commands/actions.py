@@ -59,8 +59,8 @@ def build_actions(out: Path, arch: str | None, tag: tuple[str, ...], prefix: str
             f"--prefix is {prefix!r}: write a registry's host and a path in lower case, such as registry.example/gitboot/.", 2
         )
     try:
-        suite, sources = host_release()
-        names = build(out, arch, suite, sources, tag, prefix)
+        _, sources = host_release()
+        names = build(out, arch, sources, tag, prefix)
         with out.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except (CannotBuild, CannotFetch) as error:

@@ -9,7 +9,8 @@ from typing import Any
 import click
 from rich.text import Text
 
-from agent.os.build import Apt, CannotBuild, build, listing
+from agent.os.build import Apt, build, listing
+from agent.os.debian import CannotBuild
 from agent.os.recipe import ARCHITECTURES, KERNELS, Recipe
 from netboot.fetch import CannotFetch, host_proxies, host_release
 from reconciler.commands.options import FOLDER

@@ -23,7 +23,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A build that only writes down what it was asked for."""
     names: list[str] = []
 
-    def build(out: Path, arch: str, suite: str, sources: str, tags: Sequence[str], prefix: str) -> list[str]:
+    def build(out: Path, arch: str, sources: str, tags: Sequence[str], prefix: str) -> list[str]:
         names.extend(f"{prefix}disk-wipe:{tag}" for tag in tags)
         out.write_bytes(b"archive")
         return names

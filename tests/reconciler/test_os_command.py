@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from agent.os.build import Apt, CannotBuild
+from agent.os.build import Apt
+from agent.os.debian import CannotBuild
 from agent.os.recipe import Recipe
 from netboot.fetch import CannotFetch
 from reconciler.cli import gitboot

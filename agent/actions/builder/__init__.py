@@ -17,7 +17,8 @@ import agent
 from agent import actions
 from agent.actions.base import Action
 from agent.actions.builder.archive import Image, begun, layer, write
-from agent.actions.builder.rootfs import CannotBuild, compile_python, finish, python_library, unpack
+from agent.actions.builder.rootfs import compile_python, finish, python_library
+from agent.os.debian import CannotBuild, unpack
 
 __all__ = ["ARCHITECTURES", "CannotBuild", "build", "standard_actions"]
 
@@ -42,11 +43,10 @@ def standard_actions() -> list[tuple[str, Action]]:
     return sorted(((module, action) for module, action in found if action), key=lambda each: str(each[1].name))
 
 
-def build(out: Path, arch: str, suite: str, sources: str, tags: Sequence[str], prefix: str) -> list[str]:
+def build(out: Path, arch: str, sources: str, tags: Sequence[str], prefix: str) -> list[str]:
     """Write the archive `out`, and return the references in it: `<prefix><action>:<tag>`.
 
-    `suite` and `sources` say where Debian is (text of a `*.sources` file). Raises CannotBuild or OSError; then there is no
-    new `out`.
+    `sources` says where Debian is (text of a `*.sources` file). Raises CannotBuild or OSError; then there is no new `out`.
     """
     images = [
         Image([f"{prefix}{action.name}:{tag}" for tag in tags], ["/usr/bin/python3", "-S", "-m", module])
@@ -54,7 +54,8 @@ def build(out: Path, arch: str, suite: str, sources: str, tags: Sequence[str], p
     ]
     with begun(out), tempfile.TemporaryDirectory(prefix="gitboot-actions-") as folder:
         scratch = Path(folder)
-        root = unpack([*actions.PACKAGES, *ARCHITECTURES[arch]], arch, suite, sources, scratch)
+        root = scratch / "root"
+        unpack([*actions.PACKAGES, *ARCHITECTURES[arch]], arch, root, sources)
         finish(root)
         library = python_library(root)
         ours = scratch / "ours"
