@@ -6,6 +6,7 @@ Shell, standard library only. Law: nothing secret is on a command line or in the
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from agent.actions.base import Action, Job
 from agent.actions.settings import Failed, Parameter
@@ -22,6 +23,15 @@ PARAMETERS = (
 )
 NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 HASH = re.compile(r"[!-9;-~]+")
+ID = re.compile(r"[0-9]{1,10}")
+MOST = 2**32 - 2
+"""The highest number that a user or a group can have."""
+
+
+class _Person(NamedTuple):
+    uid: int
+    gid: int
+    home: str
 
 
 def act(job: Job) -> None:
@@ -33,13 +43,18 @@ def act(job: Job) -> None:
     if hashed and not (HASH.fullmatch(hashed) and hashed.startswith("$")):
         raise Failed("PASSWORD_HASH is no hash of crypt(5), which begins with $: make one by `openssl passwd -6`")
     with installed(job, settings.text("DEST_DISK"), settings.text("FS_TYPE"), "DEST_DISK") as system, running(system):
-        if not _entry(system, name):
+        if _person(system, name) is None:
             system.run("useradd", "--create-home", "--shell", settings.text("SHELL"), name)
         if hashed:
             system.run("chpasswd", "--encrypted", given=f"{name}:{hashed}\n".encode())
-        uid, gid, home = _entry(system, name)
+        person = _person(system, name)
+        if person is None:
+            raise Failed(
+                f"there is no {name} in the system's /etc/passwd, though its useradd said that there is: look at the log"
+            )
         if keys:
-            system.write(f"{home}/.ssh/authorized_keys", "\n".join([*keys, ""]).encode(), 0o600, (int(uid), int(gid)), 0o700)
+            place = f"{person.home}/.ssh/authorized_keys"
+            system.write(place, "\n".join([*keys, ""]).encode(), 0o600, (person.uid, person.gid), 0o700)
         if settings.flag("SUDO"):
             system.write(
                 f"/etc/sudoers.d/90-gitboot-{name}", f"{name} ALL=(ALL:ALL) NOPASSWD: ALL\n".encode(), 0o440, above=0o750
@@ -47,10 +62,17 @@ def act(job: Job) -> None:
     job.say(f"{name} may log in" + (f" with {len(keys)} keys" if keys else ""))
 
 
-def _entry(system: System, name: str) -> list[str]:
-    """Numbers of user and group, and the home; [] if there is no such user."""
+def _person(system: System, name: str) -> _Person | None:
+    """None if there is no such user. Raises Failed for one that cannot be."""
     lines = (line.split(":") for line in system.real("/etc/passwd").read_text(errors="replace").splitlines())
-    return next(([*fields[2:4], fields[5]] for fields in lines if len(fields) == 7 and fields[0] == name), [])
+    found = next((fields for fields in lines if len(fields) == 7 and fields[0] == name), None)
+    if found is None:
+        return None
+    numbers, home = found[2:4], found[5]
+    if not all(ID.fullmatch(each) and int(each) <= MOST for each in numbers) or not home.startswith("/"):
+        who = f"{name} with the numbers {' and '.join(numbers)} and the home {home!r}"
+        raise Failed(f"the system's /etc/passwd has {who}: mend its image")
+    return _Person(int(numbers[0]), int(numbers[1]), home)
 
 
 ACTION = Action("user", "Lets a person into the installed system.", PARAMETERS, act)

@@ -72,3 +72,24 @@ def test_what_could_be_taken_for_something_else_is_refused(
     complaint = capsys.readouterr().err
     assert said in complaint
     assert settings.get("PASSWORD_HASH", "secret") not in complaint
+
+
+@pytest.mark.parametrize(
+    "entry", ["x:root:0::/home/ops", "x:1000:\u0662::/home/ops", "x:1000:1000::home", f"x:{2**32 - 1}:0::/"]
+)
+def test_a_user_who_cannot_be_is_told_in_a_sentence(
+    entry: str, tmp_path: Path, loop: Loop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An image from anywhere has any passwd."""
+    disk = install(loop, tmp_path, more=lambda root: write(root / "etc/passwd", f"ops:{entry}:/bin/sh\n"))
+    assert 1 == admit(tmp_path, disk, USERNAME="ops", SSH_KEYS="ssh-ed25519 AAAA one")
+    assert "user: the system's /etc/passwd has ops with the numbers " in capsys.readouterr().err
+
+
+def test_a_useradd_that_adds_nobody_is_noticed(tmp_path: Path, disk: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 1 == admit(tmp_path, disk, USERNAME="new")
+    assert "there is no new in the system's /etc/passwd" in capsys.readouterr().err
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
