@@ -22,7 +22,7 @@ from pathlib import Path
 
 from agent import lldp
 from agent.client import Refused, Unavailable, pauses
-from agent.inventory import READ, Document, Files, interfaces, inventory
+from agent.inventory import READ, Document, Files, fitted, interfaces, inventory
 from agent.lldp import Neighbour
 from agent.messages import Malformed
 from agent.sysfs import block_devices
@@ -176,7 +176,7 @@ def read_inventory(neighbours: dict[str, Neighbour]) -> Document:
     """As the machine is now."""
     files = read_files()
     permanent = {name: permanent_mac(name) for name in interfaces(files)}
-    return inventory(files, os.uname().machine, block_devices(), permanent, neighbours)
+    return fitted(inventory(files, os.uname().machine, block_devices(), permanent, neighbours))
 
 
 def permanent_mac(name: str) -> str:

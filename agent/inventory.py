@@ -8,6 +8,7 @@ for cpuinfo and meminfo, UEFI 2.10 section 3.3 for `SecureBoot`. docs/agent-prot
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -38,7 +39,21 @@ READ = (
 LONGEST = 120
 """Characters of one text: what is longer is cut."""
 MOST_DISKS, MOST_INTERFACES = 150, 64
-"""So many are told of, for the server takes 64 KiB."""
+"""So many are told of."""
+MOST_BYTES = 60 << 10
+"""Of the document as JSON: the server takes 64 KiB, what is around it included."""
+SPARED = (
+    ("interfaces", "neighbour", "description"),
+    ("disks", "model"),
+    ("disks", "transport"),
+    ("interfaces", "pci"),
+    ("interfaces", "neighbour", "address"),
+    ("board",),
+    ("chassis",),
+    ("interfaces", "neighbour"),
+    ("interfaces", "driver"),
+)
+"""What a document that is too long is told without, the least important first; what disks are known by is not in it."""
 
 
 def inventory(
@@ -66,6 +81,29 @@ def inventory(
         ),
         "tpm": next((_cut(files[path]) for path in sorted(files) if path.endswith("/tpm_version_major")), ""),
     }
+
+
+def fitted(document: Document) -> Document:
+    """The document in `MOST_BYTES`: without what is `SPARED`, and in the worst case without its last disks and interfaces."""
+    for path in SPARED:
+        if _fits(document):
+            break
+        document = _without(document, path)
+    while not _fits(document):
+        document = {**document, **{name: document[name][: len(document[name]) // 2] for name in ("disks", "interfaces")}}
+    return document
+
+
+def _fits(document: Document) -> bool:
+    return len(json.dumps(document)) <= MOST_BYTES
+
+
+def _without(value: Any, path: Sequence[str]) -> Any:
+    """A copy without what the path names, in each item of a list on its way."""
+    if isinstance(value, list):
+        return [_without(each, path) for each in value]
+    first, *rest = path
+    return {key: _without(each, rest) if key == first else each for key, each in value.items() if key != first or rest}
 
 
 def interfaces(files: Files) -> list[str]:

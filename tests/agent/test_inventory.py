@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
 import pytest
 
 from agent.disks import BlockDevice
-from agent.inventory import LONGEST, MOST_DISKS, Files, interfaces, inventory
+from agent.inventory import LONGEST, MOST_BYTES, MOST_DISKS, Document, Files, fitted, interfaces, inventory
 from agent.lldp import Neighbour
 from netboot.inventory_document import Inventory
 
@@ -146,6 +147,38 @@ def test_only_hardware_is_an_interface() -> None:
 def test_what_is_told_is_bounded() -> None:
     found = inventory(SERVER, "x86_64", [BlockDevice(f"/dev/sd{number}", model="x" * 999) for number in range(999)])
     assert (MOST_DISKS, LONGEST) == (len(found["disks"]), len(found["disks"][0]["model"]))
+
+
+def test_what_fits_is_told_whole() -> None:
+    whole = inventory(SERVER, "x86_64", DISKS, {}, {"eno1": LEAF})
+    assert whole == fitted(whole)
+
+
+def crowded(letter: str = "x", each: int = 64) -> Document:
+    """A machine that talks as much as one may."""
+    long = letter * 999
+    files = dict(SERVER)
+    for n in range(each):
+        files |= card(f"card{n}", long, long, "0000:00:03.0")
+    disks = [BlockDevice(f"/dev/sd{n}", long, long, 1 << 40, model=long, transport=long) for n in range(each)]
+    leaf = Neighbour(long, long, 120, long, long, long, 100)
+    return inventory(files, "x86_64", disks, {}, {f"card{n}": leaf for n in range(each)})
+
+
+@pytest.mark.parametrize(("letter", "each"), [("x", 64), ("\u00e4", 64), ("\U0001f5a5", 200)])
+def test_of_a_machine_that_says_too_much_what_matters_least_is_left_out(letter: str, each: int) -> None:
+    told = fitted(crowded(letter, each))
+    assert MOST_BYTES / 2 < len(json.dumps(told)) <= MOST_BYTES
+    assert {"path", "serial", "wwn", "size"} == told["disks"][0].keys()
+    assert {"name", "mac"} <= told["interfaces"][0].keys()
+    assert [] == list(lost(told, msgspec.to_builtins(msgspec.convert(told, Inventory)), "hardware"))
+
+
+def test_no_more_is_left_out_than_must_be() -> None:
+    each = next(each for each in range(64) if len(json.dumps(crowded(each=each))) > MOST_BYTES)
+    told = fitted(crowded(each=each))
+    assert {"chassis", "port", "name", "address", "vlan"} == told["interfaces"][0]["neighbour"].keys()
+    assert told["disks"][0]["model"]
 
 
 @pytest.mark.parametrize("files", [SERVER, BOARD, {}], ids=["server", "board", "nothing"])
