@@ -7,7 +7,7 @@ says it again. A file is replaced whole. The same said again by the same start o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from pathlib import Path
 
 from netboot.errors import Malformed
@@ -31,6 +31,17 @@ class Inventories:
 
     def of(self, name: str) -> Kept | None:
         return decode_kept(self._kept[name]) if name in self._kept else None
+
+    def written(self, besides: Container[str]) -> dict[str, float]:
+        """Machine → when it last said something new, `besides` some machines."""
+        return {name: decode_kept(data).reported for name, data in self._kept.items() if name not in besides}
+
+    async def forget(self, name: str) -> None:
+        """Raises `store.Unavailable`."""
+        async with self._order:
+            await asyncio.to_thread(self._files.remove, f"{name}.json")
+            self._kept.pop(name, None)
+        self.on_change(name)
 
     async def keep(self, name: str, said: InventoryRequest, now: float) -> bool:
         """Whether it was new. Raises `store.Unavailable`."""

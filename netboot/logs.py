@@ -7,6 +7,8 @@ that the agent goes on. Logs are not fsynced: they explain, they do not decide.
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 from netboot.log_names import path, safe
@@ -51,6 +53,17 @@ class Logs:
                 return file.read(size)
         except FileNotFoundError:
             return b""
+
+    def folders(self) -> dict[str, float]:
+        """What is kept of each run and boot, by its folder: when a log was last begun in it. Raises OSError."""
+        if not self._directory.exists():
+            return {}
+        with os.scandir(self._directory) as entries:
+            return {entry.name: entry.stat().st_mtime for entry in entries if entry.is_dir(follow_symlinks=False)}
+
+    def remove(self, folder: str) -> None:
+        """With all logs in it. Raises OSError."""
+        shutil.rmtree(self._directory / folder)
 
     def _held_by(self, run: str) -> int:
         if run not in self._held:

@@ -31,7 +31,7 @@ from netboot.events import (
     TaskInterrupted,
     TaskRestarted,
 )
-from netboot.records import ActionStatus, BootStatus, RunStatus
+from netboot.records import KEPT_BOOTS, ActionStatus, BootStatus, RunStatus
 
 __all__ = ["ActionStatus", "BootStatus", "Observed", "RunStatus", "fold"]
 
@@ -174,8 +174,8 @@ class Observed:
                 self._close_boot(boot, event.at, event.reason)
 
     def _open_boot(self, event: BootOpened) -> None:
-        returns = _returns(self.last_boot_of(event.machine), event.at)
-        for previous in (self.last_boot_of(event.machine), self.open_boot(event.mac)):
+        last = self.last_boot_of(event.machine)
+        for previous in (last, self.open_boot(event.mac)):
             if previous is not None:  # the second: a machine that was renamed since
                 self._close_boot(previous, event.at, "a newer boot of this machine began")
                 self._forget(previous)
@@ -191,7 +191,8 @@ class Observed:
             phase=phase,
             client=dict(event.client),
             phases={phase: event.at},
-            returns=returns,
+            returns=_returns(last, event.at),
+            earlier=(last.id, *last.earlier)[: KEPT_BOOTS - 1] if last else (),
             last_seen=event.at,
         )
         self._last[event.machine] = event.boot

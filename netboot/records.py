@@ -14,6 +14,9 @@ from typing import Any
 from agent.workflow import Workflow
 from netboot.events import ActionEnded, ActionStarted, ActionState, OnFailure, Phase, Repeat, RunEnded, RunState, Via
 
+KEPT_BOOTS = 10
+"""The last ones of each machine are those whose consoles are kept."""
+
 
 @dataclass(slots=True)
 class BootStatus:
@@ -37,6 +40,8 @@ class BootStatus:
     closed: float | None = None
     returns: int = 0
     """How many boots in a row, this one included, began soon after the machine was handed over to its disk."""
+    earlier: tuple[str, ...] = ()
+    """Ids of the machine's boots before this one, the newest first: those whose consoles are kept."""
     last_seen: float = field(default=0.0, compare=False)
     """Telemetry, not journalled: no part of equality."""
 

@@ -30,6 +30,7 @@ from netboot.inventory_document import inventory_path
 from netboot.log import Log
 from netboot.markers import clear_new_site, new_site_declared
 from netboot.privileges import become, bequeath_nothing, find_user
+from netboot.pruning import Pruner
 from netboot.router_front import RouterFront, open_router_socket
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
@@ -113,6 +114,7 @@ class Netboot:
                 ("status writer", self._status.run()),
                 ("status refresh", self._refresh()),
                 ("tick", self._tick()),
+                ("pruner", Pruner(self.world).run()),
             ):
                 await stack.enter_async_context(self._part(name, work))
             for note in self.world.directory.journal.notes:
