@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 
 from agent.commands import Accepted, Cancelled, Gone
 from agent.messages import Attempt, Claim, Event, Idle, Malformed, claim_from_json, event_to_json
+from agent.pinned import Impostor, connect
 
 LONGEST_PAUSE = 10.0
 """Seconds between two tries of one request, at most."""
@@ -60,6 +61,8 @@ class Server:
     pause: Callable[[float], None] = field(default=time.sleep, repr=False)
     timeout: float = 10.0
     """Seconds a connection may stay silent."""
+    pins: frozenset[str] = frozenset()
+    """Of the certificates that count, with an `https` URL."""
 
     def claim(self, system: str) -> Claim | Idle:
         """Asked until answered. `system` is the id of this start of the OS. Raises Refused."""
@@ -137,13 +140,13 @@ class Server:
     def _ask(self, path: str, body: bytes, content: str) -> Answer:
         """One POST. Raises Unavailable."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content, "Connection": "close"}
-        base = urlsplit(self.url)
-        kind = http.client.HTTPSConnection if base.scheme == "https" else http.client.HTTPConnection
-        connection = kind(base.hostname or "", base.port, timeout=self.timeout)
+        connection = connect(self.url, self.pins, self.timeout)
         try:
-            connection.request("POST", base.path.rstrip("/") + path, body, headers)
+            connection.request("POST", urlsplit(self.url).path.rstrip("/") + path, body, headers)
             response = connection.getresponse()
             return _understand(self.url, response.status, response.read(LONGEST_ANSWER))
+        except Impostor as error:
+            raise Unavailable(f"{self.url} is not the server that this machine booted from: {error}") from error
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(f"{self.url} does not answer: {error or type(error).__name__}") from error
         finally:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from agent.client import Unavailable as NoServer
 from agent.engine import Engine, Refused, Unavailable
+from agent.pinned import connect
 from agent.supervisor import write_whole
 from agent.workflow import Action, Archive
 
@@ -55,11 +56,21 @@ class Wrong(Exception):
 
 
 class Images:
-    """The images of one engine. `state` remembers, as long as the system runs, which archives were loaded."""
+    """The images of one engine. `server` has the archives; in clear will do, for each is held to its digest, and none is a
+    secret to whoever reaches the server. `state` remembers, as long as the system runs, which archives were loaded.
+    """
 
-    def __init__(self, engine: Engine, server: str, state: Path, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        server: str,
+        state: Path,
+        pause: Callable[[float], None] = time.sleep,
+        pins: frozenset[str] = frozenset(),
+    ) -> None:
         self._engine = engine
         self._server = server
+        self._pins = pins
         self._state = state
         self._pause = pause
 
@@ -114,7 +125,7 @@ class Images:
 
     def _load_once(self, archive: Archive) -> None:
         names: list[str] = []
-        for line in self._engine.load(verified(_chunks(self._server, archive), archive)):
+        for line in self._engine.load(verified(_chunks(self._server, self._pins, archive), archive)):
             if error := line.get("error"):
                 raise Refused(500, str(error))
             if told := _LOADED.match(str(line.get("stream", ""))):
@@ -166,13 +177,11 @@ def verified(chunks: Iterator[bytes], archive: Archive) -> Iterator[bytes]:
     yield from held
 
 
-def _chunks(server: str, archive: Archive) -> Iterator[bytes]:
+def _chunks(server: str, pins: frozenset[str], archive: Archive) -> Iterator[bytes]:
     """Raises client.Unavailable, or Wrong when the server has no such file."""
-    base = urlsplit(server)
-    kind = http.client.HTTPSConnection if base.scheme == "https" else http.client.HTTPConnection
-    connection = kind(base.hostname or "", base.port, timeout=SILENCE)
+    connection = connect(server, pins, SILENCE)
     try:
-        connection.request("GET", base.path.rstrip("/") + archive.url)
+        connection.request("GET", urlsplit(server).path.rstrip("/") + archive.url)
         response = connection.getresponse()
         if response.status != 200:
             raise (NoServer if response.status >= 500 else Wrong)(f"the server answers HTTP {response.status}")

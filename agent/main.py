@@ -29,12 +29,15 @@ from agent.images import Images
 from agent.logs import LogUpload
 from agent.machine import Machine
 from agent.messages import Idle
+from agent.pinned import read_pins
 from agent.runtime import ProcessRuntime, Runtime, directory_of
 from agent.supervisor import system_id
 from agent.worker import Every, Worker
 
 RUNTIMES = ("docker", "process")
 SOCKET = "unix:///var/run/docker.sock"
+_WORDS = ("server", "pin", "http", "boot", "token")
+"""Options that are words of the kernel command line too, which begin with `gitboot.` there."""
 PATIENCE = 10.0
 """Seconds until the server is asked again that said `wait` and not how long."""
 
@@ -58,19 +61,26 @@ class Settings:
     stay: bool = False
     """Ask again for as long as the server says `wait`."""
     engine: str = SOCKET
+    pins: frozenset[str] = frozenset()
+    """Of the server's certificates; none with plain HTTP."""
+    files: str = ""
+    """Where archives of images are had, and what actions know as the server: a URL that needs no pin."""
 
 
 def read_settings(argv: Sequence[str], kernel: str, system: str) -> Settings:
-    """Options win over the kernel command line (`gitboot.server= …boot= …token=`). Raises Unusable, SystemExit."""
+    """Options win over the kernel command line (`gitboot.server= …pin= …http= …boot= …token=`). Raises Unusable, SystemExit."""
     given = _parser().parse_args(argv)
     words = dict(
         word.removeprefix("gitboot.").split("=", 1) for word in kernel.split() if word.startswith("gitboot.") and "=" in word
     )
-    values: dict[str, Any] = {name: getattr(given, name) or words.get(name, "") for name in ("server", "boot", "token")}
+    server, pin, http, boot, token = (getattr(given, name) or words.get(name, "") for name in _WORDS)
+    values: dict[str, Any] = {"server": server, "boot": boot, "token": token}
     if missing := [name for name, value in values.items() if not value]:
         named, kernel_words = (", ".join(f"{before}{name}" for name in missing) for before in ("--", "gitboot."))
         raise Unusable(f"missing: {named}; give them as options or on the kernel command line ({kernel_words})")
-    _check_url(values["server"])
+    for url in filter(None, (values["server"], http)):
+        _check_url(url)
+    values |= {"pins": _pins(values["server"], pin), "files": http or values["server"]}
     options = {name: getattr(given, name) for name in ("state", "runtime", "console", "stay", "engine")}
     return Settings(**values, **options, system=system)
 
@@ -92,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def work(settings: Settings, say: Callable[[str], None], pause: Callable[[float], None] = time.sleep) -> int:
     """Claim and carry out runs until there is none."""
-    server = Server(settings.server, settings.boot, settings.token, say, pause)
+    server = Server(settings.server, settings.boot, settings.token, say, pause, pins=settings.pins)
     known = reporting(settings.state, settings.system, lambda hardware: server.inventory(settings.system, hardware))
     with _sent(settings.console, server, say), known:
         return _work(settings, server, say)
@@ -114,7 +124,7 @@ def _work(settings: Settings, server: Server, say: Callable[[str], None]) -> int
         told = ""
         say(f"workflow {claim.workflow.name}, run {claim.run}")
         folder = directory_of(settings.state, claim.run) / "gitboot"
-        around = Around(claim.run, settings.server, str(folder))
+        around = Around(claim.run, settings.files, str(folder))
         finish = Worker(claim, server, runtime_for(around), Machine(folder, claim.machine, say), say).work()
         if finish.state == "GONE":
             say(f"the run is no longer ours: {finish.reason}")
@@ -129,7 +139,7 @@ def _runtimes(settings: Settings) -> Callable[[Around], Runtime]:
         engine = connect(settings.engine)
     except (EngineUnavailable, NoSdk) as error:
         raise Unusable(str(error)) from error
-    images = Images(engine, settings.server, settings.state / "images")
+    images = Images(engine, settings.files, settings.state / "images", pins=settings.pins)
     return lambda around: DockerRuntime(settings.state, around, engine, images)
 
 
@@ -162,6 +172,20 @@ def _only_agent(state: Path) -> Iterator[None]:
         os.close(lock)
 
 
+def _pins(url: str, text: str) -> frozenset[str]:
+    """Raises Unusable: whoever names a certificate is not sent in clear, and by TLS nobody is trusted unnamed."""
+    try:
+        pins = read_pins(text)
+    except ValueError as error:
+        raise Unusable(f"--pin: {error}") from error
+    secure = urlsplit(url).scheme == "https"
+    if secure and not pins:
+        raise Unusable(f"{url} needs --pin (kernel: gitboot.pin=), the SHA-256 of its certificate: the server's log has it")
+    if pins and not secure:
+        raise Unusable(f"--pin goes with an https URL, and {url} is none; take the server's HTTPS port, or leave --pin out")
+    return pins
+
+
 def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
@@ -175,6 +199,10 @@ def _check_url(url: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gitboot agent", description="Carry out this machine's workflow.")
     parser.add_argument("--server", metavar="URL", help="the gitboot server, such as http://10.1.0.1 (kernel: gitboot.server=)")
+    parser.add_argument(
+        "--pin", metavar="SHA256[,…]", help="its certificate and no other, for an https URL (kernel: gitboot.pin=)"
+    )
+    parser.add_argument("--http", metavar="URL", help="where its files are had in clear, by digest (kernel: gitboot.http=)")
     parser.add_argument("--boot", metavar="ID", help="id of this boot (kernel: gitboot.boot=)")
     parser.add_argument("--token", metavar="TOKEN", help="this boot's capability (kernel: gitboot.token=)")
     parser.add_argument("--state", metavar="DIR", type=Path, default=Path("/run/gitboot-agent"), help="default: %(default)s")

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from netboot.bodies import limited as _limited
 from netboot.boot import Due, claimable
@@ -58,8 +59,9 @@ class _Sender(msgspec.Struct):
 
 
 def agent_routes(world: World) -> list[Route]:
+    """By TLS alone, where there is TLS."""
     agent = _Agent(world)
-    return [
+    routes = [
         Route("/agent/claim", agent.claim, methods=["POST"]),
         Route("/agent/report", agent.report, methods=["POST"]),
         Route("/agent/log", agent.log, methods=["POST"]),
@@ -67,6 +69,25 @@ def agent_routes(world: World) -> list[Route]:
         Route("/agent/heartbeat", agent.heartbeat, methods=["POST"]),
         Route("/agent/inventory", agent.inventory, methods=["POST"]),
     ]
+    for route in routes:
+        route.app = _by_tls(world, route.app)
+    return routes
+
+
+def _by_tls(world: World, app: ASGIApp) -> ASGIApp:
+    """RFC 9110 section 15.5.22. What was said in clear was heard by others, so it counts for nothing."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if world.https_port and scope["scheme"] != "https":
+            raise HTTPException(
+                426,
+                f"Agents speak to this server by HTTPS, on port {world.https_port}; restart the machine, and its boot script "
+                "says where and by which certificate. `--https-port off` allows plain HTTP.",
+                {"Upgrade": "TLS/1.2, HTTP/1.1", "Connection": "Upgrade"},
+            )
+        await app(scope, receive, send)
+
+    return application
 
 
 class _Agent:

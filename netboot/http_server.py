@@ -1,8 +1,9 @@
-"""HTTP's sockets: uvicorn, with the bounds it lacks on who may hold a connection and for how long.
+"""HTTP's sockets, with TLS and without: uvicorn, with the bounds it lacks on who may hold a connection and for how long.
 
-Shell. Law: a connection is always on its way to something. Whoever does not finish a request's head in `HEAD_SECONDS`, or does
-not take what they asked for within `STALL_SECONDS`, is cut off; nobody has more than `MOST_PER_PEER` connections, and all
-together not more than `MOST`, or than leaves descriptors to the rest of the server.
+Shell. Law: a connection is always on its way to something. Whoever does not finish a TLS handshake or a request's head in
+`HEAD_SECONDS`, or does not take what they asked for within `STALL_SECONDS`, is cut off; nobody has more than `MOST_PER_PEER`
+connections, and all together not more than `MOST`, or than leaves descriptors to the rest of the server. One that is still in
+its handshake is a connection like any other.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -26,20 +28,38 @@ STALL_SECONDS = 60.0
 """Seconds in which a client must take some 64 KiB: less than 1 KiB/s is nobody who boots."""
 MOST = 4096
 MOST_PER_PEER = 256
+ACCEPT_SECONDS = 0.1
 STOP_SECONDS = 1
 """What is under way when the server stops has as long."""
 
 
 @dataclass(slots=True)
 class Bounds:
-    """What connections may do, and how many each peer has."""
+    """What connections may do, and how many each peer has, of all listeners that share these."""
 
     head: float = HEAD_SECONDS
     stall: float = STALL_SECONDS
     most: int = MOST
     most_per_peer: int = MOST_PER_PEER
     peers: Counter[str] = field(default_factory=Counter)
+    open: int = 0
     turned_away: int = 0
+    failed: int = 0
+    """TLS handshakes."""
+
+    def enter(self, peer: str) -> bool:
+        """Whether one more connection of this peer may stay; it counts until `leave` either way."""
+        self.peers[peer] += 1
+        self.open += 1
+        stays = self.peers[peer] <= self.most_per_peer and self.open <= self.most
+        self.turned_away += not stays
+        return stays
+
+    def leave(self, peer: str) -> None:
+        self.open -= 1
+        self.peers[peer] -= 1
+        if not self.peers[peer]:
+            del self.peers[peer]
 
     @classmethod
     def within(cls, files: int) -> Bounds:
@@ -51,23 +71,21 @@ class Bounds:
 class _Connection(H11Protocol):
     bounds: Bounds
     """Set by a subclass for each server, which is how uvicorn makes connections."""
+    made = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
+        self.made = True
         self._timer: asyncio.TimerHandle | None = None
         self._peer = self.client[0] if self.client else ""
-        self.bounds.peers[self._peer] += 1
-        if self.bounds.peers[self._peer] > self.bounds.most_per_peer or len(self.connections) > self.bounds.most:
-            self.bounds.turned_away += 1
-            self.transport.abort()
-        else:
+        if self.scheme == "https" or self.bounds.enter(self._peer):  # with TLS it was counted before its handshake
             self._arm(self.bounds.head)
+        else:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
-        self.bounds.peers[self._peer] -= 1
-        if not self.bounds.peers[self._peer]:
-            del self.bounds.peers[self._peer]
+        self.bounds.leave(self._peer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -99,9 +117,27 @@ class _Connection(H11Protocol):
 class _Uvicorn(uvicorn.Server):
     """Signals are the command's business: it stops all servers together."""
 
+    accepting: asyncio.Task[None] | None = None
+    """With TLS; otherwise uvicorn accepts."""
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    def connection(self) -> _Connection:
+        """One that is to be made."""
+        kind = cast(type[_Connection], self.config.http_protocol_class)
+        return kind(config=self.config, server_state=self.server_state, app_state={})
+
+    async def serve_tls(self, sock: socket.socket, tls: ssl.SSLContext, bounds: Bounds) -> None:
+        async with asyncio.TaskGroup() as group:
+            self.accepting = group.create_task(_Door(self, sock, tls, bounds).run())
+            await self.serve(sockets=[])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.accepting:
+            self.accepting.cancel()
+        await super().shutdown(sockets)
 
 
 def tcp_socket(host: str, port: int) -> socket.socket:
@@ -158,8 +194,52 @@ def _title_cased(app: ASGIApp) -> ASGIApp:
     return application
 
 
+class _Door:
+    """Accepts for TLS. asyncio alone neither counts a connection whose handshake lasts nor ends it within a minute."""
+
+    def __init__(self, server: _Uvicorn, sock: socket.socket, tls: ssl.SSLContext, bounds: Bounds) -> None:
+        self._server = server
+        self._sock = sock
+        self._tls = tls
+        self._bounds = bounds
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as handshakes:
+            while True:
+                try:
+                    sock, address = await loop.sock_accept(self._sock)
+                except OSError:  # the peer is gone already, or no descriptor is left, of which there will be some again
+                    await asyncio.sleep(ACCEPT_SECONDS)
+                else:
+                    handshakes.create_task(self._admit(sock, address[0]))
+
+    async def _admit(self, sock: socket.socket, peer: str) -> None:
+        if not self._bounds.enter(peer):
+            self._bounds.leave(peer)
+            sock.close()
+            return
+        protocol = self._server.connection()
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: protocol,
+                sock,
+                ssl=self._tls,
+                ssl_handshake_timeout=self._bounds.head,
+                ssl_shutdown_timeout=self._bounds.head,
+            )
+        except OSError:  # of which TLS's errors are some: no client of ours, or one that gave up
+            self._bounds.failed += 1
+        finally:
+            if not protocol.made:  # otherwise it leaves when it is lost
+                self._bounds.leave(peer)
+
+
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, sock: socket.socket, bounds: Bounds) -> AsyncIterator[asyncio.Task[Any]]:
+async def serving(
+    app: ASGIApp, sock: socket.socket, bounds: Bounds, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[asyncio.Task[Any]]:
     """Serves `app` during the body. The task ends early only by a fault."""
     protocol = type("_Bounded", (_Connection,), {"bounds": bounds})
     server = _Uvicorn(
@@ -175,7 +255,8 @@ async def serving(app: ASGIApp, sock: socket.socket, bounds: Bounds) -> AsyncIte
             timeout_graceful_shutdown=STOP_SECONDS,
         )
     )
-    task = asyncio.create_task(server.serve(sockets=[sock]), name="http")
+    serve = server.serve_tls(sock, tls, bounds) if tls else server.serve(sockets=[sock])
+    task = asyncio.create_task(serve, name="https" if tls else "http")
     try:
         yield task
     finally:

@@ -29,6 +29,16 @@ quoting, and hands quotes on to the kernel as they are.
 
 
 @dataclass(frozen=True, slots=True)
+class Secure:
+    """Where we are reached by TLS, and by what we are known there."""
+
+    url: str
+    """`https://10.1.0.1:443`."""
+    pin: str
+    """SHA-256 of the certificate that agents are shown, as 64 hex digits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Console:
     """Who is booting and from what: the head of every script, and the addresses in it."""
 
@@ -41,6 +51,8 @@ class Console:
     """The id of the plan this boot is pinned to."""
     network: tuple[str, ...] = ()
     """What a kernel is told of its network (`kernel_network`)."""
+    secure: Secure | None = None
+    """For the booted system; None: it uses `base` too."""
 
     @property
     def self_url(self) -> str:
@@ -216,18 +228,26 @@ def _kernel(console: Console, profile: Profile, artifacts: Mapping[str, Artifact
 
 def identity(console: Console, capability: Capability | None) -> list[str]:
     """The words on every kernel's command line by which the booted system knows its interface, its server and its boot."""
-    words = [f"BOOTIF=01-{console.mac.replace(':', '-')}", *console.network, f"gitboot.server={console.base}"]
+    words = [f"BOOTIF=01-{console.mac.replace(':', '-')}", *console.network]
+    words += [f"gitboot.{name}={value}" for name, value in _addresses(console).items()]
     return words + ([f"gitboot.boot={capability.boot}", f"gitboot.token={capability.token}"] if capability else [])
 
 
 def _settings(console: Console, capability: Capability | None) -> list[str]:
     """For scripts of others, which build their own command line."""
-    lines = [f"set gitboot-server {console.base}"]
+    lines = [f"set gitboot-{name} {value}" for name, value in _addresses(console).items()]
     if console.network:
         lines.append(f"set gitboot-network {' '.join(console.network)}")
     if capability:
         lines += [f"set gitboot-boot {capability.boot}", f"set gitboot-token {capability.token}"]
     return lines
+
+
+def _addresses(console: Console) -> dict[str, str]:
+    """What the booted system says is for `server`, known by `pin`; `http` has files, which are known by their digests."""
+    if console.secure is None:
+        return {"server": console.base}
+    return {"server": console.secure.url, "pin": console.secure.pin, "http": console.base}
 
 
 def _inline(script: str) -> list[str]:

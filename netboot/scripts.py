@@ -12,7 +12,7 @@ from typing import Literal
 from netboot import grub, ipxe, pxelinux
 from netboot.boot import Diskless, Plans, RunWork, Stay, Step, ToDisk, next_step, script_asked, step_served
 from netboot.events import Event
-from netboot.ipxe import Capability, Console
+from netboot.ipxe import Capability, Console, Secure
 from netboot.kernel_network import bond_of, network_words
 from netboot.observed import Observed
 from netboot.plan import Artifact, BootPlan, Handover, Profile
@@ -46,6 +46,8 @@ class House:
     key: bytes
     """The secret that boot tokens are made with."""
     language: Language = "ipxe"
+    secure: Secure | None = None
+    """Where the booted system reaches us, when that is not `base`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def script_for(
     if not turn.binding.interface.netboot:
         return NoScript(f"git says that {mac} of {machine.name} does not boot from the network")
     step = next_step(turn.plan, machine, observed, hold, turn.boot)
-    console = Console(house.base, machine.name, mac, turn.plan.id)
+    console = Console(house.base, machine.name, mac, turn.plan.id, secure=house.secure)
     text = script_text(house, turn.plan, console, step, turn.boot)
     return Script(text, machine.name, turn.boot, step.why, (*turn.events, *step_served(turn, step, observed, now)))
 

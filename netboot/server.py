@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import resource
 import socket
+import ssl
 import traceback
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from typing import Any
 
 from netboot.binaries import find_binaries
 from netboot.boot import called_off, not_begun, timed_out
+from netboot.certificate import BadCertificate, Tls, load_tls
 from netboot.dhcp_ports import DhcpPorts
 from netboot.dhcp_server import Peer
 from netboot.dns_front import DnsFront
@@ -27,6 +28,7 @@ from netboot.follow import Follower
 from netboot.http import application
 from netboot.http_server import Bounds, serving, tcp_socket, unix_socket
 from netboot.inventory_document import inventory_path
+from netboot.listening import CannotListen, listening
 from netboot.log import Log
 from netboot.markers import clear_new_site, new_site_declared
 from netboot.privileges import become, bequeath_nothing, find_user
@@ -55,10 +57,6 @@ REFRESH_SLICE, REFRESH_SECONDS = 200, 0.25
 """Status files written again at once, and the pause after them."""
 
 
-class CannotListen(Exception):
-    """A port or interface cannot be had; the message is a sentence with a next step."""
-
-
 class Died(Exception):
     """A part of the server ended, which none may; the message is a sentence."""
 
@@ -71,7 +69,7 @@ class Netboot:
         self.settings = settings
         self.log = log
         self.world = World(settings, StateDirectory(settings.state), find_binaries(settings.loaders), log)
-        self.dhcp_port = self.tftp_port = self.dns_port = self.http_port = 0
+        self.dhcp_port = self.tftp_port = self.dns_port = self.http_port = self.https_port = 0
         """As bound."""
         self._ports = DhcpPorts(self.world, self._dhcp_failed)
         self._bounds = Bounds.within(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
@@ -119,7 +117,15 @@ class Netboot:
                 await stack.enter_async_context(self._part(name, work))
             for note in self.world.directory.journal.notes:
                 self.log.warning("journal", note=note)
-            self.log.info("listening", dhcp=self.dhcp_port, tftp=self.tftp_port, dns=self.dns_port, http=self.http_port)
+            self.log.info(
+                "listening",
+                dhcp=self.dhcp_port,
+                tftp=self.tftp_port,
+                dns=self.dns_port,
+                http=self.http_port,
+                https=self.https_port,
+                pin=self.world.pin,
+            )
             yield self
 
     @contextlib.contextmanager
@@ -129,9 +135,9 @@ class Netboot:
             yield
             return
         with contextlib.closing(self._ports):
-            with self._listening("UDP", settings.dhcp_port, "--dhcp-port"):
+            with listening(settings, "UDP", settings.dhcp_port, "--dhcp-port"):
                 self._ports.open()
-            with self._listening("UDP", settings.proxy_port, "--proxy-port"):
+            with listening(settings, "UDP", settings.proxy_port, "--proxy-port"):
                 self._ports.follow()
             self.dhcp_port = self._ports.port
             yield
@@ -165,7 +171,7 @@ class Netboot:
         if settings.tftp_port == OFF:
             yield
             return
-        with self._listening("UDP", settings.tftp_port, "--tftp-port"):
+        with listening(settings, "UDP", settings.tftp_port, "--tftp-port"):
             server: TftpServer = await serve_tftp(
                 settings.listen,
                 settings.tftp_port,
@@ -193,7 +199,7 @@ class Netboot:
             yield
             return
         front = DnsFront(self.world)
-        with self._listening("UDP or TCP", settings.dns_port, "--dns-port"):
+        with listening(settings, "UDP or TCP", settings.dns_port, "--dns-port"):
             server = await serve_dns(
                 settings.listen, settings.dns_port, front.answer, front.failed, interface=settings.interface
             )
@@ -205,17 +211,32 @@ class Netboot:
 
     @contextlib.asynccontextmanager
     async def _http(self) -> AsyncIterator[None]:
-        with self._listening("TCP", self.settings.http_port, "--http-port"):
-            sock = tcp_socket(self.settings.listen, self.settings.http_port)
-        self.http_port = self.world.http_port = sock.getsockname()[1]
+        """The same routes on every socket."""
+        settings = self.settings
         try:
             app = application(self.world)
-        except BadSecret as error:
+            tls = load_tls(settings) if settings.https_port != OFF else None
+        except (BadSecret, BadCertificate) as error:
             raise CannotListen(str(error)) from None
-        async with serving(app, sock, self._bounds) as task, serving(app, self._unix_socket(), self._bounds) as other:
-            self._watch_over(task)
-            self._watch_over(other)
+        async with contextlib.AsyncExitStack() as stack:
+            open_ = [(stack.enter_context(contextlib.closing(sock)), context) for sock, context in self._http_sockets(tls)]
+            for sock, context in open_:
+                self._watch_over(await stack.enter_async_context(serving(app, sock, self._bounds, context)))
             yield
+
+    def _http_sockets(self, tls: Tls | None) -> Iterator[tuple[socket.socket, ssl.SSLContext | None]]:
+        settings = self.settings
+        with listening(settings, "TCP", settings.http_port, "--http-port"):
+            sock = tcp_socket(settings.listen, settings.http_port)
+        self.http_port = self.world.http_port = sock.getsockname()[1]
+        yield sock, None
+        yield self._unix_socket(), None
+        if tls:
+            with listening(settings, "TCP", settings.https_port, "--https-port"):
+                sock = tcp_socket(settings.listen, settings.https_port)
+            self.https_port = self.world.https_port = sock.getsockname()[1]
+            self.world.pin = tls.pin
+            yield sock, tls.context
 
     def _unix_socket(self) -> socket.socket:
         path = self.settings.state / HTTP_SOCKET
@@ -329,6 +350,7 @@ class Netboot:
             self._others = others
             self._status.mark([RECONCILE_PATH])
         world.counts["http", "turned-away"] = self._bounds.turned_away
+        world.counts["https", "handshake-failed"] = self._bounds.failed
 
     def _say_held(self, hold: str, before: str) -> None:
         if hold and hold != before:
@@ -339,7 +361,7 @@ class Netboot:
     def _follow_mode(self) -> None:
         """A push can make the site a proxy while the servers run, or end that."""
         try:
-            with self._listening("UDP", self.settings.proxy_port, "--proxy-port"):
+            with listening(self.settings, "UDP", self.settings.proxy_port, "--proxy-port"):
                 self._ports.follow()
             self._closed = ""
         except CannotListen as error:
@@ -351,27 +373,3 @@ class Netboot:
         if trouble != self._trouble:
             self._trouble = trouble
             self.log.warning("not-journalled", reason=trouble)
-
-    @contextlib.contextmanager
-    def _listening(self, protocol: str, port: int, flag: str) -> Iterator[None]:
-        """What the kernel objects to, as a sentence."""
-        settings = self.settings
-        try:
-            yield
-        except PermissionError:
-            raise CannotListen(
-                f"{protocol} port {port} needs root or the capability CAP_NET_BIND_SERVICE; "
-                f"run as root or choose a port above 1023 with {flag}."
-            ) from None
-        except OSError as error:
-            what = f"{protocol} port {port} cannot be opened ({error.strerror})"
-            match error.errno:
-                case errno.ENODEV:
-                    step = f"there is no interface {settings.interface!r}; `ip link` lists them, correct --interface"
-                case errno.EADDRNOTAVAIL:
-                    step = f"this host has no address {settings.listen}; `ip address` lists them, correct --listen"
-                case errno.EADDRINUSE:
-                    step = f"stop the program that holds it (`ss -lnp` names it), or choose another port with {flag}"
-                case _:
-                    step = f"correct --listen {settings.listen} or --interface"
-            raise CannotListen(f"{what}: {step}.") from None

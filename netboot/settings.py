@@ -35,6 +35,11 @@ class Settings:
     """Whoever reaches HTTP may read status, logs and metrics."""
     webhook_secret_file: Path | None = None
     """What a git forge proves itself by; None: nobody can say that somebody pushed."""
+    https_port: int = 443
+    """For agents and people; without it agents speak in clear."""
+    certificate: Path | None = None
+    private_key: Path | None = None
+    """What people are shown, instead of what gitboot makes; both or none."""
     reply_to_source: bool = False
     """DHCP replies go back to the port they came from: for simulated clients on unprivileged ports."""
     new_site: bool = False

@@ -22,6 +22,7 @@ from netboot.boot import Plans
 from netboot.dhcp import Server
 from netboot.events import BootAdvanced, JournalOpened
 from netboot.inventories import Inventories
+from netboot.ipxe import Secure
 from netboot.key_files import read_keys
 from netboot.ledger import Ledger
 from netboot.log import Log, Value
@@ -71,6 +72,10 @@ class World:
         """(kind, outcome) → exchanges since start."""
         self.http_port = settings.http_port
         """As bound: differs from the setting when that was 0."""
+        self.https_port = 0
+        """As bound; 0 when there is no HTTPS."""
+        self.pin = ""
+        """The fingerprint of the certificate that agents see there."""
         self.started = time.time()
         self._attention = Attention(self.started, self.started, time.monotonic())
 
@@ -106,13 +111,20 @@ class World:
         return self.plan_failure or "no commit has been accepted so far"
 
     def base(self, local: str) -> str:
-        """Where machines reach us by HTTP. `local`: the address of ours a request came to."""
+        """Where firmware reaches us, by plain HTTP. `local`: the address of ours a request came to."""
+        return f"http://{self._host(local)}" if self.http_port == 80 else f"http://{self._host(local)}:{self.http_port}"
+
+    def agent_base(self, local: str) -> str:
+        """Where agents reach us: by HTTPS, unless there is none."""
+        return f"https://{self._host(local)}:{self.https_port}" if self.https_port else self.base(local)
+
+    def _host(self, local: str) -> str:
         site = self.plans.current.site.server if self.plans else ""
-        host = site or local or self.settings.listen
-        return f"http://{host}" if self.http_port == 80 else f"http://{host}:{self.http_port}"
+        return site or local or self.settings.listen
 
     def house(self, local: str, language: Language = "ipxe") -> House:
-        return House(self.base(local), self.key, language)
+        secure = Secure(self.agent_base(local), self.pin) if self.https_port else None
+        return House(self.base(local), self.key, language, secure)
 
     def identity(self, local: str) -> Server:
         """The DHCP server identifier: what the site says, else the address the packet came to."""

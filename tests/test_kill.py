@@ -21,7 +21,7 @@ from netboot.observed import Observed
 from netboot.plans import PlanStore
 from tests.reconciler.gitkit import Work
 from tests.reconciler.inventories import PROFILE, SITE, TEMPLATE
-from tests.reconciler.process import FREE, Gitboot
+from tests.reconciler.process import FREE, Gitboot, by_tls
 
 pytestmark = pytest.mark.shell
 MACHINES, ROUNDS, SEED = 20, 15, 4
@@ -71,10 +71,10 @@ class Truth:
 class Agent(threading.Thread):
     """One machine for ever: boots, claims, reports; after any trouble it repeats itself, as the real agent does."""
 
-    def __init__(self, number: int, port: Callable[[], int], truth: Truth, stop: threading.Event) -> None:
+    def __init__(self, number: int, ports: Callable[[], tuple[int, int]], truth: Truth, stop: threading.Event) -> None:
         super().__init__(daemon=True)
         self.number = number
-        self._port = port
+        self._ports = ports
         self._truth = truth
         self._stop_asked = stop
         self.defects: list[str] = []
@@ -133,7 +133,9 @@ class Agent(threading.Thread):
         raise _Unavailable
 
     def _ask(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port(), timeout=5)
+        plain, secure = self._ports()
+        agent = path.startswith("/agent/")
+        connection = by_tls(secure, 5) if agent else http.client.HTTPConnection("127.0.0.1", plain, timeout=5)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -186,20 +188,21 @@ def check_plan(state: Path) -> None:
         plans.load(current)
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")  # Python's own, when a handshake is cut off
 def test_a_busy_server_killed_again_and_again_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     work, state, art = Work(tmp_path / "site"), tmp_path / "state", tmp_path / "art"
     (art / "inspect").mkdir(parents=True)
     (art / "inspect/vmlinuz").write_bytes(b"kernel")
     inventory(work, 0, 1)
-    truth, stop, port = Truth(), threading.Event(), [1]
-    agents = [Agent(number, lambda: port[0], truth, stop) for number in range(MACHINES)]
+    truth, stop, ports = Truth(), threading.Event(), [(1, 1)]
+    agents = [Agent(number, lambda: ports[0], truth, stop) for number in range(MACHINES)]
     for agent in agents:
         agent.start()
     began = time.monotonic()
     for round_ in range(ROUNDS):
         with Gitboot("serve", "--repo", work.path, "--state", state, "--artifacts", art, *FREE, "--new-site") as server:
-            port[0] = server.port
+            ports[0] = server.port, server.secure_port
             if round_ % 3 == 1:  # killed during a publish, too
                 inventory(work, round_ % 5, 1 + round_)
             time.sleep(chance.uniform(0.05, 0.6))
@@ -207,7 +210,7 @@ def test_a_busy_server_killed_again_and_again_loses_nothing_and_repeats_nothing(
         check(state, truth, accepted)
         check_plan(state)
     with Gitboot("serve", "--repo", work.path, "--state", state, "--artifacts", art, *FREE) as server:
-        port[0] = server.port
+        ports[0] = server.port, server.secure_port
         _until_all_is_done(server, agents)
         stop.set()
         for agent in agents:

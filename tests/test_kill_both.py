@@ -83,7 +83,7 @@ class Machine(threading.Thread):
 
     def run(self) -> None:
         words = self._script()
-        options = [f"--{name}={words[f'gitboot.{name}']}" for name in ("server", "boot", "token")]
+        options = [f"--{name.removeprefix('gitboot.')}={value}" for name, value in words.items()]
         command = [sys.executable, "-m", "agent", *options, "--state", str(self._state)]
         while True:
             self.agent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -128,6 +128,7 @@ def test_a_server_and_agents_killed_again_and_again_lose_nothing_and_repeat_noth
     (art / "inspect/vmlinuz").write_bytes(b"kernel")
     inventory(work, ran)
     options = ["--listen", "127.0.0.1", "--dhcp-port", "0", "--tftp-port", "0", "--http-port", str(port), "--new-site"]
+    options += ["--https-port", str(free_port())]
     serve: list[str | Path] = ["serve", "--repo", work.path, "--state", state, "--artifacts", art, *options]
     machines = [Machine(number, port, tmp_path / f"agent-{number}") for number in range(MACHINES)]
     for machine in machines:

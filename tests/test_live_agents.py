@@ -82,7 +82,7 @@ class Machine(threading.Thread):
 
     def run(self) -> None:
         words = self._script()
-        options = [f"--{name}={words[f'gitboot.{name}']}" for name in ("server", "boot", "token")]
+        options = [f"--{name.removeprefix('gitboot.')}={value}" for name, value in words.items()]
         command = [sys.executable, "-m", "agent", *options, "--state", str(self._state)]
         while not self._stopped.wait(0.05):
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60)

@@ -60,6 +60,9 @@ def token_from(file: Path | None) -> str:
 class _Port(click.IntRange):
     name = "port number"
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(-1 if value == "off" else value, param, ctx)
+
 
 def repository(command: Command) -> Command:
     """What to follow."""
@@ -83,7 +86,7 @@ def repository(command: Command) -> Command:
 
 def _port(name: str, default: int, protocol: str, least: int = -1) -> Callable[[Command], Command]:
     """`least` 0: this one cannot be left out, for without scripts and status there is no server."""
-    said = f"{protocol}; -1 for none." if least < 0 else f"{protocol}."
+    said = f"{protocol}; off or -1 for none." if least < 0 else f"{protocol}."
     return click.option(f"--{name}-port", type=_Port(least, 65535), metavar="N", default=default, show_default=True, help=said)
 
 
@@ -100,6 +103,10 @@ def listeners(command: Command) -> Command:
         click.option("--open-status", is_flag=True, help="Status, logs and metrics to everybody, without a token."),
         click.option("--router-advertisement", is_flag=True, help="Spare iPXE its wait for an IPv6 router."),
         click.option("--tftp-single-port", is_flag=True, help="Answer TFTP from its port alone, for a NAT in between."),
+        click.option("--private-key", type=click.Path(path_type=Path), metavar="FILE", help="The key of --certificate."),
+        click.option("--certificate", type=click.Path(path_type=Path), metavar="FILE",
+                     help="What people's browsers are shown, in PEM; without it gitboot's own."),
+        _port("https", 443, "Agents, and people (TCP)"),
         _port("http", 80, "Scripts, artefacts, status (TCP)", least=0),
         _port("dns", -1, "Names of the machines (UDP and TCP)"),
         _port("tftp", 69, "Network boot programs (UDP)"),

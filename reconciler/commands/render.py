@@ -12,7 +12,7 @@ import click
 
 from netboot.boot import next_step
 from netboot.dhcp_options import decode, label, unpack
-from netboot.ipxe import Console, bootstrap_script, mask
+from netboot.ipxe import Console, Secure, bootstrap_script, mask
 from netboot.metadata import Told, ec2, nocloud
 from netboot.observed import Observed
 from netboot.plan import Binding, BootPlan, Interface
@@ -56,8 +56,12 @@ def _find(plan: BootPlan, text: str) -> Binding:
 
 
 def _base(plan: BootPlan) -> str:
+    return f"http://{_host(plan)}"
+
+
+def _host(plan: BootPlan) -> str:
     """The server's address is known only where it runs, unless the site says it."""
-    return f"http://{plan.site.server or 'SERVER'}"
+    return plan.site.server or "SERVER"
 
 
 def _ipxe(plan: BootPlan, binding: Binding) -> str:
@@ -65,7 +69,8 @@ def _ipxe(plan: BootPlan, binding: Binding) -> str:
     if not binding.interface.netboot:
         raise Sentence(f"git says that {binding.interface.mac} of {binding.machine.name} does not boot from the network.")
     step = next_step(plan, binding.machine, Observed(), "", "")
-    console = Console(_base(plan), binding.machine.name, binding.interface.mac, plan.id)
+    secure = Secure(f"https://{_host(plan)}:443", "PIN")  # only a running server knows its certificate
+    console = Console(_base(plan), binding.machine.name, binding.interface.mac, plan.id, secure=secure)
     return mask(script_text(House(_base(plan), b""), plan, console, step, "*" * 16))
 
 

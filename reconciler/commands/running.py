@@ -15,9 +15,10 @@ from typing import Any
 
 from netboot import store
 from netboot.key_files import BadKey
+from netboot.listening import CannotListen
 from netboot.log import Bridge, Log
 from netboot.privileges import CannotBecome
-from netboot.server import CannotListen, Died, Netboot
+from netboot.server import Died, Netboot
 from netboot.settings import Settings
 from netboot.state_directory import Locked
 from netboot.store import Corrupt
@@ -36,7 +37,7 @@ def netboot_settings(given: Mapping[str, Any]) -> Settings:
     names = (
         "state", "artifacts", "loaders", "listen", "interface", "dhcp_port", "proxy_port", "tftp_port", "dns_port", "http_port",
         "new_site", "age_identity", "reply_to_source", "router_advertisement", "tftp_single_port", "user", "open_status",
-        "webhook_secret_file",
+        "webhook_secret_file", "https_port", "certificate", "private_key",
     )  # fmt: skip
     return Settings(**{name: given[name] for name in names})
 

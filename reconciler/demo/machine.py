@@ -21,6 +21,8 @@ from reconciler.demo.rows import Note
 from reconciler.demo.script import Disk, Kernel, Script, Unreadable, Wait, read_script
 from reconciler.demo.wire import Network, NoSuchFile, Silence
 
+WORDS = ("server", "pin", "http", "boot", "token")
+"""Of the kernel's command line, for the agent."""
 AGAIN_SECONDS = 2.0
 """Until a machine that is stuck tries once more, and at most until one that waits asks once more."""
 
@@ -141,7 +143,7 @@ class Machine:
     async def _work(self, words: Mapping[str, str]) -> bool:
         """The in-memory OS: the agent, until it says that the machine is to reboot."""
         folder = self._place.folder
-        options = [word for name in ("server", "boot", "token") for word in (f"--{name}", words[name])]
+        options = [word for name in WORDS if name in words for word in (f"--{name}", words[name])]
         command = (*PYTHON, "-m", "agent", *options, "--state", str(folder))
         while True:
             await self._step("agent")

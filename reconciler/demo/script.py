@@ -25,7 +25,7 @@ class Kernel:
 
     @property
     def words(self) -> dict[str, str]:
-        """`gitboot.server`, `gitboot.boot` and `gitboot.token` of the command line, without the prefix."""
+        """`gitboot.server`, `gitboot.boot` and others of the command line, without the prefix."""
         pairs = (word.removeprefix("gitboot.").split("=", 1) for word in self.cmdline.split() if word.startswith("gitboot."))
         return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 

@@ -157,7 +157,7 @@ class Server:
 @asynccontextmanager
 async def serving(site: Site, http_port: int) -> AsyncIterator[Server]:
     """Entered when it listens. Raises Sentence with the server's own sentence when it cannot, such as for a taken port."""
-    ports = ("--dhcp-port", "0", "--tftp-port", "0", "--http-port", str(http_port), "--dns-port", "-1")
+    ports = ("--dhcp-port", "0", "--tftp-port", "0", "--http-port", str(http_port), "--https-port", "0", "--dns-port", "-1")
     folders = ("--repo", str(site.repository), "--artifacts", str(site.artifacts), "--state", str(site.folder / "state"))
     flags = ("--listen", HOST, "--poll", "2", "--new-site", "--reply-to-source")
     command = (*PYTHON, "-c", "from reconciler.cli import main; main()", "serve", *folders, *ports, *flags)

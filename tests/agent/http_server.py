@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,7 +28,9 @@ class FaultyServer:
     cut the connection instead of answering; "html" answer 200 with what is not ours. `after(path, n)` is told when it is done.
     """
 
-    def __init__(self, fake: FakeServer, fault: Callable[[str, int], str] = no_fault) -> None:
+    def __init__(
+        self, fake: FakeServer, fault: Callable[[str, int], str] = no_fault, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.fake = fake
         self.fault = fault
         self.after: Callable[[str, int], None] = lambda path, number: None
@@ -56,8 +59,16 @@ class FaultyServer:
                 """An agent that was killed cannot hear its answer: that is what the tests are about."""
 
         self._server = Quiet(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+        if tls:
+            self.show(tls)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def show(self, tls: ssl.SSLContext) -> None:
+        """From now on it has this certificate."""
+        raw = self._server.socket
+        raw = raw if not isinstance(raw, ssl.SSLSocket) else socket.socket(fileno=raw.detach())
+        self._server.socket = tls.wrap_socket(raw, server_side=True)
 
     def __enter__(self) -> FaultyServer:
         self._thread.start()

@@ -46,7 +46,7 @@ class Site:
 
 @pytest.fixture
 def site(engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setattr(images, "_chunks", lambda server, archive: chunks(TAR))
+    monkeypatch.setattr(images, "_chunks", lambda server, pins, archive: chunks(TAR))
     return Site(engine, tmp_path / "images")
 
 
@@ -161,7 +161,7 @@ def test_an_image_that_its_archive_does_not_hold_is_told_with_what_it_holds(site
 def test_of_a_wrong_archive_the_engine_never_gets_the_end(
     engine: FakeEngine, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "_chunks", lambda server, archive: chunks(TAR[:-1] + b"x"))
+    monkeypatch.setattr(images, "_chunks", lambda server, pins, archive: chunks(TAR[:-1] + b"x"))
     with pytest.raises(NotHad, match=f"and git named {ARCHIVE.sha256}"):
         site.get(LOADED)
     assert {} == engine.images
@@ -170,7 +170,7 @@ def test_of_a_wrong_archive_the_engine_never_gets_the_end(
 
 def test_an_archive_that_ends_early_is_asked_for_again(engine: FakeEngine, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([TAR[:1000], TAR[:-1], TAR])
-    monkeypatch.setattr(images, "_chunks", lambda server, archive: chunks(next(answers)))
+    monkeypatch.setattr(images, "_chunks", lambda server, pins, archive: chunks(next(answers)))
     assert "id of disk-wipe:v3" == site.get(LOADED)
     assert [2.0, 4.0] == site.slept
 

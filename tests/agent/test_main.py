@@ -16,6 +16,7 @@ from agent.workflow import Action, Task, Workflow
 from tests.agent.fakes import FakeServer
 from tests.agent.http_server import BOOT, TOKEN, FaultyServer
 
+PIN = "0123456789abcdef" * 4
 KERNEL = "console=ttyS0 gitboot.server=http://10.1.0.1 gitboot.boot=b7 gitboot.token=aa=bb quiet gitboot.odd\n"
 
 
@@ -25,13 +26,39 @@ def options(server: FaultyServer, state: Path, **changes: str) -> list[str]:
 
 
 def test_settings_come_from_the_kernel_command_line() -> None:
-    expected = Settings("http://10.1.0.1", "b7", "aa=bb", "s1", Path("/run/gitboot-agent"), "process")
+    expected = Settings("http://10.1.0.1", "b7", "aa=bb", "s1", Path("/run/gitboot-agent"), "process", files="http://10.1.0.1")
     assert expected == read_settings([], KERNEL, "s1")
 
 
 def test_options_win_over_the_kernel_command_line() -> None:
-    settings = read_settings(["--server", "https://boot.example:8443", "--state", "/x"], KERNEL, "s1")
-    assert ("https://boot.example:8443", "b7", Path("/x")) == (settings.server, settings.boot, settings.state)
+    settings = read_settings(["--server", "http://boot.example:8080", "--state", "/x"], KERNEL, "s1")
+    assert ("http://boot.example:8080", "b7", Path("/x")) == (settings.server, settings.boot, settings.state)
+
+
+def test_by_tls_the_server_is_the_one_that_is_pinned_and_files_may_come_in_clear() -> None:
+    kernel = f"{KERNEL} gitboot.server=https://10.1.0.1:443 gitboot.pin={PIN},{PIN[::-1]} gitboot.http=http://10.1.0.1"
+    settings = read_settings([], kernel, "s1")
+    assert ("https://10.1.0.1:443", frozenset({PIN, PIN[::-1]}), "http://10.1.0.1") == (
+        settings.server,
+        settings.pins,
+        settings.files,
+    )
+    alone = read_settings(["--server", "https://10.1.0.1", "--pin", PIN.upper()], KERNEL, "s1")
+    assert (frozenset({PIN}), "https://10.1.0.1") == (alone.pins, alone.files)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--server", "https://10.1.0.1"], "https://10.1.0.1 needs --pin .*: the server's log has it"),
+        (["--pin", PIN], "http://10.1.0.1 is none; take the server's HTTPS port, or leave --pin out"),
+        (["--server", "https://10.1.0.1", "--pin", f"{PIN},abc"], "--pin: 'abc' is no SHA-256"),
+        (["--server", "https://10.1.0.1", "--pin", PIN, "--http", "10.1.0.1"], "is not a URL"),
+    ],
+)
+def test_a_server_is_neither_trusted_unnamed_nor_spoken_to_in_clear_when_it_is_named(options: list[str], said: str) -> None:
+    with pytest.raises(Unusable, match=said):
+        read_settings(options, KERNEL, "s1")
 
 
 def test_what_is_missing_is_named_in_both_spellings() -> None:

@@ -15,10 +15,11 @@ from dnslib import DNSRecord
 from netboot.boot import Plans
 from netboot.dns_front import DnsFront
 from netboot.dns_server import Asker
+from netboot.listening import CannotListen
 from netboot.log import Log
 from netboot.plan import BootPlan, Site, dump
 from netboot.plans import PlanStore
-from netboot.server import CannotListen, Netboot
+from netboot.server import Netboot
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
 from netboot.world import World
@@ -109,7 +110,7 @@ def test_a_failure_is_counted_and_its_bytes_are_in_the_log(house: House) -> None
 
 
 def settings(state: Path, dns_port: int) -> Settings:
-    return Settings(state, listen="127.0.0.1", dhcp_port=-1, tftp_port=-1, http_port=0, dns_port=dns_port)
+    return Settings(state, listen="127.0.0.1", dhcp_port=-1, tftp_port=-1, http_port=0, https_port=-1, dns_port=dns_port)
 
 
 def publish(state: Path) -> None:

@@ -66,7 +66,19 @@ def site(folder: Path) -> Work:
 
 def serve(site: Work, *more: str) -> Gitboot:
     root = site.path.parent
-    ports = ("--listen", "0.0.0.0", "--dhcp-port", "0", "--tftp-port", "0", "--http-port", "0", "--reply-to-source")
+    ports = (
+        "--listen",
+        "0.0.0.0",
+        "--dhcp-port",
+        "0",
+        "--tftp-port",
+        "0",
+        "--http-port",
+        "0",
+        "--https-port",
+        "0",
+        "--reply-to-source",
+    )
     words = ("--repo", site.path, "--state", root / "state", "--artifacts", root / "art", "--poll", "1", "--new-site")
     return Gitboot("serve", *words, *ports, *more)
 
@@ -217,7 +229,19 @@ def test_nothing_outside_the_state_directory_is_given_away(folder: Path) -> None
 def test_a_user_that_cannot_be_become_is_a_sentence(site: Work, name: str, said: str) -> None:
     root = site.path.parent
     done = gitboot(
-        "netboot", "--state", root / "state", "--dhcp-port", "-1", "--tftp-port", "-1", "--http-port", "0", "--user", name
+        "netboot",
+        "--state",
+        root / "state",
+        "--dhcp-port",
+        "-1",
+        "--tftp-port",
+        "-1",
+        "--http-port",
+        "0",
+        "--https-port",
+        "0",
+        "--user",
+        name,
     )
     assert (1, True) == (done.returncode, said in done.stderr), done.stderr
     assert "Traceback" not in done.stderr
@@ -234,7 +258,7 @@ def test_only_root_becomes_somebody_else(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_state_directory_that_the_user_cannot_come_to_is_a_sentence(site: Work, folder: Path) -> None:
     closed = folder / "closed"
     closed.mkdir(mode=0o700)
-    words = ("--dhcp-port", "-1", "--tftp-port", "-1", "--http-port", "0", "--user", "nobody")
+    words = ("--dhcp-port", "-1", "--tftp-port", "-1", "--http-port", "0", "--https-port", "0", "--user", "nobody")
     done = gitboot("netboot", "--state", closed / "state", *words)
     assert 1 == done.returncode
     assert "nobody cannot use" in done.stderr

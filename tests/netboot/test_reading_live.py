@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from netboot.listening import CannotListen
 from netboot.reader_tokens import add_token
-from netboot.server import CannotListen, Netboot
+from netboot.server import Netboot
 from tests.netboot.test_server import running, serve
 from tests.unix_http import ask
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from netboot.listening import CannotListen
 from netboot.log import Log
 from netboot.router_advertisement import ADVERTISEMENT
 from netboot.router_front import RouterFront, link_local
-from netboot.server import CannotListen, Netboot
+from netboot.server import Netboot
 from netboot.settings import Settings
 
 pytestmark = pytest.mark.shell
@@ -104,7 +105,9 @@ def test_a_server_without_the_privilege_says_what_to_do(tmp_path: Path, monkeypa
     written = io.StringIO()
 
     async def run() -> None:
-        settings = Settings(tmp_path, listen="127.0.0.1", dhcp_port=-1, tftp_port=-1, http_port=0, router_advertisement=True)
+        settings = Settings(
+            tmp_path, listen="127.0.0.1", dhcp_port=-1, tftp_port=-1, http_port=0, https_port=-1, router_advertisement=True
+        )
         with pytest.raises(CannotListen, match=r"grant CAP_NET_RAW.*leave --router-advertisement out"):
             async with Netboot(settings, Log(written)).running():
                 raise AssertionError("it must not serve")

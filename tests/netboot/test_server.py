@@ -22,17 +22,18 @@ from netboot.boot import Plans
 from netboot.events import JournalOpened
 from netboot.follow import Follower
 from netboot.http_server import Bounds
+from netboot.listening import CannotListen
 from netboot.log import Log
 from netboot.markers import declare_new_site, freeze, unfreeze
 from netboot.plans import PlanStore
 from netboot.runs import claim
-from netboot.server import CannotListen, Died, Netboot
+from netboot.server import Died, Netboot
 from netboot.settings import Settings
 from netboot.status import StatusWriter
 from tests.netboot.site import logged, machine, plan
 
 pytestmark = pytest.mark.shell
-FREE = {"dhcp_port": 0, "tftp_port": 0, "http_port": 0, "listen": "127.0.0.1"}
+FREE = {"dhcp_port": 0, "tftp_port": 0, "http_port": 0, "https_port": 0, "listen": "127.0.0.1"}
 
 
 @asynccontextmanager

@@ -262,7 +262,9 @@ def test_curl_gets_a_pis_files_from_the_whole_server(tmp_path: Path) -> None:
     PlanStore(tmp_path / "state/plans").publish(plan(PI, artifacts={"vmlinuz": "0" * 64, "rpi4/start4.elf": DIGEST}))
 
     async def run() -> None:
-        settings = Settings(tmp_path / "state", tmp_path / "art", None, "127.0.0.1", None, -1, tftp_port=0, http_port=0)
+        settings = Settings(
+            tmp_path / "state", tmp_path / "art", None, "127.0.0.1", None, -1, tftp_port=0, http_port=0, https_port=-1
+        )
         async with Netboot(settings, Log(io.StringIO())).running() as server:
             for name, expected in (("start4.elf", BIG), ("config.txt", b"arm_64bit=1\n")):
                 url = f"tftp://127.0.0.1:{server.tftp_port}/{SERIAL}/{name}"

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 DEADLINE = 20.0
-FREE = ("--listen", "127.0.0.1", "--dhcp-port", "0", "--tftp-port", "0", "--http-port", "0")
+FREE = ("--listen", "127.0.0.1", "--dhcp-port", "0", "--tftp-port", "0", "--http-port", "0", "--https-port", "0")
 
 
 def environment() -> dict[str, str]:
@@ -27,6 +28,13 @@ def gitboot(*words: str | Path, timeout: float = DEADLINE, **changed: str) -> su
     """Run a command to its end; `changed` are environment variables."""
     command = [sys.executable, "-m", "reconciler", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment() | changed, check=False)
+
+
+def by_tls(port: int, timeout: float = DEADLINE) -> http.client.HTTPSConnection:
+    """To a server of ours on loopback, whatever its certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, context=context)
 
 
 class Gitboot:
@@ -61,9 +69,15 @@ class Gitboot:
         """Of HTTP."""
         return int(self.wait_for("listening")["http"])
 
+    @property
+    def secure_port(self) -> int:
+        """Of HTTPS."""
+        return int(self.wait_for("listening")["https"])
+
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
-        """Raises OSError or HTTPException when the server is gone."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        """As agents do by TLS, everything else in clear. Raises OSError or HTTPException when the server is gone."""
+        agent = path.startswith("/agent/")
+        connection = by_tls(self.secure_port) if agent else http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()

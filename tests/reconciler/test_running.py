@@ -65,6 +65,7 @@ def start(site: Work, **changed: str | Path | None) -> list[str | Path]:
         "dhcp-port": "0",
         "tftp-port": "0",
         "http-port": "0",
+        "https-port": "0",
         **{name.replace("_", "-"): value for name, value in changed.items()},
     }
     return ["serve", *(word for name, value in flags.items() if value is not None for word in (f"--{name}", value))]
@@ -291,7 +292,8 @@ def test_the_real_agent_carries_out_a_run_of_the_real_server(site: Work, tmp_pat
     with serve(site, "--new-site") as server:
         server.wait_for("plan-served")
         words = dict(re.findall(r"gitboot\.(\w+)=(\S+)", server.get(SCRIPT).decode()))
-        flags = ["--server", f"http://127.0.0.1:{server.port}", "--boot", words["boot"], "--token", words["token"]]
+        words["server"] = f"https://127.0.0.1:{server.secure_port}"
+        flags = [f"--{name}={value}" for name, value in words.items()]
         done = subprocess.run(
             [sys.executable, "-m", "agent", *flags, "--state", str(tmp_path / "agent")],
             capture_output=True, text=True, timeout=30, env=environment(), check=False,
