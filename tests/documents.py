@@ -126,7 +126,8 @@ class Session:
             elif expected is not None and not same(expected, output):
                 wrong.append(f"$ {command}\n{output}--- but the page says\n{expected}")
         if len(printed) < len(self._steps):
-            wrong.append(f"$ {self._steps[len(printed)][0]}\n--- did not end within {SECONDS} seconds")
+            logs = "".join(f"--- {log.name} says:\n{log.read_text()[-2000:]}" for log in sorted(self._folder.glob("*.log")))
+            wrong.append(f"$ {self._steps[len(printed)][0]}\n--- did not end within {SECONDS} seconds\n{logs}")
         return wrong
 
     def _shell(self) -> str:

@@ -11,7 +11,6 @@ import json
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tomllib
@@ -29,6 +28,7 @@ from reconciler.check import passes
 from reconciler.cli import COMMANDS, gitboot
 from reconciler.commands.reading import read
 from tests.documents import PAGES, ROOT, Block, Session, anchors, blocks, links, metrics, name_of, same, sayings
+from tests.reconciler.gitkit import free_port
 from tests.reconciler.test_cli import LEAVES
 from tests.reconciler.test_cli import command as command_of
 from tests.reconciler.test_schemas import KINDS
@@ -159,10 +159,7 @@ def test_what_a_page_does_is_what_happens(page: Path, tmp_path: Path) -> None:
     git = ["git", "-C", str(tmp_path), "-c", "user.name=reader", "-c", "user.email=reader@lab.example"]
     for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "As it came"]):
         subprocess.run([*git, *words], check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    assert [] == Session(page, tmp_path, port).run()
+    assert [] == Session(page, tmp_path, free_port()).run()
     assert set() == {path.name for path in (tmp_path / "state").glob("*")} - documented_state()
 
 
