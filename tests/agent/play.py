@@ -5,27 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from agent.commands import (
-    Accepted,
-    Begun,
-    Cancelled,
-    Command,
-    Event,
-    Exited,
-    Find,
-    Finish,
-    Found,
-    Gone,
-    NotFound,
-    Report,
-    Start,
-    Tick,
-)
+from agent import commands
 from agent.messages import Attempt, Claim, claim_from_json, event_to_json
 from agent.run import Run
 from tests.agent.fakes import Answer, Document
 
-OK = Exited(0)
+OK = commands.Exited(0)
 
 
 class Server(Protocol):
@@ -42,22 +27,22 @@ class World:
     server: Server
     now: float = 0.0
     running: Attempt | None = None
-    ended: dict[Attempt, Exited] = field(default_factory=dict)
-    asked: list[Command] = field(default_factory=list)
-    finish: Finish | None = None
+    ended: dict[Attempt, commands.Exited] = field(default_factory=dict)
+    asked: list[commands.Command] = field(default_factory=list)
+    finish: commands.Finish | None = None
 
     def boot(self) -> None:
         """The agent starts, again or for the first time; what ran goes on running."""
         _, answer = self.server.claim("s")
         claim = claim_from_json(answer)
         if not isinstance(claim, Claim):
-            self.finish = self.finish or Finish("GONE", claim.reason)
+            self.finish = self.finish or commands.Finish("GONE", claim.reason)
             return
         self.run = Run(replace(claim, started=self.now), self.now)
         self.asked = list(self.run.begin())
         self._obey()
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: commands.Event) -> None:
         assert self.finish is None or not self.run.receive(event, self.now)
         if self.finish is None:
             self.asked += self.run.receive(event, self.now)
@@ -66,15 +51,15 @@ class World:
     def _obey(self) -> None:
         for command in list(self.asked):
             match command:
-                case Start(attempt):
+                case commands.Start(attempt):
                     assert self.running is None, f"{attempt} started beside {self.running}"
                     flying = self.server.in_flight
                     assert flying is not None, f"{attempt} started before it was accepted"
                     assert (attempt.action, attempt.number) == (flying["action"], flying["attempt"])
                     assert attempt not in self.ended, f"{attempt} started twice"
                     self.running = attempt
-                    assert self.run.receive(Begun(), self.now) == ()
-                case Finish():
+                    assert self.run.receive(commands.Begun(), self.now) == ()
+                case commands.Finish():
                     self.finish = command
                 case _:
                     continue
@@ -84,7 +69,7 @@ class World:
         """What may happen next."""
         moves = ["restart", "tick", "stray", "cancel"]
         moves += ["exit"] * 3 if self.running else []
-        moves += ["answer"] * 4 if any(isinstance(one, Report | Find) for one in self.asked) else []
+        moves += ["answer"] * 4 if any(isinstance(one, commands.Report | commands.Find) for one in self.asked) else []
         return moves
 
     def do(self, move: str, code: int) -> None:
@@ -93,37 +78,41 @@ class World:
                 self.boot()
             case "tick":
                 self.now = max(self.now, self.run.timer or 0.0)
-                self.tell(Tick())
+                self.tell(commands.Tick())
             case "stray":
-                self.tell((Accepted(99), Found(1.0, OK), NotFound("stray"), Tick())[code] if not self._finding else Tick())
+                self.tell(
+                    (commands.Accepted(99), commands.Found(1.0, OK), commands.NotFound("stray"), commands.Tick())[code]
+                    if not self._finding
+                    else commands.Tick()
+                )
             case "cancel":
-                self.tell(Cancelled())
+                self.tell(commands.Cancelled())
             case "exit" if self.running:
-                self.ended[self.running], self.running = Exited(code), None
-                self.tell(Exited(code))
+                self.ended[self.running], self.running = commands.Exited(code), None
+                self.tell(commands.Exited(code))
             case "answer":
-                self._answer(next(one for one in self.asked if isinstance(one, Report | Find)))
+                self._answer(next(one for one in self.asked if isinstance(one, commands.Report | commands.Find)))
 
     @property
     def _finding(self) -> bool:
-        return any(isinstance(one, Find) for one in self.asked)
+        return any(isinstance(one, commands.Find) for one in self.asked)
 
-    def _answer(self, command: Command) -> None:
+    def _answer(self, command: commands.Command) -> None:
         self.asked.remove(command)
         match command:
-            case Report(sequence, event):
+            case commands.Report(sequence, event):
                 status, answer = self.server.report(sequence, event_to_json(event))
                 assert status in (200, 410), answer
-                self.tell(Accepted(sequence) if status == 200 else Gone(answer["error"]))
-            case Find(attempt):
+                self.tell(commands.Accepted(sequence) if status == 200 else commands.Gone(answer["error"]))
+            case commands.Find(attempt):
                 ended = self.ended.get(attempt)
                 known = attempt == self.running or ended is not None
-                self.tell(Found(1.0, ended) if known else NotFound("no trace"))
+                self.tell(commands.Found(1.0, ended) if known else commands.NotFound("no trace"))
 
     def lose(self) -> None:
         """The answer to the report on its way is lost; the report was not."""
         for command in self.asked:
-            if isinstance(command, Report):
+            if isinstance(command, commands.Report):
                 self.server.report(command.sequence, event_to_json(command.event))
 
     def reset(self) -> None:
@@ -136,6 +125,6 @@ class World:
         for _ in range(200):
             if self.finish:
                 return
-            waiting = any(isinstance(one, Report | Find) for one in self.asked)
+            waiting = any(isinstance(one, commands.Report | commands.Find) for one in self.asked)
             self.do("answer" if waiting else "exit" if self.running else "tick", 0)
         raise AssertionError(f"the run does not end: {self.run.phase}")

@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -102,6 +102,22 @@ def file(content: bytes, request: Request, etag: str = '"one"') -> Answer:
 def serving(content: bytes) -> Web:
     """The same file at every path."""
     return Web(lambda request, number: file(content, request))
+
+
+class Files(Web):
+    """Serves `files` (path → content), whole from the second request for anything on; the first is cut after `cut` bytes."""
+
+    def __init__(self, **files: bytes) -> None:
+        super().__init__(self._answer)
+        self.files = {f"/{name}": content for name, content in files.items()}
+        self.cut: int | None = None
+
+    def _answer(self, request: Request, number: int) -> Answer:
+        content = self.files.get(request.path)
+        if content is None:
+            return Answer(status=404)
+        answer = file(content, request)
+        return answer if number > 1 else replace(answer, cut=self.cut)
 
 
 def _body(handler: BaseHTTPRequestHandler) -> bytes:

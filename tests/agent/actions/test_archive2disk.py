@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from agent.actions import archive2disk, install_root_fs
+from tests.agent.actions.badweb import Files
 from tests.agent.actions.devices import MB, Loop, environment, machine, mounted, needs_loop_devices, run
-from tests.agent.actions.web import Web
 
 pytestmark = [pytest.mark.shell, needs_loop_devices]
 FILES = {"etc/hostname": b"node\n", "usr/bin/ping": b"x" * 300_000}
@@ -52,8 +52,8 @@ def checksum(content: bytes) -> str:
 
 
 @pytest.fixture
-def web() -> Iterator[Web]:
-    with Web(rootfs=ROOT) as server:
+def web() -> Iterator[Files]:
+    with Files(rootfs=ROOT) as server:
         yield server
 
 
@@ -64,27 +64,27 @@ def disk(loop: Loop) -> str:
     return device
 
 
-def unpack(folder: Path, web: Web, disk: str, capsys: pytest.CaptureFixture[str], **settings: str) -> tuple[int, str]:
+def unpack(folder: Path, web: Files, disk: str, capsys: pytest.CaptureFixture[str], **settings: str) -> tuple[int, str]:
     """Exit status, and what it complained of."""
-    given = {"ARCHIVE_URL": web.url("rootfs"), "DEST_DISK": disk, "FS_TYPE": "ext4", **settings}
+    given = {"ARCHIVE_URL": f"{web.url}/rootfs", "DEST_DISK": disk, "FS_TYPE": "ext4", **settings}
     status = archive2disk.ACTION.run(environment(folder / "run", machine(), **given))
     return status, capsys.readouterr().err
 
 
 @pytest.mark.parametrize("program", ["cat", "gzip", "zstd", "xz", "bzip2"])
 def test_an_archive_is_unpacked_however_it_is_compressed(
-    program: str, tmp_path: Path, web: Web, disk: str, capsys: pytest.CaptureFixture[str]
+    program: str, tmp_path: Path, web: Files, disk: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = ROOT if program == "cat" else packed(program, ROOT)
     web.files["/rootfs"] = content
-    web.fault = lambda number: 500 if number == 1 else None
+    web.cut = 500
     assert (0, "") == unpack(tmp_path, web, disk, capsys, TARFILE_CHECKSUM=checksum(content))
     with mounted(disk, tmp_path / "mnt") as point:
         assert FILES == {name: (point / name).read_bytes() for name in FILES}
 
 
 def test_owners_modes_devices_links_attributes_and_capabilities_are_those_of_the_archive(
-    tmp_path: Path, web: Web, disk: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, web: Files, disk: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capability = "\x01\x00\x00\x02\x00\x20" + "\x00" * 14  # CAP_NET_RAW, permitted; VFS_CAP_REVISION_2 (linux/capability.h)
     web.files["/rootfs"] = content = tar(
@@ -104,7 +104,7 @@ def test_owners_modes_devices_links_attributes_and_capabilities_are_those_of_the
 
 
 def test_an_archive_with_another_digest_is_a_failure_and_so_is_one_without(
-    tmp_path: Path, web: Web, disk: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, web: Files, disk: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, said = unpack(tmp_path, web, disk, capsys, TARFILE_CHECKSUM=checksum(b"another"))
     assert (1, True) == (status, "is not what it should be: it is sha256:" in said)
@@ -115,27 +115,29 @@ def test_an_archive_with_another_digest_is_a_failure_and_so_is_one_without(
 
 @pytest.mark.parametrize("content", [b"", b"no archive" * 500, ROOT[:-60_000], packed("gzip", ROOT)[:-10]])
 def test_what_is_no_whole_archive_is_a_sentence_even_unverified(
-    content: bytes, tmp_path: Path, web: Web, disk: str, capsys: pytest.CaptureFixture[str]
+    content: bytes, tmp_path: Path, web: Files, disk: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     web.files["/rootfs"] = content
     status, said = unpack(tmp_path, web, disk, capsys, INSECURE_NO_TARFILE_CHECKSUM_VERIFICATION="true")
     assert (1, True) == (status, "cannot be unpacked: " in said or "cannot be read" in said)
 
 
-def test_an_archive_that_does_not_fit_says_so(tmp_path: Path, web: Web, disk: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_archive_that_does_not_fit_says_so(
+    tmp_path: Path, web: Files, disk: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     web.files["/rootfs"] = content = tar(large=bytes(40 * MB))
     status, said = unpack(tmp_path, web, disk, capsys, TARFILE_CHECKSUM=checksum(content))
     assert (1, True) == (status, "cannot be unpacked: the filesystem of / is full; tar: large: " in said)
 
 
-def test_no_program_of_ours_stays_there(tmp_path: Path, web: Web, disk: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_program_of_ours_stays_there(tmp_path: Path, web: Files, disk: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert (0, "") == unpack(tmp_path, web, disk, capsys, TARFILE_CHECKSUM=checksum(ROOT))
     with mounted(disk, tmp_path / "mnt") as point:
         assert {"dev", "etc", "usr", "var", "lost+found"} == {path.name for path in point.iterdir()}
 
 
 def test_nothing_of_an_archive_gets_out_of_its_folder(
-    tmp_path: Path, web: Web, disk: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, web: Files, disk: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -151,7 +153,7 @@ def test_nothing_of_an_archive_gets_out_of_its_folder(
 
 
 def test_a_link_that_is_on_the_disk_already_leads_nowhere_else(
-    tmp_path: Path, web: Web, disk: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, web: Files, disk: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -171,7 +173,7 @@ def storage(*mounts: tuple[str, str, str]) -> dict[str, Any]:
 
 
 def test_an_operating_system_is_unpacked_onto_all_filesystems_and_has_their_fstab(
-    tmp_path: Path, web: Web, loop: Loop, disk: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, web: Files, loop: Loop, disk: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     efi, swap = loop(16 * MB), loop(16 * MB)
     run("mkfs.ext4", "-q", "-U", "77777777-2222-3333-4444-555555555555", efi)
@@ -180,7 +182,7 @@ def test_an_operating_system_is_unpacked_onto_all_filesystems_and_has_their_fsta
     web.files["/rootfs/x86_64.tar.zst"] = archive = packed("zstd", tar(**{"boot/efi/loader": b"efi", "etc/fstab": b"# none\n"}))
     web.files["/rootfs/x86_64.tar.zst.sha256"] = f"{checksum(archive)[7:]}  x86_64.tar.zst\n".encode()
     document = machine(storage=storage((efi, "/boot/efi", "ext4"), (disk, "/", "ext4"), (swap, "none", "swap")))
-    status = install_root_fs.ACTION.run(environment(tmp_path / "run", document, MIRROR_HOST=web.host))
+    status = install_root_fs.ACTION.run(environment(tmp_path / "run", document, MIRROR_HOST=web.url.removeprefix("http://")))
     assert 0 == status, capsys.readouterr().err
     with mounted(efi, tmp_path / "efi") as point:
         assert b"efi" == (point / "loader").read_bytes()
@@ -193,10 +195,12 @@ def test_an_operating_system_is_unpacked_onto_all_filesystems_and_has_their_fsta
 
 
 def test_an_operating_system_without_a_digest_beside_it_is_refused_before_anything_is_written(
-    tmp_path: Path, web: Web, disk: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, web: Files, disk: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     web.files["/rootfs/x86_64.tar.zst"] = packed("zstd", ROOT)
-    given = environment(tmp_path / "run", machine(storage=storage((disk, "/", "ext4"))), MIRROR_HOST=web.host)
+    given = environment(
+        tmp_path / "run", machine(storage=storage((disk, "/", "ext4"))), MIRROR_HOST=web.url.removeprefix("http://")
+    )
     assert 1 == install_root_fs.ACTION.run(given)
     assert "x86_64.tar.zst.sha256 answers HTTP 404" in capsys.readouterr().err
     for empty in (b"", b" \n"):
