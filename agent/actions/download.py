@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from agent.actions.base import say
 from agent.actions.progress import Progress
@@ -69,18 +70,16 @@ class Download:
     """Bytes, once it has begun and if the server says so."""
     _done: int = field(default=0, init=False)
     _identity: tuple[str, ...] = field(default=(), init=False)
+    _deadline: float = field(default=inf, init=False)
 
     def __iter__(self) -> Iterator[bytes]:
         """Raises Failed."""
-        deadline = time.monotonic() + 60 * self.minutes if self.minutes else None
+        self._deadline = time.monotonic() + 60 * self.minutes if self.minutes else inf
         waited, longest = 0.0, 0.5
         while True:
             before = self._done
             try:
-                for chunk in self._connection():
-                    if deadline and time.monotonic() > deadline:
-                        raise Failed(f"{self.url} was not there in {self.minutes} minutes; {self._done} bytes were")
-                    yield chunk
+                yield from self._connection()
                 return
             except Broken as error:
                 if self._done > before:
@@ -93,9 +92,12 @@ class Download:
 
     def _connection(self) -> Iterator[bytes]:
         """What one connection brings of what is still missing. Raises Broken and Failed."""
+        self._look_at_the_clock()
         with self._ask() as response:
             skip = self._begin(response)
-            while chunk := _read(response):
+            left = CHUNK if response.length is None else response.length
+            while chunk := self._read(response, min(left, CHUNK)):
+                left -= 0 if response.length is None else len(chunk)
                 new = chunk[skip:]
                 skip -= min(skip, len(chunk))
                 self._done += len(new)
@@ -150,12 +152,24 @@ class Download:
             raise Failed(f"{self.url} skips from byte {self._done} to {start}")
         return self._done - start
 
+    def _read(self, response: http.client.HTTPResponse, missing: int) -> bytes:
+        """So many bytes, and less at the end alone; however slowly they come, the time is kept. Raises Broken and Failed."""
+        parts = list[bytes]()
+        while missing:
+            try:
+                part = response.read1(missing)
+            except (OSError, http.client.HTTPException) as error:
+                raise Broken(f"the connection broke: {error or type(error).__name__}") from error
+            self._look_at_the_clock()
+            if not part:
+                break
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
 
-def _read(response: http.client.HTTPResponse) -> bytes:
-    try:
-        return response.read(CHUNK)
-    except (OSError, http.client.HTTPException) as error:
-        raise Broken(f"the connection broke: {error or type(error).__name__}") from error
+    def _look_at_the_clock(self) -> None:
+        if self.minutes and time.monotonic() > self._deadline:
+            raise Failed(f"{self.url} was not there in {self.minutes} minutes; {self._done} bytes were")
 
 
 def told(name: str, download: Download, interval: float = 10.0) -> Iterator[bytes]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -158,6 +162,41 @@ def test_a_file_that_is_not_there_in_time_is_given_up_though_it_comes(monkeypatc
     monkeypatch.setattr("agent.actions.download.time.monotonic", lambda: next(clock))
     with serving(CONTENT) as web, pytest.raises(Failed, match=r"/image was not there in 1 minutes; \d+ bytes were$"):
         b"".join(Download(f"{web.url}/image", minutes=1))
+
+
+@contextmanager
+def dripping(begun: bytes) -> Iterator[str]:
+    """A server that sends the beginning of a long answer, keeps the connection and says no more; its URL."""
+    over = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + begun)
+            over.wait()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/image"
+        finally:
+            over.set()
+            thread.join()
+
+
+def test_time_is_kept_however_slowly_a_megabyte_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 25))
+    monkeypatch.setattr("agent.actions.download.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("agent.actions.download.SILENCE", 0.05)
+    with dripping(b"slow") as url, pytest.raises(Failed, match=r"/image was not there in 1 minutes; 0 bytes were$"):
+        b"".join(Download(url, minutes=1, pause=lambda _: None))
+
+
+def test_a_server_that_keeps_its_connection_is_not_waited_for_after_the_last_byte() -> None:
+    with dripping(bytes(3_000_000)) as url:
+        assert bytes(3_000_000) == b"".join(Download(url, pause=lambda _: None))
 
 
 def test_a_small_file_is_read_whole_and_a_long_one_is_none() -> None:
