@@ -65,7 +65,9 @@ def check_storage(storage: Map, disks: Collection[str], complaints: Complaints) 
     for index, disk in enumerate(storage.get("disks", ())):
         _check_partitions(disk.get("partitions", ()), (*STORAGE, "disks", index, "partitions"), complaints)
     _check_mount_points(storage, complaints)
+    _check_files(storage, complaints)
     _check_devices(storage, disks, complaints)
+    _check_root(storage, complaints)
 
 
 def _check_partitions(partitions: Iterable[Map], path: Path, complaints: Complaints) -> None:
@@ -98,6 +100,28 @@ def _check_mount_points(storage: Map, complaints: Complaints) -> None:
             place = complaints.source.at((*STORAGE, "filesystems", first, "mount", "point"))
             message = f"{point} is mounted already, in line {place.line}: give one of the two another mount point."
             complaints.at(path, "duplicate-name", message)
+
+
+def _check_files(storage: Map, complaints: Complaints) -> None:
+    for index, filesystem in enumerate(storage.get("filesystems", ())):
+        mount = filesystem["mount"]
+        if mount.get("files") and (mount.get("format") == "swap" or not mount.get("point", "none").startswith("/")):
+            message = "This is mounted nowhere, so no file is written into it: give it a 'point', or leave 'files' out."
+            complaints.at((*STORAGE, "filesystems", index, "mount", "files"), "bad-value", message)
+
+
+def _check_root(storage: Map, complaints: Complaints) -> None:
+    """What nobody here does is said, for it shows when the machine starts from its disk."""
+    for index, filesystem in enumerate(storage.get("filesystems", ())):
+        mount = filesystem["mount"]
+        lying_on = _Devices(storage, ()).below(mount["device"]) if mount.get("point") == "/" else set[str]()
+        for each in storage.get("luks", ()):
+            if f"/dev/mapper/{each['name']}" in lying_on:
+                message = (
+                    f"/ is on the encrypted device {each['name']!r}, and no action makes an initramfs that opens it: "
+                    "take an image that has one (cryptsetup-initramfs), and run its update-initramfs by `cexec`."
+                )
+                complaints.at((*STORAGE, "filesystems", index, "mount", "device"), "encrypted-root", message, "warning")
 
 
 def _check_devices(storage: Map, disks: Collection[str], complaints: Complaints) -> None:
@@ -194,14 +218,18 @@ class _Devices:
     def loops(self) -> Iterator[Path]:
         """Where something stands that is made of itself."""
         for start in self._of:
-            reached, todo = set[str](), [*self._of[start]]
-            while todo:
-                part = self.known_as(todo.pop())
-                if part not in reached:
-                    reached.add(part)
-                    todo += self._of.get(part, ())
-            if start in reached:
+            if start in self.below(*self._of[start]):
                 yield self._paths[start]
+
+    def below(self, *devices: str) -> set[str]:
+        """These, and all that they are made of."""
+        reached, todo = set[str](), [*devices]
+        while todo:
+            part = self.known_as(todo.pop())
+            if part not in reached:
+                reached.add(part)
+                todo += self._of.get(part, ())
+        return reached
 
 
 def _made(storage: Map) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...], Path]]:

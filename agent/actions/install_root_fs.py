@@ -1,10 +1,14 @@
-"""`install-root-fs`: unpack an operating system onto the filesystems that git gives this machine, and write its fstab.
+"""`install-root-fs`: unpack an operating system onto the filesystems that git gives this machine, and write its fstab
+and the files that git has for them.
 
 Shell, standard library only. Law: as archive2disk, it succeeds only with the archive that was wanted. The digest is git's, or
 else that of the file `<archive>.sha256` beside it, which proves that it came whole, not whom it is from.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from agent.actions.archive2disk import CHECKSUM, MINUTES, UNCHECKED
 from agent.actions.base import Action, Job, tool
@@ -38,6 +42,9 @@ def act(job: Job) -> None:
             system.real(each.point).mkdir(parents=True, exist_ok=True)
         if not settings.text("DEST_DISK"):
             system.write("/etc/fstab", fstab(job, system).encode())
+            if encrypted := job.machine.get("storage", {}).get("luks"):
+                system.write("/etc/crypttab", crypttab(job, encrypted).encode())
+            write_files(job, system)
     job.say(f"{url} is unpacked" + (f", {digest.algorithm} verified" if digest else ""))
 
 
@@ -63,8 +70,32 @@ def fstab(job: Job, system: System) -> str:
     return "\n".join([*lines, ""])
 
 
+def crypttab(job: Job, encrypted: Iterable[Mapping[str, Any]]) -> str:
+    """Each is opened by a passphrase that is asked for: the key is the installation's, and stays out of the system."""
+    lines = ["# Written when this system was installed, from the storage section of its machine in git."]
+    for each in encrypted:
+        uuid = _uuid(device(job, each["device"]).path)
+        lines.append(f"{each['name']} {f'UUID={uuid}' if uuid else each['device']} none luks")
+    return "\n".join([*lines, ""])
+
+
+def write_files(job: Job, system: System) -> None:
+    """What git says is in each filesystem, in place of what the archive has there."""
+    for each in job.machine.get("storage", {}).get("filesystems", ()):
+        mount = each["mount"]
+        for file in mount.get("files", ()):
+            path = f"{mount['point'].rstrip('/')}/{file['path'].lstrip('/')}"
+            owner = int(file.get("uid", 0)), int(file.get("gid", 0))
+            system.write(path, file["contents"].encode(), int(file.get("mode", "0644"), 8), owner)
+            job.say(f"{path} is written")
+
+
+def _uuid(path: str) -> str:
+    return tool("blkid", "--probe", "--output", "value", "--match-tag", "UUID", path).strip()
+
+
 def _line(job: Job, path: str, point: str, format: str, check: int) -> str:  # noqa: A002 - fstab's word for it
-    uuid = tool("blkid", "--probe", "--output", "value", "--match-tag", "UUID", device(job, path).path).strip()
+    uuid = _uuid(device(job, path).path)
     options = {"swap": "sw", "vfat": "umask=0077"}.get(format, "defaults")
     point = point.replace(" ", "\\040")
     return f"{f'UUID={uuid}' if uuid else path} {point} {format} {options} 0 {0 if format in ('xfs', 'btrfs') else check}"

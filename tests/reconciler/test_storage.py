@@ -96,6 +96,7 @@ def test_where_each_part_of_a_layout_was_written_is_known() -> None:
 
 
 ROOT = "/dev/disk/by-gitboot/root"
+MOTD = "files: [{path: /etc/motd, contents: welcome}]"
 
 
 @pytest.mark.parametrize(
@@ -118,12 +119,33 @@ ROOT = "/dev/disk/by-gitboot/root"
         ("level: 1", "level: 7", "raid[0].level", "bad-value", "it takes linear, 0, 1"),
         ("name: md0", "name: array", "raid[0].name", "bad-value", "it takes md and a number"),
         ("{environment: KEY}", "{}", "luks[0].key", "missing-field", "one of file, environment"),
+        ("format: swap}", f"format: swap, {MOTD}}}", "filesystems[1].mount.files", "bad-value", "is mounted nowhere"),
+        ("point: /boot/efi}", f"point: none, {MOTD}}}", "filesystems[0].mount.files", "bad-value", "give it a 'point'"),
     ],
 )
 def test_a_layout_that_cannot_be_is_rejected_where_it_is_wrong(old: str, new: str, path: str, code: str, said: str) -> None:
     found = [each for each in problems(with_layout((old, new))) if each.path == f"spec.storage.{path}"]
     assert [code] == [each.code for each in found]
     assert said in found[0].message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [("vg--0-root, format: ext4, point: /", "vg--0-root, format: ext4, point: /x"), ("point: /home", "point: /")],
+        [
+            ("[/dev/disk/by-gitboot/root-part3, /dev/md0]", "[/dev/mapper/crypt]"),
+            ("device: /dev/vg-0/home", "device: /dev/disk/by-gitboot/root-part3"),
+            ("{device: /dev/mapper/crypt,", "{device: /dev/vg-0/home,"),
+        ],
+    ],
+    ids=["root", "volume group"],
+)
+def test_what_opens_an_encrypted_root_is_said_to_be_the_images_to_have(changes: list[tuple[str, str]]) -> None:
+    found = problems(with_layout(*changes))
+    assert [("encrypted-root", "warning")] == [(each.code, each.severity) for each in found]
+    assert "no action makes an initramfs that opens it" in found[0].message
+    assert () == problems(with_layout())
 
 
 def test_a_layout_can_be_put_on_what_is_already_there() -> None:
@@ -138,7 +160,7 @@ def test_a_layout_can_be_put_on_what_is_already_there() -> None:
 
 def test_groups_and_encrypted_devices_in_a_circle_are_found() -> None:
     circle = ("/dev/disk/by-gitboot/root-part3, /dev/md0", "/dev/mapper/crypt")
-    assert {"device-in-use"} == {each.split()[0] for each in brief(with_layout(circle))}
+    assert {"device-in-use", "encrypted-root"} == {each.split()[0] for each in brief(with_layout(circle))}
 
 
 def test_tinkerbells_arguments_for_mkfs_may_be_numbers() -> None:

@@ -194,6 +194,31 @@ def test_an_operating_system_is_unpacked_onto_all_filesystems_and_has_their_fsta
         ] == (point / "etc/fstab").read_text().splitlines()[1:]
 
 
+def test_what_git_has_for_the_filesystems_is_written_into_them(
+    tmp_path: Path, web: Files, loop: Loop, disk: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, secret = loop(16 * MB), loop(32 * MB)
+    run("mkfs.ext4", "-q", data)
+    uuid = ("--uuid", "12345678-2222-3333-4444-555555555555")
+    fast = ("--pbkdf=pbkdf2", "--pbkdf-force-iterations=1000", "--key-file=-")
+    run("cryptsetup", "luksFormat", "--batch-mode", "--type=luks2", *uuid, *fast, secret, given="pass")
+    layout = storage((disk, "/", "ext4"), (data, "/srv", "ext4"))
+    motd = {"path": "/etc/motd", "contents": "w\u00e4lcome"}
+    key = {"path": "keys/own", "contents": "k", "mode": "0400", "uid": 1000, "gid": 1001}
+    layout["filesystems"][0]["mount"]["files"], layout["filesystems"][1]["mount"]["files"] = [motd], [key]
+    document = machine(storage=layout | {"luks": [{"name": "crypt", "device": secret, "key": {"environment": "KEY"}}]})
+    web.files["/os"] = archive = tar(**{"etc/motd": b"the archive's", "etc/crypttab": b"# none\n"})
+    given = {"ARCHIVE_URL": f"{web.url}/os", "TARFILE_CHECKSUM": checksum(archive)}
+    assert 0 == install_root_fs.ACTION.run(environment(tmp_path / "run", document, **given)), capsys.readouterr().err
+    with mounted(disk, tmp_path / "root") as point:
+        assert "w\u00e4lcome" == (point / "etc/motd").read_text()
+        crypt = (point / "etc/crypttab").read_text().splitlines()[1:]
+        assert ["crypt UUID=12345678-2222-3333-4444-555555555555 none luks"] == crypt
+    with mounted(data, tmp_path / "data") as point:
+        about = (point / "keys/own").stat()
+        assert (0o400, 1000, 1001) == (about.st_mode & 0o7777, about.st_uid, about.st_gid)
+
+
 def test_an_operating_system_without_a_digest_beside_it_is_refused_before_anything_is_written(
     tmp_path: Path, web: Files, disk: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
