@@ -175,7 +175,7 @@ class Repository(ABC):
         """ "" when git says by its status that all of these are signed by somebody whom the settings allow; else why not."""
         words = [word for setting in settings for word in ("-c", setting)]
         try:
-            self._git.run(*words, f"--git-dir={self.directory}", f"verify-{kind}", *names, environment=environment)
+            self._git.run(*words, f"--git-dir={self.directory}", f"verify-{kind}", "--raw", *names, environment=environment)
         except GitFailed as error:
             if isinstance(error, TimedOut) or error.status == NOT_FOUND:
                 raise self.unavailable(error) from None

@@ -7,7 +7,7 @@ another principal or a second line of what ssh-keygen reads.
 from __future__ import annotations
 
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from binascii import Error
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -48,13 +48,15 @@ def gpg_key(text: str) -> str:
         raise ValueError("it takes one whole block, as `gpg --armor --export NAME` says it")
     body = found["body"]
     data = _decoded(body.replace("\n", ""))
-    if found["sum"] and _crc24(data) != int.from_bytes(_decoded(found["sum"]), "big"):
+    checksum = _crc24(data).to_bytes(3, "big")
+    if found["sum"] and _decoded(found["sum"]) != checksum:
         raise ValueError("it is damaged: its check sum is another one")
     head = data[0] if data else 0
     tag = head & 0x3F if head & 0x40 else head >> 2 & 0x0F
     if not head & 0x80 or tag != _PUBLIC_KEY_PACKET:
         raise ValueError("there is no public key in it")
-    return f"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n{body}-----END PGP PUBLIC KEY BLOCK-----\n"
+    total = b64encode(checksum).decode()  # which gpg 2.2 wants, though it may be left out
+    return f"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n{body}={total}\n-----END PGP PUBLIC KEY BLOCK-----\n"
 
 
 def moment(text: str) -> int:

@@ -33,13 +33,16 @@ class Work:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.environment = dict(_ENVIRONMENT)
         path.mkdir(parents=True)
         self.git("init", "-q", "-b", "main")
 
     def git(self, *words: str, feed: bytes = b"") -> str:
+        return self.raw(*words, feed=feed).decode(errors="surrogateescape").strip()
+
+    def raw(self, *words: str, feed: bytes = b"") -> bytes:
         command = ["git", "-C", str(self.path), *words]
-        done = subprocess.run(command, env=_ENVIRONMENT, input=feed, check=True, capture_output=True)
-        return done.stdout.decode(errors="surrogateescape").strip()
+        return subprocess.run(command, env=self.environment, input=feed, check=True, capture_output=True).stdout
 
     def write(self, path: str, content: str | bytes) -> Path:
         target = self.path / path

@@ -70,6 +70,14 @@ class GpgHome:
         self.gpg(*words, "--quick-generate-key", user, "ed25519", "sign", expires)
         return self.again(name)
 
+    def fingerprint(self, name: str) -> str:
+        listed = self.gpg("--with-colons", "--list-keys", f"{name}@lab.example").splitlines()
+        return next(line.split(":")[9] for line in listed if line.startswith("fpr:"))
+
+    def is_over(self, name: str) -> bool:
+        """Whether the key has expired."""
+        return "\npub:e:" in "\n" + self.gpg("--with-colons", "--list-keys", f"{name}@lab.example")
+
     def again(self, name: str) -> Key:
         """As it is now: its expiry or revocation may have been added since."""
         mail = f"{name}@lab.example"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from netboot.trust import Signer, Trust
+from netboot.trust import Commits, Signer, Trust
 from reconciler.signers import ssh_key as parsed_key
 from reconciler.trust import Floor
 from tests.reconciler.gitkit import free_port, git_daemon
@@ -220,3 +222,181 @@ def test_a_warning_names_the_commit_and_serves_it(site: Signed, ann: Key) -> Non
     bad = site.commit(None, hardware=OTHER)
     assert bad[:12] in site.warned()
     assert site.commit(ann, hardware=THIRD) == site.served()
+
+
+# What only some changes need ---------------------------------------------------------------------------------------------
+
+
+def test_in_destructive_mode_work_needs_a_signature_and_an_address_does_not(site: Signed, ann: Key) -> None:
+    site.begin("destructive", ann)
+    assert site.commit(None, hardware=OTHER) == site.served()
+    site.commit(None, workflow=SOUND["workflow.yaml"].replace("node-01}", "node-01, run: 2}"))
+    said = site.refused()
+    assert "A signature is needed because the change has node-01 do run 2 of the workflow look-at-01." in said
+    site.restart()
+    assert "run 2" in site.refused(), "a restart knows what is served"
+    site.work.git("reset", "-q", "--hard", "HEAD~1")
+    site.commit(ann, workflow=SOUND["workflow.yaml"].replace("node-01}", "node-01, run: 2}"))
+    site.served()
+
+
+def test_in_destructive_mode_every_commit_up_to_the_destructive_one_must_be_signed(site: Signed, ann: Key) -> None:
+    site.begin("destructive", ann)
+    quiet = site.commit(None, hardware=OTHER)
+    site.commit(ann, workflow=SOUND["workflow.yaml"].replace("node-01}", "node-01, run: 2}"))
+    assert quiet[:12] in site.refused(), "or what was served in between would be laundered"
+
+
+@pytest.mark.parametrize(
+    ("rule", "names", "said"),
+    [
+        ("off", "", "lowers the rule for commits from destructive to off"),
+        ("warn", "ann", "lowers the rule for commits from destructive to warn"),
+        ("destructive", "ann eve", "adds the signer eve"),
+    ],
+)
+def test_to_loosen_trust_takes_a_signer_of_the_list_before(
+    site: Signed, keys: dict[str, Key], rule: Commits, names: str, said: str
+) -> None:
+    site.begin("destructive", keys["ann"])
+    after = site_with(rule, *(keys[name] for name in names.split()))
+    site.commit(keys["eve"], site=after)
+    assert said in site.refused()
+    site.work.git("reset", "-q", "--hard", "HEAD~1")
+    site.commit(keys["ann"], site=after)
+    site.served()
+
+
+def test_a_stricter_rule_needs_no_signature_where_none_was_needed(site: Signed, ann: Key) -> None:
+    site.begin("destructive", ann)
+    site.commit(None, site=site_with("required", ann))
+    site.served()
+    site.commit(None, hardware=OTHER)
+    site.refused()
+
+
+# State -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"{", b"\xff", b"[]"])
+def test_a_lost_memory_keeps_the_rule_of_the_served_plan(site: Signed, ann: Key, damage: bytes | None) -> None:
+    """And the commit is judged as a first one: what lies before it is not known."""
+    site.begin("required", ann)
+    memory = site.root / "state/trusted.json"
+    memory.unlink()
+    if damage is not None:
+        memory.write_bytes(damage)
+    site.restart()
+    site.commit(None, hardware=OTHER)
+    assert "it has no signature" in site.refused()
+    site.commit(ann, hardware=THIRD)
+    site.served()
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_killed_between_judging_and_publishing_the_commit_stays_judged(
+    site: Signed, ann: Key, eve: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.begin("required", ann)
+    head = site.commit(ann, site=site_with("required", eve))
+    monkeypatch.setattr(site.plans, "publish", full)
+    site.delayed()
+    monkeypatch.undo()
+    site.restart()
+    assert head == site.served()
+    assert site.commit(eve, hardware=OTHER) == site.served()
+
+
+def test_what_a_killed_judgement_left_behind_is_in_nobodys_way(site: Signed, ann: Key, eve: Key) -> None:
+    site.begin("required", ann)
+    left = site.root / "state/signers"
+    left.mkdir()
+    (left / "allowed_signers").write_text(f"signer-0 {eve.public}\n")
+    site.commit(eve, hardware=OTHER)
+    assert "of no key that is listed" in site.refused()
+    assert not left.exists()
+
+
+def test_another_folder_of_the_repository_was_never_judged(site: Signed, ann: Key) -> None:
+    for folder in ("lab", "hall"):
+        for path, content in SOUND.items():
+            site.work.write(f"{folder}/{path}", content)
+        site.work.write(f"{folder}/site.yaml", site_with("required", ann))
+    site.path = "lab"
+    site.restart()
+    site.commit(None)
+    site.served()
+    site.path = "hall"
+    site.restart()
+    assert "it has no signature" in site.refused(), "though the commit itself is the trusted one"
+    site.tag(ann, "reviewed")
+    site.served()
+
+
+def test_what_lies_outside_of_the_folder_needs_no_signature(site: Signed, ann: Key) -> None:
+    site.path = "lab"
+    site.restart()
+    for path, content in SOUND.items():
+        site.work.write(f"lab/{path}", content)
+    (site.work.path / "lab/site.yaml").write_text(site_with("required", ann))
+    site.commit(None)
+    site.served()
+    assert site.commit(None, hardware=OTHER) == site.served()
+    site.work.write("lab/hardware.yaml", OTHER)
+    site.commit(None)
+    site.refused()
+
+
+def test_too_many_commits_are_not_looked_at(site: Signed, ann: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.lineage.MOST_COMMITS", 3)
+    site.begin("required", ann)
+    for _ in range(3):
+        site.commit(None)
+    site.served()
+    for _ in range(4):
+        last = site.commit(None)
+    assert "More than" in site.refused()
+    site.restart(Floor(since=last))
+    assert last == site.served()
+
+
+def test_a_mirror_that_was_lost_has_its_history_again(site: Signed, ann: Key) -> None:
+    site.begin("required", ann)
+    shutil.rmtree(site.root / "state/git", ignore_errors=True)
+    site.restart()
+    bad = site.commit(None, hardware=OTHER)
+    site.commit(ann, hardware=THIRD)
+    assert bad[:12] in site.refused()
+    shutil.rmtree(site.root / "state/git", ignore_errors=True)
+    site.restart()
+    assert bad[:12] in site.refused()
+
+
+def test_a_branch_that_began_before_the_trusted_commit_is_merged(site: Signed, ann: Key) -> None:
+    """What lies before the trusted commit is in nobody's way, though a mirror had not fetched it."""
+    for path, content in SOUND.items():
+        site.work.write(path, content)
+    site.commit(None)
+    site.commit(None)
+    site.work.git("branch", "topic")
+    site.begin("required", ann)
+    site.work.git("checkout", "-q", "topic")
+    site.work.write("README.md", "hello")
+    site.commit(None)
+    site.work.git("checkout", "-q", "main")
+    assert site.merge(None, "topic") == site.served()
+
+
+def test_a_shallow_clone_says_that_history_is_missing(tmp_path: Path, ann: Key) -> None:
+    site = Signed(tmp_path)
+    first = site.begin("required", ann)
+    site.commit(ann, hardware=OTHER)
+    head = site.commit(ann, hardware=THIRD)
+    site.url = str(tmp_path / "shallow.git")
+    site.work.git("clone", "-q", "--bare", "--depth=1", f"file://{site.work.path}", site.url)
+    site.restart(Floor(since=first))
+    assert f"and {head[:12]} cannot be read" in site.refused()
+    site.close()

@@ -19,6 +19,7 @@ from netboot.log import Log
 from netboot.plans import KEEP
 from netboot.reconciliation import read_reconciliation
 from netboot.status_documents import Reconciliation
+from netboot.trust import Trust
 from reconciler import service as module
 from reconciler.errors import Unavailable
 from reconciler.mirror import Mirror
@@ -26,6 +27,7 @@ from reconciler.problems import Problem
 from reconciler.reconcile import Published
 from reconciler.service import Busy, ReconcileSettings, Service
 from reconciler.source import Source
+from reconciler.trust import Floor
 from tests.netboot.site import logged
 from tests.reconciler.gitkit import free_port, git_daemon, silent_server
 from tests.reconciler.inventories import SOUND
@@ -90,6 +92,17 @@ def test_commits_are_followed_within_moments_and_each_outcome_is_said_once(site:
     lines = follow(site, story, poll=0.1)
     assert ["published", "rejected", "published"] == [line["event"] for line in lines if line["event"] != "problem"]
     assert {revisions[1]} == {line["revision"] for line in lines if line["event"] == "problem"}
+
+
+def test_a_floor_rejects_what_nobody_signed_and_the_status_names_the_commit(site: Site) -> None:
+    async def story(here: Service) -> None:
+        await until(lambda: word(site).problems)
+
+    follow(site, story, floor=Floor(Trust("required")))
+    assert ("", site.work.git("rev-parse", "HEAD")) == (word(site).revision, word(site).head)
+    (problem,) = word(site).problems
+    assert ("untrusted-commit", "error") == (problem["code"], problem["severity"])
+    assert f"Commit {word(site).head[:12]} by Ann" in str(problem["message"])
 
 
 def test_a_restart_with_git_down_still_says_what_is_served_and_since_when(site: Site) -> None:
