@@ -31,9 +31,11 @@ _ENVIRONMENT = {
 class Work:
     """A work tree of the test's author, who commits with plain git."""
 
+    date = ""
+    """Of the commits that are made, in any form that git knows; "": now."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.environment = dict(_ENVIRONMENT)
         path.mkdir(parents=True)
         self.git("init", "-q", "-b", "main")
 
@@ -42,7 +44,8 @@ class Work:
 
     def raw(self, *words: str, feed: bytes = b"") -> bytes:
         command = ["git", "-C", str(self.path), *words]
-        return subprocess.run(command, env=self.environment, input=feed, check=True, capture_output=True).stdout
+        dated = {"GIT_COMMITTER_DATE": self.date} if self.date else {}
+        return subprocess.run(command, env={**_ENVIRONMENT, **dated}, input=feed, check=True, capture_output=True).stdout
 
     def write(self, path: str, content: str | bytes) -> Path:
         target = self.path / path

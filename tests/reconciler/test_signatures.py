@@ -123,9 +123,9 @@ def test_an_ssh_key_counts_within_its_time_by_the_servers_clock_and_by_the_commi
 
 def test_a_commit_that_is_dated_before_its_key_counts_is_refused(site: Signed, ann: Key) -> None:
     site.begin("required", ann.entry.replace("}", ", validAfter: 2026-01-01, validBefore: 2200-01-01}"))
-    site.work.environment["GIT_COMMITTER_DATE"] = "2025-06-01T00:00:00Z"
+    site.work.date = "2025-06-01T00:00:00Z"
     site.commit(ann, hardware=OTHER)
-    del site.work.environment["GIT_COMMITTER_DATE"]
+    site.work.date = ""
     assert "of no key that is listed" in site.refused()
     site.work.git("reset", "-q", "--hard", "HEAD~1")
     assert site.commit(ann, hardware=OTHER) == site.served()
