@@ -5,6 +5,7 @@ Shell. An answer that opens a boot or binds a lease is sent once its events are 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -13,10 +14,16 @@ from netboot.dhcp import Client, Ignore, Note, Packet, Reply, classify, decode
 from netboot.dhcp_packet import BOOTREQUEST, DECLINE, DISCOVER, INFORM, MESSAGES, RELEASE, REQUEST, dotted
 from netboot.dhcp_server import Outgoing, Peer
 from netboot.errors import Malformed
+from netboot.rates import Rates
 from netboot.rivals import rival_of
 from netboot.store import Unavailable
 from netboot.world import World
 
+AT_ONCE, PER_SECOND = 50, 5
+"""Packets of one hardware address by one way. A machine's whole boot has some ten, in half a minute. More is a client that runs
+wild, or somebody who has the server open boots; who sends them from elsewhere in a machine's name does not silence it."""
+MOST_CLIENTS = 65_536
+"""Whose rate is remembered: as many as one may have machines."""
 ASKED = (DISCOVER, REQUEST, DECLINE, RELEASE, INFORM)
 
 
@@ -27,6 +34,7 @@ class DhcpFront:
         """`boot_port`: it stands at port 4011."""
         self._world = world
         self._boot_port = boot_port
+        self._rates = Rates(PER_SECOND, AT_ONCE, MOST_CLIENTS)
         self.send: Callable[[Outgoing], None] = _unbound
         """`DhcpServer.send`, set once that exists."""
 
@@ -47,6 +55,9 @@ class DhcpFront:
         self._notice(packet, local, now)
         if packet.op != BOOTREQUEST:
             world.counts["dhcp", "server-message"] += 1
+            return None
+        if self._rates.wait((packet.chaddr, packet.giaddr, peer.address), time.monotonic()):
+            world.counts["dhcp", "too-many"] += 1
             return None
         decided = answer(packet, client, plans, world.observed, self._counter(client, local), now)
         self._note(packet, client, decided, now)

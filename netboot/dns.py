@@ -67,8 +67,9 @@ class Ignore:
     reason: str
 
 
-def respond(query: bytes, zone: Zone | None, *, tcp: bool) -> Reply | Ignore:
-    """`zone`: None while no plan is served; the asker is told to try elsewhere. `tcp`: there is no need to be short."""
+def respond(query: bytes, zone: Zone | None, *, tcp: bool, curt: bool = False) -> Reply | Ignore:
+    """`zone`: None while no plan is served; the asker is told to try elsewhere. `tcp`: there is no need to be short.
+    `curt`: no more than "ask by TCP", as long as the question."""
     if len(query) < HEADER.size:
         return Ignore(f"{len(query)} bytes are shorter than a header")
     if query[2] & RESPONSE >> 8:
@@ -79,6 +80,8 @@ def respond(query: bytes, zone: Zone | None, *, tcp: bool) -> Reply | Ignore:
         asked = decode(query)
     except Malformed as malformed:
         return _header_only(query, FORMERR, malformed.reason)
+    if curt:
+        return _reply(asked, NOERROR, limit=0, reason="too many queries by UDP: ask by TCP")
     return _answer(asked, zone, _LARGEST_TCP if tcp else _largest(asked))
 
 

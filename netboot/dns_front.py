@@ -6,16 +6,23 @@ part of the last plan said is taken over.
 
 from __future__ import annotations
 
+import time
 from ipaddress import IPv4Address
 
 from netboot.dns import Ignore, Reply, failure, respond
 from netboot.dns_forward import Forwarder
 from netboot.dns_server import Asker, Later
 from netboot.dns_zone import Zone, reverse, zone_of
+from netboot.rates import Rates
 from netboot.world import World
 
 _ADDRESSES = 64
 """Addresses of ours for which names are kept ready; a host has few, but 127.0.0.0/8 is large."""
+
+
+AT_ONCE, PER_SECOND = 2000, 200
+"""Answers by UDP to one address, which anybody can write into a packet as the sender's: beyond that they are as short as the
+questions and say "ask by TCP", so that nobody is flooded with our answers, and who really asks is answered still."""
 
 
 class DnsFront:
@@ -24,15 +31,20 @@ class DnsFront:
     def __init__(self, world: World, forwarder: Forwarder | None = None) -> None:
         self._world = world
         self._forwarder = forwarder or Forwarder()
+        self._rates = Rates(PER_SECOND, AT_ONCE)
         self._zones: dict[str, Zone] = {}
         """By the address of ours that was asked, all of one plan."""
 
     def answer(self, query: bytes, asker: Asker) -> bytes | Later | None:
         zone = self._zone(asker.local)
-        decided = respond(query, zone, tcp=asker.tcp)
+        curt = not asker.tcp and self._rates.wait(asker.address, time.monotonic()) > 0
+        decided = respond(query, zone, tcp=asker.tcp, curt=curt)
         if isinstance(decided, Ignore):
             self._world.exchange("dns", "ignored", peer=asker.address, via=_via(asker), reason=decided.reason)
             return None
+        if curt:
+            self._world.counts["dns", "too-many"] += 1
+            return decided.data
         if decided.foreign and zone and (upstreams := self._upstreams()) and _is_ours(asker.address, zone):
             if circle := _circle(asker, upstreams):
                 self._note("refused", decided, asker, circle)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 import traceback
 from typing import BinaryIO
 
@@ -30,6 +31,7 @@ from netboot.metadata_api import metadata_routes
 from netboot.metrics import page
 from netboot.peers import peer_of
 from netboot.reading import Door
+from netboot.request_limits import RequestLimits
 from netboot.script_front import fetch_script, peek_script
 from netboot.scripts import Language, NoScript, mac_at
 from netboot.store import Unavailable
@@ -72,7 +74,7 @@ def application(world: World) -> Starlette:
         *metadata_routes(world),
         *hook_routes(world),
     ]
-    app = Starlette(routes=routes, middleware=[Middleware(_Guard, world=world), Middleware(_Peers, world=world)])
+    app = Starlette(routes=routes, middleware=[Middleware(each, world=world) for each in (_Guard, _Peers, _Limits)])
     app.add_exception_handler(Unavailable, _unavailable)
     app.add_exception_handler(HTTPException, _refused)
     return app
@@ -234,6 +236,27 @@ class _Peers:
             forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
             scope = {**scope, "client": (peer_of(client[0], forwarded, trusted), client[1])}
         await self._app(scope, receive, send)
+
+
+class _Limits:
+    """Too much is refused before it is looked at."""
+
+    def __init__(self, app: ASGIApp, world: World) -> None:
+        self._app = app
+        self._world = world
+        self._limits = RequestLimits()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = scope.get("client")
+        target = len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
+        too_much = self._limits.judge(client[0] if client else "", target, scope["headers"], time.monotonic())
+        if too_much is None:
+            await self._app(scope, receive, send)
+            return
+        self._world.counts["http", too_much.counted] += 1
+        after = {"Retry-After": str(too_much.retry)} if too_much.retry else None
+        refusal = await _refused(Request(scope), HTTPException(too_much.status, too_much.reason, after))
+        await refusal(scope, receive, send)
 
 
 def _ipxe(text: str) -> Response:

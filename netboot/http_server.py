@@ -13,15 +13,19 @@ import contextlib
 import os
 import socket
 import ssl
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from netboot.request_limits import HEAD_TOO_LARGE, LARGEST_HEAD
 
 HEAD_SECONDS = 10.0
 STALL_SECONDS = 60.0
@@ -43,16 +47,16 @@ class Bounds:
     most_per_peer: int = MOST_PER_PEER
     peers: Counter[str] = field(default_factory=Counter)
     open: int = 0
-    turned_away: int = 0
-    failed: int = 0
-    """TLS handshakes."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """What was not let through: `turned-away` connections, `too-slow` ones, `malformed` requests, `head-too-large` ones,
+    and `handshake-failed` of TLS."""
 
     def enter(self, peer: str) -> bool:
         """Whether one more connection of this peer may stay; it counts until `leave` either way."""
         self.peers[peer] += 1
         self.open += 1
         stays = self.peers[peer] <= self.most_per_peer and self.open <= self.most
-        self.turned_away += not stays
+        self.counts["turned-away"] += not stays
         return stays
 
     def leave(self, peer: str) -> None:
@@ -106,7 +110,26 @@ class _Connection(H11Protocol):
 
     def _arm(self, seconds: float) -> None:
         self._disarm()
-        self._timer = self.loop.call_later(seconds, self.transport.abort)
+        self._timer = self.loop.call_later(seconds, self._too_slow)
+
+    def _too_slow(self) -> None:
+        self.bounds.counts["too-slow"] += 1
+        self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        """Called where h11 objects: its error knows whether the head is too large (RFC 6585 section 5)."""
+        error = sys.exc_info()[1]
+        status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
+        if status != 431:
+            self.bounds.counts["malformed"] += 1
+            super().send_400_response(msg)
+            return
+        self.bounds.counts["head-too-large"] += 1
+        body = f"{HEAD_TOO_LARGE}\n".encode()
+        headers = [("content-type", "text/plain; charset=utf-8"), ("content-length", str(len(body))), ("connection", "close")]
+        for event in (h11.Response(status_code=431, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -230,7 +253,7 @@ class _Door:
                 ssl_shutdown_timeout=self._bounds.head,
             )
         except OSError:  # of which TLS's errors are some: no client of ours, or one that gave up
-            self._bounds.failed += 1
+            self._bounds.counts["handshake-failed"] += 1
         finally:
             if not protocol.made:  # otherwise it leaves when it is lost
                 self._bounds.leave(peer)
@@ -247,6 +270,7 @@ async def serving(
             _title_cased(app),
             http=protocol,
             ws="none",
+            h11_max_incomplete_event_size=LARGEST_HEAD,
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -9,6 +9,7 @@ A bucket is one number, the moment at which it is full again (the generic cell r
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 
 MOST_PEERS = 4096
 
@@ -19,10 +20,10 @@ class Rates:
         self._interval = 1 / rate
         self._slack = (burst - 1) / rate
         self._most = most
-        self._full: OrderedDict[str, float] = OrderedDict()
+        self._full: OrderedDict[Hashable, float] = OrderedDict()
         """Peer → when its bucket is full again, by the clock of `now`; who asked last is last."""
 
-    def wait(self, peer: str, now: float) -> float:
+    def wait(self, peer: Hashable, now: float) -> float:
         """Takes one for `peer`, and 0.0; or takes none, and the seconds until there is one."""
         full = max(self._full.get(peer, now), now)
         over = full - now - self._slack

@@ -12,6 +12,7 @@ import resource
 import socket
 import ssl
 import traceback
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from typing import Any
 
@@ -73,6 +74,8 @@ class Netboot:
         """As bound."""
         self._ports = DhcpPorts(self.world, self._dhcp_failed)
         self._bounds = Bounds.within(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self._told: Counter[str] = Counter()
+        """Of the bounds' counts, what is in the metrics."""
         self._status = StatusWriter(self.world.directory.status, self.world.status_document)
         self._stale = asyncio.Event()
         """Set when every status file is to be written again."""
@@ -349,8 +352,9 @@ class Netboot:
         if world.git.look() or others != self._others:
             self._others = others
             self._status.mark([RECONCILE_PATH])
-        world.counts["http", "turned-away"] = self._bounds.turned_away
-        world.counts["https", "handshake-failed"] = self._bounds.failed
+        for outcome, count in self._bounds.counts.items():
+            world.counts["http", outcome] += count - self._told[outcome]
+        self._told = self._bounds.counts.copy()
 
     def _say_held(self, hold: str, before: str) -> None:
         if hold and hold != before:

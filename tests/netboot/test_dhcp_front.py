@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from netboot.dhcp import decode
-from netboot.dhcp_front import DhcpFront
+from netboot.dhcp_front import AT_ONCE, DhcpFront
 from netboot.dhcp_packet import BOOTREPLY, Packet, encode
 from netboot.dhcp_server import Outgoing, Peer
 from netboot.events import BootOpened, LeaseBound
 from netboot.plan import Dump
+from netboot.rates import Rates
 from netboot.store import Unavailable
 from netboot.world import World
 from tests.netboot.site import logged, mac, machine, plan, world
@@ -256,5 +258,31 @@ def test_a_front_without_a_socket_is_a_defect_that_is_heard_of(tmp_path: Path) -
     async def story(door: Door) -> None:
         with pytest.raises(RuntimeError):
             DhcpFront(door.here).send(Outgoing(b"", None, PEER))  # type: ignore[arg-type] # never looked at
+
+    door(tmp_path, story)
+
+
+def test_a_client_that_runs_wild_is_left_alone_and_nobody_else(tmp_path: Path) -> None:
+    async def story(door: Door) -> None:
+        door.front._rates = Rates(1e-9, AT_ONCE)  # in whose second nothing happens, however slow this host is
+        answers = [door.knock(DISCOVER) for _ in range(AT_ONCE + 100)]
+        assert AT_ONCE == sum(answer is not None for answer in answers)
+        assert 100 == door.here.counts["dhcp", "too-many"]
+        assert door.knock(DISCOVER, 2) is not None
+        relayed = replace(asked(1, {53: bytes([DISCOVER])}), giaddr=bytes([10, 1, 0, 254]))
+        assert door.hand_in(relayed) is not None  # the same machine by another way
+
+    door(tmp_path, story)
+
+
+def test_a_machine_that_is_switched_on_four_times_in_a_row_is_answered_each_time(tmp_path: Path) -> None:
+    """PXE ROM, iPXE and the kernel: two packets each, all sent twice by an anxious firmware."""
+
+    async def story(door: Door) -> None:
+        for _ in range(4):
+            for _ in range(2):
+                for _ in range(3):
+                    for _ in range(2):
+                        assert door.knock(DISCOVER)
 
     door(tmp_path, story)

@@ -19,6 +19,7 @@ from netboot.listening import CannotListen
 from netboot.log import Log
 from netboot.plan import BootPlan, Site, dump
 from netboot.plans import PlanStore
+from netboot.rates import Rates
 from netboot.server import Netboot
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
@@ -141,3 +142,18 @@ def test_a_dns_port_that_is_taken_stops_the_start_with_a_sentence(tmp_path: Path
         holder.listen()
         with pytest.raises(CannotListen, match=r"port \d+ cannot be opened .* --dns-port"):
             asyncio.run(scenario(holder.getsockname()[1]))
+
+
+def test_who_asks_too_often_by_udp_is_sent_to_tcp_in_as_few_bytes_and_nobody_else_is(house: House) -> None:
+    """The sender of a packet may be a lie: our answers must not flood whom it names."""
+    house.serve(one("10.1.0.5"))
+    house.front._rates = Rates(1e-9, 5)  # in whose second nothing happens, however slow this host is
+    query = bytes(ask("m.lab.example").pack())
+    answers = [house.front.answer(query, ASKER) for _ in range(15)]
+    for answer in answers[5:]:
+        assert isinstance(answer, bytes)
+        assert (len(query), 1, 0) == (len(answer), DNSRecord.parse(answer).header.tc, len(DNSRecord.parse(answer).rr))
+    assert 10 == house.world.counts["dns", "too-many"]
+    by_tcp = Asker(ASKER.address, 4242, ASKER.local, tcp=True)
+    for asker in (by_tcp, Asker("10.1.0.78", 4242, "10.1.0.1", tcp=False)):
+        assert ["m.lab.example. 60 IN A 10.1.0.5"] == lines(house.told(ask("m.lab.example"), asker).rr)

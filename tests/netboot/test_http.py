@@ -20,6 +20,7 @@ from netboot.http import application
 from netboot.markers import freeze
 from netboot.plan import Dump
 from netboot.reconciliation import write_reconciliation
+from netboot.request_limits import RequestLimits
 from netboot.status_documents import Reconciliation
 from netboot.store import Unavailable
 from netboot.world import World
@@ -392,5 +393,27 @@ def test_asking_for_the_length_of_a_script_is_no_step_of_a_boot(tmp_path: Path, 
         get = await client.get(path)
         assert head.headers["content-length"] == get.headers["content-length"]
         assert 1 == sum(isinstance(event, BootOpened) for _, event in here.directory.read())
+
+    visit(tmp_path, story)
+
+
+# Limits
+
+
+def test_a_peer_that_never_ends_is_told_to_wait_and_its_neighbours_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netboot.http.RequestLimits", lambda: RequestLimits(at_once=3, per_second=0.01))
+
+    async def story(here: World, client: httpx.AsyncClient) -> None:
+        for path in ("/healthz", SCRIPT, "/nothing"):
+            assert 429 != (await client.get(path)).status_code
+        answer = await client.get("/healthz")
+        assert (429, True) == (answer.status_code, 1 <= int(answer.headers["retry-after"]) <= 101)
+        refused = await client.post("/agent/claim")
+        assert (429, ["error"]) == (refused.status_code, list(refused.json()))
+        assert 2 == here.counts["http", "too-many"]
+        async with browser(here, "10.1.0.2") as neighbour:  # application() is made anew, and so are its limits
+            assert 200 == (await neighbour.get("/healthz")).status_code
 
     visit(tmp_path, story)

@@ -20,7 +20,7 @@ HOSTILE = [
     "/logs/" + "x" * 300 + ".log", "/logs/%ff.log", "/logs/link.log", "/logs/circle.log", "/logs//etc/hostname",
     "/logs/folder.log",
     "/status/../key", "/status/%2e%2e/key", "/status/hardware/../../key", "/status/%00", "/status/hardware/.json",
-    "/status/hardware/%ff.json", "/status/" + "x" * 9000, "/artifacts/sha256/../../key", "/artifacts/sha256/%2e%2e%2fkey/x",
+    "/status/hardware/%ff.json", "/status/" + "x" * 7900, "/artifacts/sha256/../../key", "/artifacts/sha256/%2e%2e%2fkey/x",
     "/artifacts/sha256/" + "0" * 64, "/artifacts/sha256/%00/x", "/ipxe/%2e%2e", "/ipxe/..%2f..%2fkey", "/key",
     "//key", "/%2e%2e/key",
 ]  # fmt: skip

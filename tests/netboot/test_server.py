@@ -89,10 +89,10 @@ def test_a_thousand_half_open_connections_are_bounded_and_keep_nobody_out(tmp_pa
                 _, writer = await dial(server, f"127.0.0.{2 + number % 2}")
                 stack.enter_context(closing(writer))
                 writer.write(b"GET / HTTP/1.1\r\nHost:")
-            await until(lambda: bounds.turned_away == 1000 - 2 * bounds.most_per_peer)
+            await until(lambda: bounds.counts["turned-away"] == 1000 - 2 * bounds.most_per_peer)
             assert b"200 OK" in await ask(server, get("/"))
         await until(lambda: not bounds.peers)
-        await until(lambda: server.world.counts["http", "turned-away"] == bounds.turned_away)
+        await until(lambda: server.world.counts["http", "turned-away"] == bounds.counts["turned-away"])
 
     serve(tmp_path, story)
 
@@ -134,6 +134,7 @@ def test_a_connection_that_says_nothing_at_all_is_closed(tmp_path: Path) -> None
         with closing(writer):
             async with asyncio.timeout(5):
                 assert b"" == await reader.read()
+        await until(lambda: 1 == server.world.counts["http", "too-slow"])
 
     serve(tmp_path, story)
 
@@ -194,6 +195,46 @@ def test_a_large_file_on_its_way_does_not_hold_up_the_others(tmp_path: Path) -> 
             assert (64 << 20) < len(task.result())
 
     serve(tmp_path / "state", story, **settings)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "counted"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 101 + b"\r\n", 431, "too-many-headers"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 17_000 + b"\r\n\r\n", 431, "head-too-large"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 17_000, 431, "head-too-large"),
+        (b"GET /" + b"x" * 8000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "target-too-long"),
+        (b"GET /auto.ipxe?" + b"x" * 8000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "target-too-long"),
+        (b"GET / HTTP/1.1\r\nHost x\r\n\r\n", 400, "malformed"),
+        (
+            b"POST /agent/claim HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1;x=" * 9000,
+            431,
+            "head-too-large",
+        ),
+    ],
+    ids=["many headers", "a long one", "one without end", "a long path", "a long query", "no header", "a chunk without end"],
+)
+def test_a_head_has_bounds_and_what_is_beyond_them_is_refused_and_counted(
+    tmp_path: Path, request_: bytes, status: int, counted: str
+) -> None:
+    async def story(server: Netboot) -> None:
+        reader, writer = await dial(server)
+        with closing(writer):
+            writer.write(request_)
+            async with asyncio.timeout(5):
+                assert f"HTTP/1.1 {status} ".encode() == (await reader.readexactly(13))
+        await until(lambda: 1 == server.world.counts["http", counted])
+        assert b"200 OK" in await ask(server, get("/healthz"))
+
+    serve(tmp_path, story)
+
+
+def test_the_largest_head_that_is_allowed_is_answered(tmp_path: Path) -> None:
+    async def story(server: Netboot) -> None:
+        headers = [f"X-{number}: {'y' * 60}" for number in range(97)]
+        assert b"404 Not Found" in await ask(server, get("/" + "x" * 7900, *headers))
+
+    serve(tmp_path, story)
 
 
 GARBAGE = [
