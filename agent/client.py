@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from agent.commands import Accepted, Cancelled, Gone
+from agent.given import Given, given_from_json
 from agent.messages import Attempt, Claim, Event, Idle, Malformed, claim_from_json, event_to_json
 from agent.pinned import Impostor, connect
+from agent.scrub import Scrubber
 
 LONGEST_PAUSE = 10.0
 """Seconds between two tries of one request, at most."""
@@ -64,14 +66,27 @@ class Server:
     pins: frozenset[str] = frozenset()
     """Of the certificates that count, with an `https` URL."""
 
+    scrubber: Scrubber = field(default_factory=Scrubber, repr=False)
+    """Knows what was given in secret: no free text that is sent holds any of it."""
+
     def claim(self, system: str) -> Claim | Idle:
         """Asked until answered. `system` is the id of this start of the OS. Raises Refused."""
         return self._insist(lambda: self._claim(system))
 
     def report(self, run: str, sequence: int, event: Event) -> Accepted | Gone:
         """Asked until answered: an answer that was lost is simply given again. Raises Refused."""
-        body = {"boot": self.boot, "run": run, "sequence": sequence, "event": event_to_json(event)}
+        said = event_to_json(event)
+        if "reason" in said:
+            said["reason"] = self.scrubber.text(said["reason"])
+        body = {"boot": self.boot, "run": run, "sequence": sequence, "event": said}
         return self._insist(lambda: self._report(body, sequence))
+
+    def secrets(self, run: str, attempt: Attempt) -> Given:
+        """What the attempt, whose start was accepted, is given in secret. Asked until answered. Raises Refused."""
+        body = {"boot": self.boot, "run": run, "task": attempt.task, "action": attempt.action}
+        given = self._insist(lambda: self._secrets(body))
+        self.scrubber.learn(given.values)
+        return given
 
     def log(self, run: str, attempt: Attempt, offset: int, chunk: bytes) -> int:
         """How many bytes the server holds now, whether it took the chunk or has others already. Raises Unavailable, Refused."""
@@ -101,7 +116,8 @@ class Server:
 
     def inventory(self, system: str, hardware: Mapping[str, Any]) -> None:
         """What the machine is made of. Tried once. Raises Unavailable, Refused."""
-        answer = self._post("/agent/inventory", {"boot": self.boot, "system": system, "hardware": hardware})
+        told = self.scrubber.document(hardware)
+        answer = self._post("/agent/inventory", {"boot": self.boot, "system": system, "hardware": told})
         if answer.status != 200:
             raise Refused(answer.status, answer.error)
 
@@ -111,6 +127,15 @@ class Server:
             raise Refused(answer.status, answer.error)
         try:
             return claim_from_json(answer.document)
+        except Malformed as error:
+            raise Unavailable(str(error)) from error
+
+    def _secrets(self, body: Mapping[str, Any]) -> Given:
+        answer = self._post("/agent/secrets", body)
+        if answer.status != 200:
+            raise Refused(answer.status, answer.error)
+        try:
+            return given_from_json(answer.document)
         except Malformed as error:
             raise Unavailable(str(error)) from error
 

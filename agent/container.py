@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 from agent.commands import Exited
@@ -30,6 +31,7 @@ ENGINE_LOG = "128m"
 """What the engine keeps before it drops the beginning: more than is ever asked of it."""
 _LOGGED = re.compile(r'time="[^"]*" level=\w+ msg="((?:[^"\\]|\\.)*)"')
 """What podman tells of a runtime that failed: the runtime's own log line, and words about that."""
+NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 _SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM"}
 
 
@@ -50,10 +52,13 @@ def container_name(run: str, attempt: Attempt) -> str:
     return f"gitboot-{sha256(whole.encode(errors='surrogatepass')).hexdigest()[:32]}"
 
 
-def environment(around: Around, attempt: Attempt, action: Action, folder: str) -> dict[str, str]:
+def environment(
+    around: Around, attempt: Attempt, action: Action, folder: str, secrets: Mapping[str, str] = NO_SECRETS
+) -> dict[str, str]:
     """What an action is told; what git says about the action itself never hides what it is told about its run."""
     return {
         **action.environment,
+        **secrets,
         "GITBOOT_RUN": around.run,
         "GITBOOT_TASK": attempt.task,
         "GITBOOT_ACTION": attempt.action,
@@ -65,10 +70,20 @@ def environment(around: Around, attempt: Attempt, action: Action, folder: str) -
 
 
 def specification(
-    around: Around, attempt: Attempt, action: Action, command: tuple[str, ...], image: str, offset: int, log_driver: str
+    around: Around,
+    attempt: Attempt,
+    action: Action,
+    command: tuple[str, ...],
+    image: str,
+    offset: int,
+    log_driver: str,
+    secrets: Mapping[str, str] = NO_SECRETS,
+    files: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """The body of `ContainerCreate`. `image` is the id of what was fetched; without a `command` it runs the image's own."""
-    told = environment(around, attempt, action, FOLDER)
+    """The body of `ContainerCreate`. `image` is the id of what was fetched; without a `command` it runs the image's own.
+    `secrets`: further variables; `files`: further binds.
+    """
+    told = environment(around, attempt, action, FOLDER, secrets)
     return {
         "Image": image,
         "Cmd": list(command) or None,
@@ -76,7 +91,7 @@ def specification(
         "Labels": {RUN_LABEL: around.run, OFFSET_LABEL: str(offset)},
         "StopSignal": "SIGTERM",
         "HostConfig": {
-            "Binds": mounts(action.volumes, around.folder),
+            "Binds": [*mounts(action.volumes, around.folder), *files],
             "NetworkMode": "host",
             "PidMode": action.pid,
             "Privileged": True,

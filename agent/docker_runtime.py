@@ -13,7 +13,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +23,13 @@ from agent import supervisor
 from agent.commands import Exited, Found, NotFound
 from agent.container import GRACE, KEPT_LOG, OFFSET_LABEL, Around, container_name, exit_of, has_begun, ran, specification
 from agent.engine import Engine, Refused, Unavailable
+from agent.given import NOTHING, Given
 from agent.images import Images, NotHad
 from agent.logs import OURS
+from agent.memory import MEMORY, lay_out, remove
 from agent.messages import Attempt
 from agent.runtime import directory_of, place_of, read_end, seconds_since
+from agent.scrub import Scrubber, Stream
 from agent.workflow import Action
 
 PATIENCE = 120.0
@@ -54,12 +57,23 @@ class _Beginning:
 
 
 class DockerRuntime:
-    def __init__(self, state: Path, around: Around, engine: Engine, images: Images, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        state: Path,
+        around: Around,
+        engine: Engine,
+        images: Images,
+        patience: float = PATIENCE,
+        scrubber: Scrubber | None = None,
+        memory: Path = MEMORY,
+    ) -> None:
         self._directory = directory_of(state, around.run)
         self._around = around
         self._engine = engine
         self._images = images
         self._patience = patience
+        self._scrubber = scrubber or Scrubber()
+        self._memory = memory / self._directory.name
         self._pause = time.sleep
         self._beginnings: dict[Attempt, _Beginning] = {}
         self._threads: dict[Attempt, threading.Thread] = {}
@@ -67,11 +81,11 @@ class DockerRuntime:
 
     # The runtime
 
-    def start(self, attempt: Attempt, action: Action, command: tuple[str, ...]) -> None:
+    def start(self, attempt: Attempt, action: Action, command: tuple[str, ...], given: Given = NOTHING) -> None:
         shutil.rmtree(self._place(attempt), ignore_errors=True)  # of the time before a reset of the machine
         self._place(attempt).mkdir(parents=True, mode=0o700)
         self._beginnings[attempt] = _Beginning()
-        self._threads[attempt] = threading.Thread(target=self._begin, args=(attempt, action, command), daemon=True)
+        self._threads[attempt] = threading.Thread(target=self._begin, args=(attempt, action, command, given), daemon=True)
         self._threads[attempt].start()
 
     def begun(self, attempt: Attempt) -> None:
@@ -125,37 +139,41 @@ class DockerRuntime:
 
     # The beginning
 
-    def _begin(self, attempt: Attempt, action: Action, command: tuple[str, ...]) -> None:
+    def _begin(self, attempt: Attempt, action: Action, command: tuple[str, ...], given: Given) -> None:
         beginning = self._beginnings[attempt]
         try:
             self._insist(self._remove_all)
-            image = self._images.get(action, lambda line: self._say(attempt, line))
+            image = self._images.get(action, lambda line: self._say(attempt, line), given.login)
         except (NotHad, Refused, Unavailable, OSError) as error:
             if beginning.claim():
                 self._write_end(attempt, Exited(None, reason=str(error)))
         else:
             if beginning.claim():
-                self._run(attempt, action, command, image)
+                self._run(attempt, action, command, image, given)
         finally:
             beginning.done.set()
 
-    def _run(self, attempt: Attempt, action: Action, command: tuple[str, ...], image: str) -> None:
+    def _run(self, attempt: Attempt, action: Action, command: tuple[str, ...], image: str, given: Given) -> None:
         name, log = self._name(attempt), self.log(attempt)
         offset = log.stat().st_size if log.exists() else 0
-        driver = self._engine.log_driver
+        driver, secrets = self._engine.log_driver, given.environment
         try:
-            self._engine.create(name, specification(self._around, attempt, action, command, image, offset, driver))
+            files = lay_out(self._memory / name, given.files)
+            made = specification(self._around, attempt, action, command, image, offset, driver, secrets, files)
+            self._engine.create(name, made)
             self._engine.start(name)
-        except (Refused, Unavailable) as error:
+        except (Refused, Unavailable, OSError) as error:
             self._write_end(attempt, Exited(None, reason=f"its container could not be started: {error}"))
             with suppress(Refused, Unavailable):
                 self._insist(lambda: self._engine.remove(name))  # it may have been started and our answer lost
+            remove(self._memory / name)
         else:
             self._follow_log(attempt)
 
     def _remove_all(self) -> None:
         for name in self._engine.of_run(self._around.run):
             self._engine.remove(name)
+        remove(self._memory)
 
     # The end
 
@@ -170,6 +188,7 @@ class DockerRuntime:
         self._write_end(attempt, ended, found.ran)
         with suppress(Refused, Unavailable):  # the next start, or `clear`, does it
             self._engine.remove(self._name(attempt))
+        remove(self._memory / self._name(attempt))
         return found
 
     def _stop(self, attempt: Attempt) -> None:
@@ -180,7 +199,8 @@ class DockerRuntime:
             self._insist(lambda: self._engine.stop(self._name(attempt), GRACE))
 
     def _write_end(self, attempt: Attempt, ended: Exited, ran: float = 0.0) -> None:
-        document = {"exit_code": ended.exit_code, "signal": ended.signal, "reason": ended.reason, "ran": ran}
+        reason = self._scrubber.text(ended.reason)
+        document = {"exit_code": ended.exit_code, "signal": ended.signal, "reason": reason, "ran": ran}
         supervisor.write_whole(self._place(attempt) / "exit", document)
 
     def _written_end(self, attempt: Attempt) -> Found | None:
@@ -213,17 +233,25 @@ class DockerRuntime:
         state = self._engine.state(self._name(attempt))
         if state is None:
             return True
+        stream, whole = self._scrubber.stream(), exit_of(state) is not None
         with self.log(attempt).open("ab") as log:
             known = log.tell() - int(state["Labels"].get(OFFSET_LABEL, 0))
-            for chunk in self._engine.output(self._name(attempt)):
+            for chunk in self._clean(self._name(attempt), stream, whole):
                 log.write(chunk[max(0, known) :][: max(0, KEPT_LOG - log.tell())])
                 log.flush()
                 known -= len(chunk)
-        return exit_of(state) is not None
+        return whole
+
+    def _clean(self, name: str, stream: Stream, whole: bool) -> Iterator[bytes]:
+        """Its output from the beginning, scrubbed; what is held back until we know how it goes on is told at its end."""
+        for chunk in self._engine.output(name):
+            yield stream.receive(chunk)
+        if whole:
+            yield stream.rest()
 
     def _say(self, attempt: Attempt, line: str) -> None:
         with self.log(attempt).open("a", errors="backslashreplace") as log:
-            log.write(f"{OURS}{line}\n")
+            log.write(self._scrubber.text(f"{OURS}{line}\n"))
 
     # Helpers
 

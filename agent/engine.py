@@ -66,8 +66,8 @@ class Engine(Protocol):
     def output(self, name: str) -> Iterator[bytes]:
         """All of its output from the beginning, both streams in order, until it has ended."""
 
-    def pull(self, image: str) -> Iterator[Mapping[str, Any]]:
-        """Progress, as `ImageCreate` tells it; an item with `error` is the end."""
+    def pull(self, image: str, login: Mapping[str, str] | None = None) -> Iterator[Mapping[str, Any]]:
+        """`login`: `username` and `password`. Progress, as `ImageCreate` tells it; an item with `error` is the end."""
 
     def load(self, archive: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
         """Progress, as `ImageLoad` tells it, of a docker-archive. What `archive` raises comes out, and nothing is loaded."""
@@ -121,9 +121,9 @@ class DockerEngine:
         with _translated():
             yield from self._api.logs(name, stdout=True, stderr=True, stream=True, follow=True)
 
-    def pull(self, image: str) -> Iterator[Mapping[str, Any]]:
+    def pull(self, image: str, login: Mapping[str, str] | None = None) -> Iterator[Mapping[str, Any]]:
         with _translated():
-            yield from self._api.pull(image, stream=True, decode=True)
+            yield from self._api.pull(image, stream=True, decode=True, auth_config=dict(login) if login else None)
 
     def load(self, archive: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
         with _translated():

@@ -12,7 +12,7 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,15 +32,17 @@ HELD_BACK = 1 << 20
 """Bytes of an archive that the engine gets only when the digest is right: more than a tar's padding, which it may not read."""
 
 _FINAL = re.compile(
-    r"not found|manifest unknown|denied|unauthorized|no matching manifest|invalid reference|no space left|x509:"
-    r"|HTTP response to HTTPS client|/blobs/json: no such file|manifest\.json: no such file",
+    r"not found|manifest unknown|denied|unauthorized|no basic auth credentials|no matching manifest|invalid reference"
+    r"|no space left|x509:|HTTP response to HTTPS client|/blobs/json: no such file|manifest\.json: no such file",
     re.IGNORECASE,
 )
 _ADVICE = {
     "HTTP response to HTTPS client": "the registry speaks plain HTTP: name it in the Site's `images.insecureRegistries`",
     "no space left": "images live in memory here: give the machine more, or take smaller images",
     "json: no such file": "dockerd takes archives of `docker save` only: `skopeo copy oci-archive:… docker-archive:…`",
-    "denied": "look at the name, and whether the registry lets anybody pull it",
+    "denied": "look at the name, and whether the site's `images.pullSecrets` opens the registry",
+    "unauthorized": "look at the login that the site's `images.pullSecrets` has for the registry",
+    "no basic auth credentials": "give the site `images.pullSecrets` for the registry",
 }
 _LOADED = re.compile(r"Loaded image(?: ID)?: (\S+)")
 
@@ -74,11 +76,11 @@ class Images:
         self._state = state
         self._pause = pause
 
-    def get(self, action: Action, say: Say) -> str:
-        """The id of the action's image in the engine. `say` hears about progress. Raises NotHad."""
+    def get(self, action: Action, say: Say, login: Mapping[str, str] | None = None) -> str:
+        """The id of the action's image in the engine. `say` hears about progress, `login` opens the registry. Raises NotHad."""
         began = time.monotonic()
         if action.archive is None:
-            image = self._pull(action.image, say)
+            image = self._pull(action.image, say, login)
         elif known := self._loaded(action.archive, action.image):
             return known
         else:
@@ -88,13 +90,13 @@ class Images:
 
     # Registries
 
-    def _pull(self, image: str, say: Say) -> str:
+    def _pull(self, image: str, say: Say, login: Mapping[str, str] | None) -> str:
         say(f"pulling {image}")
-        self._insist(lambda: self._pull_once(image), f"{image} cannot be pulled", say)
+        self._insist(lambda: self._pull_once(image, login), f"{image} cannot be pulled", say)
         return self._pulled(image)
 
-    def _pull_once(self, image: str) -> None:
-        for line in self._engine.pull(image):
+    def _pull_once(self, image: str, login: Mapping[str, str] | None) -> None:
+        for line in self._engine.pull(image, login):
             if error := line.get("error"):
                 raise Refused(500, str(error))
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.client import Refused, Unavailable, pauses
+from agent.scrub import Scrubber
 
 CHUNK = 256 << 10
 """Bytes per request, at most."""
@@ -39,10 +40,18 @@ def last_words(path: Path) -> str:
 class LogUpload:
     """`send(offset, chunk)` returns the size that the server holds; it raises Unavailable or Refused."""
 
-    def __init__(self, path: Path, send: Callable[[int, bytes], int], say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        send: Callable[[int, bytes], int],
+        say: Callable[[str], None] = lambda _: None,
+        scrubber: Scrubber | None = None,
+    ) -> None:
+        """`scrubber`: what must not be sent, where it is in the file."""
         self._path = path
         self._send = send
         self._say = say
+        self._scrubber = scrubber or Scrubber()
         self._offset = 0
         self._refused = False
         self._lock = threading.Lock()
@@ -78,9 +87,12 @@ class LogUpload:
         self._offset = held
 
     def _read(self) -> bytes:
+        """What comes next, with what stands before it looked at too, and without what may be the beginning of a secret."""
+        before = min(self._offset, self._scrubber.reach)
         try:
             with self._path.open("rb") as log:
-                log.seek(self._offset)
-                return log.read(CHUNK)
+                log.seek(self._offset - before)
+                found = log.read(before + CHUNK)
         except FileNotFoundError:
             return b""
+        return self._scrubber(found)[before : len(found) - self._scrubber.held(found)]

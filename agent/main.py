@@ -31,6 +31,7 @@ from agent.machine import Machine
 from agent.messages import Idle
 from agent.pinned import read_pins
 from agent.runtime import ProcessRuntime, Runtime, directory_of
+from agent.scrub import Scrubber
 from agent.supervisor import system_id
 from agent.worker import Every, Worker
 
@@ -102,14 +103,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def work(settings: Settings, say: Callable[[str], None], pause: Callable[[float], None] = time.sleep) -> int:
     """Claim and carry out runs until there is none."""
-    server = Server(settings.server, settings.boot, settings.token, say, pause, pins=settings.pins)
+    scrubber = Scrubber()
+
+    def aloud(line: str) -> None:  # whoever stands before the machine sees its console
+        say(scrubber.text(line))
+
+    server = Server(settings.server, settings.boot, settings.token, aloud, pause, pins=settings.pins, scrubber=scrubber)
     known = reporting(settings.state, settings.system, lambda hardware: server.inventory(settings.system, hardware))
-    with _sent(settings.console, server, say), known:
-        return _work(settings, server, say)
+    with _sent(settings.console, server, aloud), known:
+        return _work(settings, server, aloud)
 
 
 def _work(settings: Settings, server: Server, say: Callable[[str], None]) -> int:
-    told, runtime_for = "", _runtimes(settings)
+    told, runtime_for = "", _runtimes(settings, server.scrubber)
     while True:
         claim = server.claim(settings.system)
         if isinstance(claim, Idle):
@@ -131,7 +137,7 @@ def _work(settings: Settings, server: Server, say: Callable[[str], None]) -> int
             time.sleep(1)  # a server that gives and takes in turn is not to be asked as fast as we can
 
 
-def _runtimes(settings: Settings) -> Callable[[Around], Runtime]:
+def _runtimes(settings: Settings, scrubber: Scrubber) -> Callable[[Around], Runtime]:
     """What makes the runtime of a run. Raises Unusable when there is no engine."""
     if settings.runtime == "process":
         return lambda around: ProcessRuntime(settings.state, around)
@@ -140,7 +146,7 @@ def _runtimes(settings: Settings) -> Callable[[Around], Runtime]:
     except (EngineUnavailable, NoSdk) as error:
         raise Unusable(str(error)) from error
     images = Images(engine, settings.files, settings.state / "images", pins=settings.pins)
-    return lambda around: DockerRuntime(settings.state, around, engine, images)
+    return lambda around: DockerRuntime(settings.state, around, engine, images, scrubber=scrubber)
 
 
 @contextmanager
@@ -149,7 +155,7 @@ def _sent(console: Path | None, server: Server, say: Callable[[str], None]) -> I
     if console is None:
         yield
         return
-    upload = LogUpload(console, server.console, say)
+    upload = LogUpload(console, server.console, say, server.scrubber)
     sender = Every(1.0, upload.ship)
     try:
         yield

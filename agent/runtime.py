@@ -22,6 +22,7 @@ from urllib.parse import quote
 from agent import supervisor
 from agent.commands import Exited, Found, NotFound
 from agent.container import Around, environment
+from agent.given import NOTHING, Given
 from agent.messages import Attempt
 from agent.workflow import Action
 
@@ -32,7 +33,7 @@ PATIENCE = 60.0
 class Runtime(Protocol):
     """Attempts are those of one run. Nothing here raises for what an action does or is: that is its exit."""
 
-    def start(self, attempt: Attempt, action: Action, command: tuple[str, ...]) -> None:
+    def start(self, attempt: Attempt, action: Action, command: tuple[str, ...], given: Given = NOTHING) -> None:
         """Begin; what cannot begin has exited at once. Must not be called twice for the same attempt."""
 
     def begun(self, attempt: Attempt) -> None:
@@ -66,14 +67,16 @@ class ProcessRuntime:
         self._directory = directory_of(state, around.run)
         self._children: dict[Attempt, subprocess.Popen[bytes]] = {}
 
-    def start(self, attempt: Attempt, action: Action, command: tuple[str, ...]) -> None:
+    def start(self, attempt: Attempt, action: Action, command: tuple[str, ...], given: Given = NOTHING) -> None:
         place = self._place(attempt)
         try:
             self._end_stale(place)
             place.mkdir(parents=True, mode=0o700)
             if not command:
                 raise ValueError(f"the process runtime has no images: action {attempt.action} needs a command")
-            self._children[attempt] = self._supervise(place, command, self._environment(attempt, action))
+            if given.files:
+                raise ValueError("the process runtime has no mounts: give the action its secrets as variables")
+            self._children[attempt] = self._supervise(place, command, self._environment(attempt, action, given), given)
         except (OSError, ValueError) as error:
             self._could_not_start(place, str(error))
 
@@ -123,22 +126,25 @@ class ProcessRuntime:
     def _place(self, attempt: Attempt) -> Path:
         return place_of(self._directory, attempt)
 
-    def _environment(self, attempt: Attempt, action: Action) -> dict[str, str]:
+    def _environment(self, attempt: Attempt, action: Action, given: Given) -> dict[str, str]:
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": os.environ.get("HOME", "/"),
-            **environment(self._around, attempt, action, self._around.folder),
+            **environment(self._around, attempt, action, self._around.folder, given.environment),
         }
 
     @staticmethod
-    def _supervise(place: Path, command: tuple[str, ...], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    def _supervise(place: Path, command: tuple[str, ...], environment: dict[str, str], given: Given) -> subprocess.Popen[bytes]:
         # -I and -S: no user's or site's Python files have a say, and it starts in a third of the time
         program = [sys.executable, "-I", "-S", supervisor.__file__, str(place), *command]
-        nothing = subprocess.DEVNULL
         with (place / "log").open("ab") as log:
-            return subprocess.Popen(
-                program, cwd="/", env=environment, stdin=nothing, stdout=log, stderr=log, start_new_session=True
+            process = subprocess.Popen(
+                program, cwd="/", env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
             )
+        assert process.stdin is not None  # noqa: S101 - for the type checker: it is a pipe
+        with process.stdin as secrets:
+            secrets.write(json.dumps(given.values).encode())
+        return process
 
     def _identity(self, place: Path) -> dict[str, Any]:
         """Who supervises the attempt; nobody, and then nobody ever will, if it has not begun (see supervisor.py)."""

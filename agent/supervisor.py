@@ -2,7 +2,8 @@
 
 Shell, standard library only; a program of its own (`python supervisor.py DIRECTORY COMMAND…`) that needs nothing of the agent.
 Law: whoever links DIRECTORY/process first decides. The supervisor links its own identity there before it starts the command;
-an agent that finds no such file links a gravestone instead, and then this supervisor never starts anything.
+an agent that finds no such file links a gravestone instead, and then this supervisor never starts anything. What it must take
+out of the log it reads from its standard input, and without that it starts nothing either.
 
 DIRECTORY/process  {"pid", "start", "system"} of this supervisor, which leads the session of all that the action starts
 DIRECTORY/log      standard output and error, in order: what the agent gave this supervisor as its own
@@ -17,9 +18,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 GRACE = 5
 """Seconds between SIGTERM and SIGKILL."""
@@ -87,16 +90,19 @@ def link_once(path: Path, document: Mapping[str, object]) -> bool:
     return True
 
 
-def main(argv: list[str]) -> int:
-    """Run one action to its end. Returns 1 when an agent has already declared it lost."""
+def main(argv: list[str], told: bytes) -> int:
+    """Run one action to its end. Returns 1 when an agent has already declared it lost, or is lost itself."""
     directory, command, me = Path(argv[0]), argv[1:], os.getpid()
     signal.signal(signal.SIGTERM, lambda *_: _terminate(me))
     signal.signal(signal.SIGALRM, lambda *_: signal_session(me, signal.SIGKILL))
+    try:
+        secrets = json.loads(told)
+    except ValueError:  # the agent was killed while it told us
+        return 1
     if not link_once(directory / "process", {"pid": me, "start": process_start(me), "system": system_id()}):
         return 1
     began = time.monotonic()
-    outcome = _carry_out(command)
-    end_session(me)  # like a container: when the main process ends, so does what it left behind
+    outcome = _carry_out(command, secrets)
     write_whole(directory / "exit", {**outcome, "ran": time.monotonic() - began})
     return 0
 
@@ -106,13 +112,33 @@ def _terminate(session: int) -> None:
     signal.alarm(GRACE)
 
 
-def _carry_out(command: list[str]) -> dict[str, object]:
+def _carry_out(command: list[str], secrets: Sequence[str]) -> dict[str, object]:
+    ours: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if secrets else {}
     try:
-        child = subprocess.Popen(command, process_group=0)
+        child = subprocess.Popen(command, process_group=0, stdin=subprocess.DEVNULL, **ours)
     except (OSError, ValueError) as error:
         return {"exit_code": 127, "signal": None, "reason": f"{command[0]} cannot be started: {error}"}
+    copier = threading.Thread(target=_copy_scrubbed, args=(child.stdout, secrets), daemon=True) if child.stdout else None
+    if copier:
+        copier.start()
     status = child.wait()
+    end_session(os.getpid())  # like a container: when the main process ends, so does what it left behind
+    if copier:
+        copier.join(GRACE)  # what has fled into a session of its own may hold the pipe for ever
     return {"exit_code": None if status < 0 else status, "signal": -status if status < 0 else None, "reason": ""}
+
+
+def _copy_scrubbed(output: IO[bytes], secrets: Sequence[str]) -> None:
+    sys.path.append(str(Path(__file__).parents[1]))
+    from agent.scrub import Scrubber
+
+    scrubber = Scrubber()
+    scrubber.learn(secrets)
+    stream = scrubber.stream()
+    with open(1, "wb", buffering=0, closefd=False) as log:
+        while chunk := os.read(output.fileno(), 65536):
+            log.write(stream.receive(chunk))
+        log.write(stream.rest())
 
 
 def _stat(pid: int) -> list[str]:
@@ -125,4 +151,4 @@ def _stat(pid: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], sys.stdin.buffer.read()))

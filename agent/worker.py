@@ -17,11 +17,13 @@ from agent import messages
 from agent.client import Refused, Server, Unavailable
 from agent.commands import Begun, Command, Commands, Event, Exited, Find, Finish, Found, Kill, Report, Start, Tick
 from agent.disks import NoMatch
+from agent.given import NOTHING, Given
 from agent.logs import LogUpload, last_words
 from agent.machine import Machine
 from agent.messages import Attempt, Claim, RunEnded
 from agent.run import Run
 from agent.runtime import Runtime
+from agent.workflow import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +112,8 @@ class Worker:
         match command:
             case Report():
                 self._report(command)
-            case Start(attempt, action, words):
-                self._runtime.start(attempt, action, words)
-                self._follow_log(attempt)
-                self._in_thread(self._tell_begin_and_end, attempt)
+            case Start():
+                self._start(command)
             case Find(attempt):
                 self._find(attempt)
             case Kill(attempt):
@@ -124,7 +124,27 @@ class Worker:
                 if command.state != "GONE":  # after a 409 we may be given the same run again
                     self._runtime.clear()
 
+    def _start(self, start: Start) -> None:
+        attempt, action = start.attempt, start.action
+        try:
+            given = self._given(attempt, action)
+        except Refused as error:
+            self._events.put(Exited(None, reason=f"it is not given its secrets: {error}"))
+            return
+        self._runtime.start(attempt, action, start.command, given)
+        self._follow_log(attempt)
+        self._in_thread(self._tell_begin_and_end, attempt)
+
+    def _given(self, attempt: Attempt, action: Action) -> Given:
+        """Raises Refused."""
+        return self._server.secrets(self._claim.run, attempt) if action.secrets or action.login else NOTHING
+
     def _find(self, attempt: Attempt) -> None:
+        try:
+            self._given(attempt, self._claim.workflow.action(attempt.task, messages.main_action(attempt.action)[0]))
+        except Refused as error:
+            self._say(f"nobody says what is secret in the log of {attempt}, so that nothing of it is shown: {error}")
+            self._server.scrubber.hide_everything()
         found = self._runtime.find(attempt)
         if isinstance(found, Found) and found.ended:
             found = replace(found, ended=self._with_last_words(attempt, found.ended))

@@ -1,4 +1,4 @@
-"""The agent's side of HTTP: claim, report, log, console, heartbeat, inventory.
+"""The agent's side of HTTP: claim, report, log, console, heartbeat, inventory, secrets.
 
 Shell. Every request carries its boot's token; who has none learns nothing and writes nothing. An answer, a refusal too, leaves
 only when what it rests on is on disk. docs/agent-protocol.md is the contract.
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from netboot.bodies import limited as _limited
 from netboot.boot import Due, claimable
+from netboot.delivery import SecretsRequest, decode_secrets, entitled, opened
 from netboot.endings import cancelled
 from netboot.errors import Malformed
 from netboot.inventory_document import InventoryRequest, decode_inventory
@@ -33,6 +34,7 @@ from netboot.reports import (
     decode_report,
 )
 from netboot.runs import Accepted, Claimed, Refused, claim, report
+from netboot.secrets import Unreadable
 from netboot.store import LogName, Misplaced
 from netboot.tokens import from_header, verify
 from netboot.work import Work
@@ -43,12 +45,13 @@ LONGEST_CHUNK = 256 * 1024
 LONGEST_CONSOLE = 4 << 20
 RETRY_SECONDS = 10
 
-Body = TypeVar("Body", ClaimRequest, ReportRequest, HeartbeatRequest, InventoryRequest)
+Body = TypeVar("Body", ClaimRequest, ReportRequest, HeartbeatRequest, InventoryRequest, SecretsRequest)
 _DECODE = {
     ClaimRequest: decode_claim,
     ReportRequest: decode_report,
     HeartbeatRequest: decode_heartbeat,
     InventoryRequest: decode_inventory,
+    SecretsRequest: decode_secrets,
 }
 
 
@@ -68,6 +71,7 @@ def agent_routes(world: World) -> list[Route]:
         Route("/agent/console", agent.console, methods=["POST"]),
         Route("/agent/heartbeat", agent.heartbeat, methods=["POST"]),
         Route("/agent/inventory", agent.inventory, methods=["POST"]),
+        Route("/agent/secrets", agent.secrets, methods=["POST"]),
     ]
     for route in routes:
         route.app = _by_tls(world, route.app)
@@ -194,6 +198,26 @@ class _Agent:
         new = await world.inventories.keep(boot.machine, said, now)
         world.exchange("inventory", "kept" if new else "known", machine=boot.machine, boot=said.boot)
         return JSONResponse({"kept": new})
+
+    async def secrets(self, request: Request) -> Response:
+        """What the action that the run began last is given in secret: by TLS, and kept by nobody on the way."""
+        if request.url.scheme != "https":
+            raise HTTPException(403, "Secrets travel by HTTPS only; the server's --https-port has it.")
+        world, asked = self._world, await self._body(request, SecretsRequest)
+        answer = entitled(world.observed, asked)
+        if isinstance(answer, Refused) or world.plans is None:
+            refused = answer if isinstance(answer, Refused) else Refused(409, f"no plan is served: {world.no_plan}")
+            world.exchange("secrets", str(refused.status), boot=asked.boot, run=asked.run, reason=refused.error)
+            return JSONResponse({"error": refused.error}, refused.status)
+        plan = world.plans.of(world.observed.boots.get(asked.boot))
+        try:
+            document = await asyncio.to_thread(opened, plan, answer.action, world.keys)
+        except Unreadable as error:
+            world.exchange("secrets", "409", boot=asked.boot, run=asked.run, reason=str(error))
+            return JSONResponse({"error": str(error)}, 409)
+        await world.ledger.commit()
+        world.exchange("secrets", boot=asked.boot, run=asked.run, action=f"{asked.task}/{asked.action}")
+        return JSONResponse(document, headers={"Cache-Control": "no-store"})
 
     async def _body(self, request: Request, kind: type[Body]) -> Body:
         """The request, once its sender has shown the token of the boot it speaks for."""

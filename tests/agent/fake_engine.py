@@ -34,6 +34,8 @@ class FakeEngine:
         self.images: dict[str, dict[str, Any]] = {}
         self.registry: dict[str, dict[str, Any]] = {}
         self.archives: dict[bytes, list[str]] = {}
+        self.logins: dict[str, Mapping[str, str]] = {}
+        """Image → what opens its registry."""
         self.journal: list[str] = []
         self.trouble: Callable[[str, str], None] = lambda verb, name: None
         self.changed = threading.Condition()
@@ -103,8 +105,10 @@ class FakeEngine:
             yield from new
             said += len(new)
 
-    def pull(self, image: str) -> Iterator[Mapping[str, Any]]:
+    def pull(self, image: str, login: Mapping[str, str] | None = None) -> Iterator[Mapping[str, Any]]:
         self._do("pull", image)
+        if login != self.logins.get(image):
+            raise Refused(500, f"Head {image}: no basic auth credentials")
         if image not in self.registry:
             raise Refused(404, f"manifest for {image} not found: manifest unknown")
         yield {"status": "Pulling"}

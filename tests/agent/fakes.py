@@ -23,6 +23,8 @@ class FakeServer:
     system: str = ""
     gone: str = ""
     cancel: bool = False
+    locked: str = ""
+    """Why no secret is given."""
     machine: Document = field(default_factory=dict)
     inventories: list[Document] = field(default_factory=list)
 
@@ -74,6 +76,19 @@ class FakeServer:
     def inventory(self, hardware: Document) -> Answer:
         self.inventories.append(hardware)
         return 200, {"kept": True}
+
+    def secrets(self, task: str, action: str) -> Answer:
+        """Of the action in flight; values are `secret <name>/<key>`."""
+        if not self.in_flight or (self.in_flight["task"], self.in_flight["action"]) != (task, action):
+            return 409, {"error": f"{task}/{action} is not in flight"}
+        if self.locked:
+            return 409, {"error": self.locked}
+        main = action.removesuffix(":on-failure").removesuffix(":on-timeout")
+        found = []
+        for each in self.workflow.action(task, main).secrets:
+            where = {"env": each.env} if each.env else {"file": each.file}
+            found.append({**where, "value": f"secret {each.name}/{each.key}"})
+        return 200, {"secrets": found, "login": None}
 
     def _refuse(self, sequence: int, event: Document) -> str:
         if sequence != len(self.accepted) + 1:

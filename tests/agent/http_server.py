@@ -119,6 +119,8 @@ class FaultyServer:
                 return self.fake.report(document["sequence"], document["event"])
             case "/agent/heartbeat":
                 return self.fake.heartbeat()
+            case "/agent/secrets":
+                return self.fake.secrets(document["task"], document["action"])
             case "/agent/inventory":
                 return self.fake.inventory(document["hardware"])
         return 404, {"error": f"no {path}"}

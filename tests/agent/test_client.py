@@ -11,8 +11,9 @@ import pytest
 
 from agent.client import Refused, Server, Unavailable, pauses
 from agent.commands import Accepted, Cancelled, Gone
+from agent.given import Given
 from agent.messages import ActionEnded, ActionStarted, Attempt, Claim, Event, Idle, RunEnded
-from agent.workflow import Action, Task, Workflow
+from agent.workflow import Action, Secret, Task, Workflow
 from tests.agent.fakes import FakeServer
 from tests.agent.http_server import BOOT, TOKEN, FaultyServer
 
@@ -161,3 +162,24 @@ def test_pauses_grow_to_ten_seconds_and_are_spread() -> None:
 
 def test_a_token_is_not_shown() -> None:
     assert "secret" not in repr(Server("http://x", BOOT, "secret"))
+
+
+SECRETS = Workflow("w", (Task("os", "m", (Action("disk", "img", secrets=(Secret("db", "pw", env="PW"),)),)),))
+
+
+def test_secrets_are_asked_for_until_they_are_given_and_leave_in_no_report() -> None:
+    fake = FakeServer(SECRETS)
+    with FaultyServer(fake, faults("", "500", "lost", "html")) as server:
+        ours = client(server)
+        ours.report("r1", 1, ActionStarted(DISK))
+        assert Given({"PW": "secret db/pw"}) == ours.secrets("r1", DISK)
+        ours.report("r1", 2, ActionEnded(DISK, "FAILED", 1, "exit code 1: it is secret db/pw"))
+        ours.inventory("s1", {"disks": [{"model": "c2VjcmV0IGRiL3B3 secret db/pw"}]})
+    assert "exit code 1: it is ************" == fake.accepted[1]["reason"]
+    assert [{"disks": [{"model": "**************** ************"}]}] == fake.inventories
+    assert "secret db/pw" not in repr(ours)
+
+
+def test_secrets_that_are_refused_are_refused() -> None:
+    with FaultyServer(FakeServer(SECRETS)) as server, pytest.raises(Refused, match="os/disk is not in flight"):
+        client(server).secrets("r1", DISK)

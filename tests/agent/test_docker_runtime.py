@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -12,8 +14,10 @@ from agent.commands import Exited, Found, NotFound
 from agent.container import Around, container_name, specification
 from agent.docker_runtime import DockerRuntime
 from agent.engine import Refused, Unavailable
+from agent.given import Given
 from agent.images import Images
 from agent.messages import Attempt
+from agent.scrub import Scrubber
 from agent.workflow import Action
 from tests.agent.fake_engine import DEADLINE, FakeEngine
 
@@ -34,12 +38,24 @@ Make = Callable[[], DockerRuntime]
 
 
 @pytest.fixture
-def agent(engine: FakeEngine, tmp_path: Path) -> Iterator[Make]:
+def scrubber() -> Scrubber:
+    return Scrubber()
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    folder = Path("/dev/shm") / f"gitboot-test-{uuid4().hex}"
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def agent(engine: FakeEngine, tmp_path: Path, scrubber: Scrubber, memory: Path) -> Iterator[Make]:
     """Makes the runtime of one more agent on this machine."""
 
     def make() -> DockerRuntime:
         images = Images(engine, "http://10.1.0.1", tmp_path / "images", pause=lambda _: None)
-        runtime = DockerRuntime(tmp_path, AROUND, engine, images, patience=0.0)
+        runtime = DockerRuntime(tmp_path, AROUND, engine, images, patience=0.0, scrubber=scrubber, memory=memory)
         runtime._pause = lambda _: None
         return runtime
 
@@ -252,3 +268,80 @@ def test_a_finished_run_leaves_nothing(engine: FakeEngine, agent: Make, tmp_path
     runtime.clear()
     assert {} == engine.containers
     assert [] == list(tmp_path.iterdir())
+
+
+# Secrets ---------------------------------------------------------------------------------------------------------------
+
+GIVEN = Given({"PW": "correct horse"}, {"/run/key": "battery staple\n"})
+
+
+def begin_with(runtime: DockerRuntime, given: Given) -> DockerRuntime:
+    runtime.start(ATTEMPT, ACTION, ACTION.command, given)
+    runtime.begun(ATTEMPT)
+    return runtime
+
+
+def test_secrets_are_in_the_environment_and_in_files_of_memory_while_the_container_lives(
+    engine: FakeEngine, agent: Make, tmp_path: Path, memory: Path
+) -> None:
+    runtime = begin_with(agent(), GIVEN)
+    made = engine.containers[NAME].specification
+    assert "PW=correct horse" in made["Env"]
+    [bind] = [bind for bind in made["HostConfig"]["Binds"] if ":/run/key" in bind]
+    source, _, target = bind.partition(":")
+    assert "/run/key:ro" == target
+    assert Path(source).is_relative_to(memory)
+    assert "battery staple\n" == Path(source).read_text()
+    engine.end(NAME, 0)
+    assert Exited(0) == runtime.wait(ATTEMPT)
+    assert [] == [path for path in memory.rglob("*") if path.is_file()]
+    assert not any(b"correct horse" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("known", [b"ours\n", b"ours\na ***", b"ours\na ************* b\n"])
+def test_a_log_is_scrubbed_wherever_it_was_cut_and_taken_up_again(
+    engine: FakeEngine, agent: Make, scrubber: Scrubber, known: bytes
+) -> None:
+    scrubber.learn(["correct horse"])
+    runtime = agent()
+    left_by_a_dead_agent(engine, runtime, known, output=[b"a corr", b"ect horse b\n", b"corr"])
+    assert Found(0.0) == runtime.find(ATTEMPT)
+    engine.say(NAME, b"ect ho")
+    engine.end(NAME, 0)
+    assert Exited(0) == runtime.wait(ATTEMPT)
+    assert b"ours\na ************* b\ncorrect ho" == runtime.log(ATTEMPT).read_bytes()
+
+
+def test_what_the_engine_says_of_a_secret_is_scrubbed_too(
+    engine: FakeEngine, agent: Make, scrubber: Scrubber, tmp_path: Path
+) -> None:
+    def trouble(verb: str, name: str) -> None:
+        if verb == "create":
+            raise Refused(400, "invalid environment variable: correct horse")
+
+    scrubber.learn(GIVEN.values)
+    engine.trouble = trouble
+    runtime = begin_with(agent(), GIVEN)
+    assert "invalid environment variable: *************" in str(runtime.wait(ATTEMPT).reason)
+    assert not any(b"correct horse" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_without_memory_for_its_files_an_action_does_not_start(
+    engine: FakeEngine, agent: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.memory._file_system", lambda path: "ext4")
+    runtime = begin_with(agent(), GIVEN)
+    assert "is not in memory: mount a tmpfs there" in str(runtime.wait(ATTEMPT).reason)
+    assert {} == engine.containers
+
+
+def test_the_login_of_a_registry_reaches_the_engine_and_nothing_else(
+    engine: FakeEngine, agent: Make, scrubber: Scrubber, tmp_path: Path
+) -> None:
+    login = {"username": "me", "password": "pass word"}
+    engine.logins["img"] = login
+    runtime = begin_with(agent(), Given(login=login))
+    assert "pass word" not in str(engine.containers[NAME].specification)
+    engine.end(NAME, 0)
+    assert Exited(0) == runtime.wait(ATTEMPT)
+    assert not any(b"pass word" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

@@ -93,8 +93,9 @@ def test_what_may_pass_is_tried_five_times(engine: FakeEngine, site: Site, error
     [
         (Refused(404, "manifest unknown"), ""),
         (Refused(400, "invalid reference format"), ""),
-        (Refused(500, "unauthorized: authentication required"), ""),
-        (Refused(404, "pull access denied for img"), "lets anybody pull it"),
+        (Refused(500, "unauthorized: authentication required"), "look at the login"),
+        (Refused(500, "Get https://reg/v2/: no basic auth credentials"), "give the site `images.pullSecrets`"),
+        (Refused(404, "pull access denied for img"), "images.pullSecrets"),
         (Refused(500, "http: server gave HTTP response to HTTPS client"), "images.insecureRegistries"),
         (Refused(500, "write /layer: no space left on device"), "images live in memory"),
     ],
@@ -109,13 +110,21 @@ def test_what_will_not_pass_is_told_at_once(engine: FakeEngine, site: Site, erro
 
 
 def test_an_error_in_the_midst_of_a_pull_is_an_error(engine: FakeEngine, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(image: str) -> Iterator[Mapping[str, Any]]:
+    def broken(image: str, login: object) -> Iterator[Mapping[str, Any]]:
         yield {"status": "Pulling fs layer"}
         yield {"error": "unauthorized: authentication required"}
 
     monkeypatch.setattr(engine, "pull", broken)
     with pytest.raises(NotHad, match="unauthorized"):
         site.get(PULLED)
+
+
+def test_a_login_opens_the_registry(engine: FakeEngine, site: Site) -> None:
+    login = {"username": "me", "password": "correct horse"}
+    engine.registry[PULLED.image], engine.logins[PULLED.image] = {"Id": "1"}, login
+    with pytest.raises(NotHad, match="no basic auth credentials; give the site"):
+        site.get(PULLED)
+    assert "1" == site.images.get(PULLED, site.said.append, login)
 
 
 @pytest.mark.parametrize("name", ["reg.example:5000/img@sha256:d1", "reg.example:5000/img:1@sha256:d1"])

@@ -8,6 +8,7 @@ import pytest
 
 from agent.client import Refused, Unavailable
 from agent.logs import CHUNK, LAST_WORDS, LogUpload, last_words
+from agent.scrub import Scrubber
 from tests.agent.fakes import FakeServer
 from tests.agent.test_client import WORKFLOW
 
@@ -131,3 +132,25 @@ def test_the_last_words_of_a_log_are_its_last_line_that_says_something(log: Path
 
 def test_a_log_that_never_was_has_no_last_words(tmp_path: Path) -> None:
     assert "" == last_words(tmp_path / "none")
+
+
+@pytest.mark.parametrize("cut", range(1, 30, 3))
+def test_no_secret_is_sent_however_the_file_grows(log: Path, cut: int) -> None:
+    """The console of a boot, on which everybody may write."""
+    scrubber, server = Scrubber(), Away()
+    scrubber.learn(["correct horse"])
+    upload = LogUpload(log, server.send, scrubber=scrubber)
+    said = b"it is correct horse, correct horse.\n"
+    for part in (said[:cut], said[cut : cut + 7], said[cut + 7 :]):
+        with log.open("ab") as output:
+            output.write(part)
+        assert upload.ship()
+    assert b"it is *************, *************.\n" == server.held
+
+
+def test_a_secret_on_the_border_of_two_chunks_is_not_sent(log: Path) -> None:
+    scrubber, server = Scrubber(), Away()
+    scrubber.learn(["correct horse"])
+    log.write_bytes(b"x" * (CHUNK - 5) + b"correct horse" + b"x" * 100)
+    assert LogUpload(log, server.send, scrubber=scrubber).ship()
+    assert b"x" * (CHUNK - 5) + b"*" * 13 + b"x" * 100 == server.held

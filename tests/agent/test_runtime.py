@@ -14,6 +14,7 @@ import pytest
 from agent import supervisor
 from agent.commands import Exited, Found, NotFound
 from agent.container import Around
+from agent.given import Given
 from agent.messages import Attempt
 from agent.runtime import ProcessRuntime
 from agent.workflow import Action
@@ -131,7 +132,7 @@ def test_what_never_began_is_not_found_and_never_begins(state: Path) -> None:
     place = runtime.log(ATTEMPT).parent
     place.mkdir(parents=True)  # an agent was killed right here, before its supervisor had begun
     assert isinstance(runtime.find(ATTEMPT), NotFound)
-    assert supervisor.main([str(place), "touch", str(state / "ran")]) == 1
+    assert supervisor.main([str(place), "touch", str(state / "ran")], b"[]") == 1
     assert not (state / "ran").exists()
 
 
@@ -242,3 +243,19 @@ def supervisor_of(runtime: ProcessRuntime, attempt: Attempt) -> int:
     pid = json.loads((runtime.log(attempt).parent / "process").read_text())["pid"]
     assert isinstance(pid, int)
     return pid
+
+
+def test_a_secret_is_in_the_environment_and_not_in_what_is_left(state: Path) -> None:
+    runtime = ProcessRuntime(state, around(state))
+    command = ("sh", "-c", 'echo "it is $PW"; echo "$PW" | base64 >&2; test "$PW" = "correct horse"')
+    runtime.start(ATTEMPT, Action("disk", "img", command), command, Given({"PW": "correct horse"}))
+    assert Exited(0) == runtime.wait(ATTEMPT)
+    assert b"it is *************\n" == runtime.log(ATTEMPT).read_bytes()[:20]
+    files = [path.read_bytes() for path in state.rglob("*") if path.is_file()]
+    assert not any(form in data for form in (b"correct horse", b"Y29ycmVj") for data in files)
+
+
+def test_a_process_gets_no_files(state: Path) -> None:
+    runtime = ProcessRuntime(state, around(state))
+    runtime.start(ATTEMPT, Action("disk", "img", ("true",)), ("true",), Given(files={"/run/key": "correct horse"}))
+    assert "the process runtime has no mounts" in runtime.wait(ATTEMPT).reason

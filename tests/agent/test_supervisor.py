@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,10 @@ from agent import supervisor
 pytestmark = pytest.mark.shell
 
 
-def supervise(place: Path, *command: str) -> int:
-    program = [sys.executable, supervisor.__file__, str(place), *command]
-    return subprocess.run(program, start_new_session=True, stdin=subprocess.DEVNULL, timeout=30).returncode
+def supervise(place: Path, *command: str, told: bytes = b"[]") -> int:
+    program = [sys.executable, "-I", "-S", supervisor.__file__, str(place), *command]
+    with (place / "log").open("wb") as log:
+        return subprocess.run(program, start_new_session=True, input=told, stdout=log, stderr=log, timeout=30).returncode
 
 
 def test_the_end_of_a_command_is_written_down(tmp_path: Path) -> None:
@@ -45,6 +47,25 @@ def test_what_the_command_left_in_the_background_is_ended_with_it(tmp_path: Path
     supervise(tmp_path, "sh", "-c", f"sleep 300 & echo $! > {tmp_path}/left")
     left = int((tmp_path / "left").read_text())
     assert supervisor.process_start(left) is None
+
+
+def test_secrets_are_not_in_the_log_wherever_the_output_is_cut(tmp_path: Path) -> None:
+    script = "printf 'a corr'; sleep 0.05; printf 'ect horse b\\n' >&2; printf 'correct horse' | base64; printf 'correct ho'"
+    supervise(tmp_path, "sh", "-c", script, told=b'["correct horse"]')
+    assert b"a ************* b\n********************\ncorrect ho" == (tmp_path / "log").read_bytes()
+
+
+def test_what_flees_with_the_output_holds_up_its_end_for_seconds_only(tmp_path: Path) -> None:
+    supervise(tmp_path, "sh", "-c", f"setsid sh -c 'echo $$ > {tmp_path}/left; exec sleep 300' & sleep 0.3", told=b'["secret"]')
+    assert json.loads((tmp_path / "exit").read_text())["exit_code"] == 0
+    os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("told", [b"", b"[", b'["corr'])
+def test_a_supervisor_that_was_not_told_all_its_secrets_starts_nothing(tmp_path: Path, told: bytes) -> None:
+    """The agent was killed while it told them."""
+    assert supervise(tmp_path, "touch", str(tmp_path / "ran"), told=told) == 1
+    assert ["log"] == [path.name for path in tmp_path.iterdir()]
 
 
 def test_only_the_first_of_two_links_counts(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from agent.machine import Machine
 from agent.messages import Claim
 from agent.runtime import ProcessRuntime
 from agent.worker import Pace, Worker
-from agent.workflow import Action, Task, Workflow
+from agent.workflow import Action, Secret, Task, Workflow
 from tests.agent.fakes import FakeServer
 from tests.agent.http_server import BOOT, TOKEN, FaultyServer
 
@@ -249,3 +250,50 @@ def processes_of(state: Path) -> list[str]:
                 continue
             found += [line] if f"{state}/" in line else []
     return found
+
+
+# Secrets ---------------------------------------------------------------------------------------------------------------
+
+PW = Secret("db", "pw", env="PW")
+VALUE = b"secret db/pw"
+
+
+def test_an_action_gets_its_secret_and_nobody_else_hears_of_it(tmp_path: Path) -> None:
+    tells = shell("a", 'echo "$PW"; echo "$PW" | base64; echo "failed with $PW"; exit 1', secrets=(PW,), on_failure=("env",))
+    fake = FakeServer(workflow(tells, shell("b", 'test -z "$PW"', if_="always")))
+    said: list[str] = []
+    with FaultyServer(fake) as server:
+        finish = carry_out(server, tmp_path / "state", said.append)
+    assert ["a FAILED", "a:on-failure SUCCESS", "b SUCCESS"] == [f"{action} {state}" for action, _, state in fake.ends()]
+    assert b"PW=" + b"*" * len(VALUE) in fake.logs["t", "a:on-failure", 1]
+    assert "t/a: exit code 1: failed with ************" == finish.reason
+    told = repr((fake.accepted, fake.logs, said, finish)).encode()
+    assert not any(form in told for form in (VALUE, b64encode(VALUE)[:12]))
+    assert not any(VALUE in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_an_action_whose_secret_is_refused_fails_with_the_reason(tmp_path: Path) -> None:
+    fake = FakeServer(workflow(shell("a", f"touch {tmp_path}/ran", secrets=(PW,))), locked="secret db cannot be read: why")
+    with FaultyServer(fake) as server:
+        finish = carry_out(server, tmp_path / "state")
+    assert "t/a: it is not given its secrets: secret db cannot be read: why (HTTP 409)" == finish.reason
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_agent_that_is_started_again_knows_what_is_secret_in_the_reason(tmp_path: Path) -> None:
+    """Its predecessor was killed while the action ran."""
+    os.mkfifo(tmp_path / "go")
+    waits = shell("a", f'read line < {tmp_path}/go; echo "no $PW"; exit 1', secrets=(PW,))
+    fake = FakeServer(workflow(waits))
+    program = [sys.executable, "-m", "agent", "--boot", BOOT, "--token", TOKEN, "--state", str(tmp_path / "state")]
+    with FaultyServer(fake) as server:
+        first = subprocess.Popen([*program, "--server", server.url], stdout=subprocess.DEVNULL)
+        server.wait_until(lambda: "/agent/secrets" in server.requests)
+        (tmp_path / "go").open("w").close()  # somebody reads: the action runs
+        first.kill()
+        first.wait()
+        second = subprocess.run([*program, "--server", server.url], stdout=subprocess.PIPE, timeout=60)
+    assert fake.ended is not None
+    told = repr((fake.accepted, fake.logs)).encode() + second.stdout
+    assert b"no ************" in told
+    assert VALUE not in told
