@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from netboot.events import JournalOpened
 from netboot.http import application
 from netboot.log import Log
 from netboot.plan import Artifact, Dump, Interface, Machine, Profile, Site, Subnet, dump
+from netboot.sealed import Secret
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
 from netboot.work import Work
@@ -40,7 +41,7 @@ def machine(number: int, *workflows: str, **more: Any) -> Machine:
     return Machine(f"node-{number:02}", "x86_64", (interface,), work=work, **more)
 
 
-def plan(*machines: Machine, artifacts: Mapping[str, str] | None = None, **site: Any) -> Dump:
+def plan(*machines: Machine, artifacts: Mapping[str, str] | None = None, secrets: Iterable[Secret] = (), **site: Any) -> Dump:
     """`artifacts`: path → SHA-256."""
     named = artifacts if artifacts is not None else {"vmlinuz": "0" * 64}
     return dump(
@@ -49,6 +50,7 @@ def plan(*machines: Machine, artifacts: Mapping[str, str] | None = None, **site:
         [Profile("inspect", kernel="vmlinuz", cmdline="quiet"), Profile("other", chain="http://10.1.0.1/other.ipxe")],
         [Artifact(path, digest, 8) for path, digest in named.items()],
         machines or (machine(1, "look"), machine(2)),
+        secrets=secrets,
     )
 
 
