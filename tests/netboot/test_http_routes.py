@@ -80,6 +80,7 @@ def test_every_other_method_is_refused(tmp_path: Path) -> None:
             "/agent/console",
             "/agent/heartbeat",
             "/agent/inventory",
+            "/agent/secrets",
             "/hooks/git",
         ] == writing
         for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"):
