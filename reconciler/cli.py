@@ -30,6 +30,7 @@ COMMANDS = {
     "agent": "Carry out this machine's workflow.",
     "actions": "Build and list the standard actions of workflows.",
     "os": "Build the in-memory OS from Debian's packages, and list what is built.",
+    "secret": "Encrypt values for git.",
     "demo": "A whole site on loopback, with simulated machines.",
 }
 """Name → what `gitboot --help` says of it. Each is `reconciler.commands.<name>.command`."""
