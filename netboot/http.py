@@ -29,6 +29,7 @@ from netboot.ipxe import find_script
 from netboot.loader_paths import First, Step, asked
 from netboot.metadata_api import metadata_routes
 from netboot.metrics import page
+from netboot.openapi import document
 from netboot.peers import peer_of
 from netboot.reading import Door
 from netboot.request_limits import RequestLimits
@@ -47,6 +48,7 @@ This server tells machines how to boot, carries out the workflows that a git rep
 /status/reconcile.json  which commit is served, and what is wrong with the newest one
 /metrics                for Prometheus
 /auto.ipxe              what any iPXE may chain to
+/openapi.json           every endpoint, for programs
 /healthz /readyz
 """
 
@@ -67,6 +69,7 @@ def application(world: World) -> Starlette:
         Route("/ipxe/pxelinux.cfg/{path:path}", server.config),
         Route("/status/{path:path}", server.status, middleware=reading),
         Route("/logs/{path:path}", server.log, middleware=reading),
+        Route("/openapi.json", server.openapi),
         Route("/healthz", server.healthz),
         Route("/readyz", server.readyz),
         Route("/metrics", server.metrics, middleware=reading),
@@ -155,6 +158,9 @@ class _Server:
             raise HTTPException(404, "There is no such log; the status of the workflow names its logs.")
         headers = _NO_CACHE | {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
         return FileResponse(path, media_type="text/plain; charset=utf-8", headers=headers)
+
+    async def openapi(self, request: Request) -> Response:
+        return JSONResponse(document())
 
     async def healthz(self, request: Request) -> Response:
         """Whether the process lives and its journal can be written; a supervisor may restart it when not."""
