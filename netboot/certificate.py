@@ -86,6 +86,16 @@ def fingerprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
+def names_of(certificate: x509.Certificate) -> list[str]:
+    """The host names and addresses that it is for."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    addresses = names.get_values_for_type(x509.IPAddress)
+    return [*names.get_values_for_type(x509.DNSName), *map(str, addresses)]
+
+
 def make_certificate(key: Key, names: list[str]) -> x509.Certificate:
     """Self-signed. `names`: host names and IP addresses."""
     found = [x509.IPAddress(ip_address(name)) if _is_address(name) else x509.DNSName(name) for name in names]

@@ -19,6 +19,7 @@ import click
 from rich.text import Text
 
 from netboot.binaries import FOLDERS, PROGRAMS, find_binaries
+from netboot.certificate import FOLDER, BadCertificate, fingerprint, names_of, read_certificate
 from netboot.fetch import OBTAINABLE, CannotFetch, fetch
 from netboot.host import NoHost, links
 from netboot.probe import Offer
@@ -31,7 +32,9 @@ PORTS = (
     (socket.SOCK_DGRAM, "udp", 67, "dhcp"),
     (socket.SOCK_DGRAM, "udp", 69, "tftp"),
     (socket.SOCK_STREAM, "tcp", 80, "http"),
+    (socket.SOCK_STREAM, "tcp", 443, "https"),
 )
+WARNING_DAYS = 14
 LITTLE, SCARCE = 1 << 30, 100 << 20
 """Bytes free: below the first a warning, below the second a failure."""
 CAPABILITIES = {10: "CAP_NET_BIND_SERVICE", 12: "CAP_NET_ADMIN", 13: "CAP_NET_RAW"}
@@ -53,13 +56,22 @@ PROBE = "Ask on --interface which DHCP servers there are; nothing is taken from 
 
 @click.command("doctor", help="Say what is missing on this host, and how to get it. Exit status 1 when something fails.")
 @click.option("--state", type=click.Path(path_type=Path), metavar="DIR", help="State directory to look at.")
+@click.option(
+    "--certificate", type=click.Path(path_type=Path), metavar="FILE", help="What people's browsers are shown, if given."
+)
 @click.option("--artifacts", type=click.Path(path_type=Path), metavar="DIR", help="Folder of kernels and initrds to look at.")
 @click.option("--loaders", type=click.Path(path_type=Path), metavar="DIR", help="Network boot programs that beat the host's.")
 @click.option("--fetch", "get", is_flag=True, help=FETCH)
 @click.option("--probe", "ask", is_flag=True, help=PROBE)
 @click.option("--interface", metavar="IF", help="The interface to ask on.")
 def command(
-    state: Path | None, artifacts: Path | None, loaders: Path | None, get: bool, ask: bool, interface: str | None
+    state: Path | None,
+    certificate: Path | None,
+    artifacts: Path | None,
+    loaders: Path | None,
+    get: bool,
+    ask: bool,
+    interface: str | None,
 ) -> int:
     if get:
         fetch_programs(loaders)
@@ -72,6 +84,7 @@ def command(
         *(port(*each) for each in PORTS),
         *(artefact_folder(folder) for folder in (artifacts,) if folder),
         *(each for folder in (state,) if folder for each in state_directory(folder)),
+        *certificates(state, certificate, time.time()),
         clock(time.time(), Path(__file__).stat().st_mtime),
         interfaces(),
         *(servers(interface, probe(interface)) if ask and interface else ()),
@@ -206,6 +219,34 @@ def state_directory(folder: Path) -> Iterator[Finding]:
         yield Finding("fail" if free < SCARCE else "warn", "disk", said, "make room, or move the state directory")
     else:
         yield Finding("ok", "disk", said)
+
+
+def certificates(state: Path | None, given: Path | None, now: float) -> Iterator[Finding]:
+    """What people are shown and agents know the server by, and until when."""
+    ours = state / FOLDER / "ec.pem" if state else None
+    if ours and ours.parent.exists():
+        yield _certificate("certificate for agents", ours, now)
+    elif ours:
+        yield Finding("ok", "certificate for agents", "none yet: the first start makes it")
+    if given:
+        yield _certificate("certificate", given, now)
+
+
+def _certificate(what: str, file: Path, now: float) -> Finding:
+    """Agents look at no date, browsers do."""
+    try:
+        found = read_certificate(file)
+    except BadCertificate as error:
+        return Finding("fail", what, str(error))
+    said = (
+        f"{', '.join(names_of(found)) or 'no name'}; until {found.not_valid_after_utc:%Y-%m-%d}; SHA-256 {fingerprint(found)}"
+    )
+    days = (found.not_valid_after_utc.timestamp() - now) / 86400
+    if days < WARNING_DAYS:
+        return Finding(
+            "fail" if days < 0 else "warn", what, said, "renew it, and restart gitboot: machines at work do not notice"
+        )
+    return Finding("ok", what, said)
 
 
 def clock(now: float, installed: float) -> Finding:

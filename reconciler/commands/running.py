@@ -10,6 +10,7 @@ import os
 import pwd
 import resource
 import signal
+import sys
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
@@ -54,6 +55,7 @@ def serve(netboot: Settings | None, reconcile: ReconcileSettings | None) -> None
     """Either half, or both; until SIGINT or SIGTERM. Raises Sentence for everything a person can mend."""
     log = Log()
     logging.basicConfig(handlers=[Bridge(log)], level=logging.WARNING)
+    sys.unraisablehook = lambda lost: log.error("not-caught", reason=repr(lost.exc_value), where=repr(lost.object))
     _raise_file_limit()
     gc.set_threshold(*COLLECTOR)
     try:

@@ -5,6 +5,7 @@ A run that was killed outright cannot clean up; its namespaces carry its process
 
     with Network(tmp_path) as network:      # a bridge `br0` with 10.77.0.1/24, where the server under test runs
         network.spawn(["dnsmasq", …])
+        network.capture()                   # all that passes, as a file
         network.tap()                       # a port for a virtual machine
         network.host("10.77.0.2/24")        # a machine of its own: a namespace with an `eth0` on the same bridge
 """
@@ -94,6 +95,13 @@ class Network:
     def spawn(self, argv: Sequence[str | Path], log: str | None = None) -> Process:
         """Start a program at the bridge: a server under test."""
         return self.namespace.spawn(argv, log)
+
+    def capture(self, name: str = "wire.pcap") -> Path:
+        """From now on the file gets whatever passes the bridge, as whoever listens there would have it."""
+        file = self.scratch / name
+        options = ["--immediate-mode", "--packet-buffered", "--relinquish-privileges=root"]
+        self.spawn(["tcpdump", "-i", "br0", *options, "-w", str(file)], f"{name}.log").wait_for("listening on")
+        return file
 
     def tap(self) -> str:
         """A new port for a virtual machine; returns its interface's name."""

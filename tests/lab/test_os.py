@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ tasks:
     timeout: 60
     command: [sh, -c, "COMMAND"]
 """
+OLD_CLOCK = (*BIOS.machine, "-rtc", "base=2001-01-01")
 LOOK = "cat /proc/sys/kernel/hostname /proc/cmdline && echo CONTAINER-SAW $GITBOOT_ACTION"
 
 
@@ -48,7 +50,7 @@ def working(site: Gitboot, words: str = "", command: str = LOOK) -> dict[str, st
     }
 
 
-@pytest.mark.parametrize("firmware", [replace(BIOS, memory=384), UEFI], ids=lambda each: each.name)
+@pytest.mark.parametrize("firmware", [replace(BIOS, memory=384, machine=OLD_CLOCK), UEFI], ids=lambda each: each.name)
 def test_a_machine_boots_it_and_an_action_runs_in_a_container(
     network: Network, tmp_path: Path, built_os: Built, firmware: Firmware
 ) -> None:
@@ -56,9 +58,11 @@ def test_a_machine_boots_it_and_an_action_runs_in_a_container(
     built_os.into(site.artifacts)
     site.commit(working(site))
     site.start("--new-site")
+    wire = network.capture()
     with VM(network, "bare", MAC, firmware=firmware, disk=empty_disk(tmp_path / "disk.qcow2")) as vm:
         vm.wait_for(r"gitboot: kernel \S+ runs", within=90)
         vm.wait_for(r"gitboot: eth0 has 10\.77\.0\.11 from 10\.77\.0\.1")
+        vm.wait_for(r"gitboot: the network is up; it is 20(?:2[6-9]|[3-9]\d)-")
         vm.wait_for("workflow look, run")
         vm.wait_for("workflow look SUCCESS", within=120)
         vm.wait_for("then: reboot")
@@ -77,6 +81,12 @@ def test_a_machine_boots_it_and_an_action_runs_in_a_container(
     assert machine["inventory"]["summary"].startswith("LabCo LabServer, ")
     boots = [path for path in (site.state / "logs").iterdir() if path.name.startswith("boot-")]
     assert any("gitboot: eth0 has 10.77.0.11" in (path / "os/console.1.log").read_text() for path in boots)
+
+    heard = wire.read_bytes()
+    assert b"GET /ipxe/52-54-00-77-00-01/boot.ipxe" in heard  # firmware's part of it can be read by everybody
+    assert b"GET /artifacts/sha256/" in heard
+    assert b"agent.gitboot.invalid" in heard
+    assert [] == re.findall(rb"(?:POST|PUT) /|/agent/|CONTAINER-SAW|workflow look, run|Authorization: \w+ \S{16}", heard)
 
 
 def test_the_generic_kernel_drives_an_old_card_in_a_vlan_and_disks_of_all_kinds_and_turns_itself_off(

@@ -93,7 +93,7 @@ def test_ipxe_is_spared_its_wait_for_an_ipv6_router(quiet: Network, tmp_path: Pa
 def test_a_router_solicitation_is_answered_with_nothing_promised(quiet: Network, tmp_path: Path) -> None:
     """By the host's own system, as any machine on the wire would see it: RFC 4861 section 6.1.2 wants the hop limit."""
     argv = [sys.executable, "-m", "reconciler", "netboot", "--state", str(tmp_path / "state"), "--interface", "br0"]
-    argv += ["--router-advertisement", "--dhcp-port", "-1", "--tftp-port", "-1", "--http-port", "0"]
+    argv += ["--router-advertisement", "--dhcp-port", "-1", "--tftp-port", "-1", "--http-port", "0", "--https-port", "off"]
     quiet.spawn(argv).wait_for('"event":"listening"')
     host = quiet.host()
     host.ip("address", "add", "fe80::77/64", "dev", "eth0", "nodad")

@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -19,11 +20,13 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.text import Text
 
+from netboot.certificate import load_tls
 from netboot.dhcp_packet import OFFER
 from netboot.events import BootOpened
 from netboot.fetch import CannotFetch, Fetched
 from netboot.host import Link
 from netboot.probe import Offer
+from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
 from netboot.status_documents import Reconciliation
 from reconciler.cli import gitboot
@@ -356,6 +359,21 @@ def test_a_full_disk_is_seen_coming(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     usage.free = free  # type: ignore[attr-defined] # all that is looked at
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     assert levels == [finding.level for finding in doctor.state_directory(tmp_path)]
+
+
+def test_doctor_says_what_the_certificates_are_and_when_they_end(tmp_path: Path) -> None:
+    (yet,) = doctor.certificates(tmp_path, None, 0)
+    assert ("ok", "none yet: the first start makes it") == (yet.level, yet.said)
+    pin = load_tls(Settings(tmp_path)).pin
+    end = datetime(2049, 12, 31, tzinfo=UTC).timestamp()
+    for before, level in ((15, "ok"), (13, "warn"), (-1, "fail")):
+        ours, given = doctor.certificates(tmp_path, tmp_path / "tls/rsa.pem", end - before * 86400)
+        assert (level, level) == (ours.level, given.level)
+        assert f"; until 2049-12-31; SHA-256 {pin}" in ours.said
+        assert pin not in given.said
+    (tmp_path / "tls/ec.pem").write_text("")
+    (broken,) = doctor.certificates(tmp_path, None, 0)
+    assert ("fail", True) == (broken.level, "holds no certificate" in broken.said)
 
 
 def test_a_state_directory_that_is_a_file_fails(tmp_path: Path) -> None:
