@@ -287,12 +287,15 @@ class Netboot:
             self.log.error("status-not-marked", reason=repr(error))
 
     async def _refresh(self) -> None:
-        """After a swap or a freeze every status file is written again, a few at a time: meanwhile machines are answered."""
+        """After a swap or a freeze every status file is written again, a few at a time: meanwhile machines are answered.
+        Those of machines that git has removed go."""
         while True:
             await self._stale.wait()
             self._stale.clear()
+            there = await asyncio.to_thread(self.world.directory.status.paths, ("hardware", "inventory"))
             plans = self.world.plans
-            paths = all_paths(plans.current, self.world.observed, self.world.inventories.names()) if plans else [RECONCILE_PATH]
+            named = all_paths(plans.current, self.world.observed, self.world.inventories.names()) if plans else [RECONCILE_PATH]
+            paths = list(dict.fromkeys((*named, *there))) if plans else named
             for start in range(0, len(paths), REFRESH_SLICE):
                 self._status.mark(paths[start : start + REFRESH_SLICE])
                 await asyncio.sleep(REFRESH_SECONDS)

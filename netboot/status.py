@@ -40,6 +40,10 @@ class StatusFiles:
         except OSError as error:
             raise Unavailable(f"{path} cannot be removed: {error}") from error
 
+    def paths(self, folders: Iterable[str]) -> list[str]:
+        """The documents that are there in these folders."""
+        return [f"{folder}/{file.name}" for folder in folders for file in (self._directory / folder).glob("[!.]*.json")]
+
     def _file(self, path: str) -> Path:
         file = (self._directory / path).absolute()
         if ".." in file.parts or not file.is_relative_to(self._directory.absolute()):

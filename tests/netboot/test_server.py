@@ -26,6 +26,7 @@ from netboot.listening import CannotListen
 from netboot.log import Log
 from netboot.markers import declare_new_site, freeze, unfreeze
 from netboot.plans import PlanStore
+from netboot.pruning import Pruner
 from netboot.runs import claim
 from netboot.server import Died, Netboot
 from netboot.settings import Settings
@@ -299,6 +300,25 @@ def test_status_files_become_what_http_says(tmp_path: Path) -> None:
     serve(tmp_path, story, new_site=True)
 
 
+def test_the_status_file_of_a_machine_goes_when_git_removes_it_whether_a_server_runs_or_not(tmp_path: Path) -> None:
+    store = PlanStore(tmp_path / "plans")
+    store.publish(plan(machine(1), machine(2), machine(3)))
+    files = [tmp_path / f"status/hardware/node-0{number}.json" for number in (1, 2, 3)]
+
+    async def running(server: Netboot) -> None:
+        await until(lambda: all(file.exists() for file in files))
+        store.publish(plan(machine(1), machine(2)))
+        await until(lambda: not files[2].exists())
+
+    async def again(server: Netboot) -> None:
+        await until(lambda: not files[1].exists())
+
+    serve(tmp_path, running)
+    store.publish(plan(machine(1)))
+    serve(tmp_path, again)
+    assert files[0].exists()
+
+
 def test_a_freeze_reaches_the_files_of_a_running_server_and_so_does_its_end(tmp_path: Path) -> None:
     PlanStore(tmp_path / "plans").publish(plan(machine(1, "look")))
 
@@ -397,6 +417,7 @@ PARTS: dict[str, tuple[type, str]] = {
     "follower": (Follower, "run"),
     "status writer": (StatusWriter, "run"),
     "status refresh": (Netboot, "_refresh"),
+    "pruner": (Pruner, "run"),
     "tick": (Netboot, "_tick"),
     "http": (uvicorn.Server, "serve"),
 }
