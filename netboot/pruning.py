@@ -33,7 +33,8 @@ class Pruner:
             return
         plan, now = world.plans.current, world.now()
         try:
-            logs = await asyncio.to_thread(self._prune_logs, owned(plan, world.observed), now)
+            boots, runs = list(world.observed.boots.values()), list(world.observed.runs.values())
+            logs = await asyncio.to_thread(lambda: self._prune_logs(owned(plan, boots, runs), now))
             inventories = superfluous_inventories(world.inventories.written(besides=plan.machines), now)
             for name in inventories:
                 await world.inventories.forget(name)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from netboot.log_names import console_log, safe
-from netboot.observed import Observed
 from netboot.plan import BootPlan
+from netboot.records import BootStatus, RunStatus
 
 REMOVED = 30 * 86400.0
 """Seconds for which that of machines which are not in git any more is kept."""
@@ -29,13 +29,13 @@ class Owned:
     """Of machines that were."""
 
 
-def owned(plan: BootPlan, observed: Observed) -> Owned:
-    """O(machines and runs)."""
+def owned(plan: BootPlan, boots: Iterable[BootStatus], runs: Iterable[RunStatus]) -> Owned:
+    """`boots` and `runs`: all that are observed. Of them nothing is read that changes, so a thread may do this."""
     here, gone = set[str](), set[str]()
-    for boot in observed.boots.values():
+    for boot in boots:
         whose = here if _in_git(plan, boot.machine, boot.macs) else gone
         whose.update(console_log(each).run for each in (boot.id, *boot.earlier))
-    for run in observed.runs.values():
+    for run in runs:
         (here if _in_git(plan, run.machine, run.macs) else gone).add(run.id)
     return Owned(frozenset(here), frozenset(gone - here))
 

@@ -18,7 +18,8 @@ WITH_ITS_MAC = plan(structs.replace(machine(1), name="other")).plan
 
 
 def kept(plan: BootPlan, observed: Observed, folders: dict[str, float]) -> set[str]:
-    return folders.keys() - set(superfluous_logs(folders, owned(plan, observed), NOW))
+    known = owned(plan, observed.boots.values(), observed.runs.values())
+    return folders.keys() - set(superfluous_logs(folders, known, NOW))
 
 
 def boots(story: Story, count: int) -> list[str]:
