@@ -27,7 +27,7 @@ from netboot.status_documents import EXPECTED
 from reconciler.check import passes
 from reconciler.cli import COMMANDS, gitboot
 from reconciler.commands.reading import read
-from tests.documents import PAGES, ROOT, Block, Session, anchors, blocks, links, metrics, name_of, same, sayings
+from tests.documents import PAGES, ROOT, SECONDS, Block, Session, anchors, blocks, links, metrics, name_of, same, sayings
 from tests.reconciler.gitkit import free_port
 from tests.reconciler.test_cli import LEAVES
 from tests.reconciler.test_cli import command as command_of
@@ -153,6 +153,7 @@ def test_every_make_target_that_is_named_is_one() -> None:
 
 
 @pytest.mark.shell
+@pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize("page", [page for page in PAGES if any(block.mark == "run" for block in blocks(page))], ids=name_of)
 def test_what_a_page_does_is_what_happens(page: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "example-inventory", tmp_path / "example-inventory")
