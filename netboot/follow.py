@@ -104,7 +104,10 @@ class Follower:
 
     def _unlocked(self, plan: BootPlan) -> BootPlan:
         """With what this server can read of its secrets found out."""
+        settings = self._world.settings
         why = locked(plan.secrets.values(), plan.site.pull_secrets, self._world.keys)
+        if settings.https_port < 0:
+            why = dict.fromkeys(plan.secrets, "secrets travel by HTTPS only, and --https-port turns it off")
         for name, reason in why.items():
             self._world.log.warning("secret-locked", secret=name, plan=plan.id, reason=reason)
         return replace(plan, locked=why)

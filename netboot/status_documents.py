@@ -83,6 +83,8 @@ class DesiredWorkflow:
     repeat: str
     machines: tuple[Carrier, ...]
     cancel: bool = False
+    held: str = ""
+    """Why no run of it may start here, or ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +308,8 @@ def _machine(name: str, desired: DesiredWorkflow, carrier: Carrier, observed: Ob
     if run is not None:
         return run_summary(run, machine, lost_since(observed, run, now))
     ready = readiness(observed, name, desired.number, carrier.before)
-    state, reason = "PENDING", ready.why or "the machine has not booted for this run"
+    waits = f"is held: {desired.held}" if desired.held else "the machine has not booted for this run"
+    state, reason = "PENDING", ready.why or waits
     if desired.cancel or ready.never:
         state, reason = "CANCELLED", "git cancels it before it began" if desired.cancel else ready.why
     return {"machine": machine, "state": state, "reason": reason, "run": None}

@@ -6,7 +6,7 @@ Core. The files in the state directory and the answers over HTTP are the same by
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -90,6 +90,8 @@ class View:
             return to_bytes(inventory_document(name, kept)) if (kept := heard.inventory_of(name)) else None
         if kind == "workflows" and path == workflow_path(name):
             work = _workflows(plan).get(name)
+            if work is not None and plan.locked:
+                work = replace(work, held=_held(plan, name))
             if work is not None or observed.runs_of_workflow(name):
                 return to_bytes(workflow_document(name, observed, work, now))
         return None
@@ -152,6 +154,12 @@ def _step(step: Step) -> NextStep:
             return NextStep("disk")
         case Stay():
             return NextStep("wait")
+
+
+def _held(plan: BootPlan, name: str) -> str:
+    """Which secret a workflow lacks, and why, or ""."""
+    works = (work for machine in plan.machines.values() for work in machine.work if work.workflow == name)
+    return next((why for work in works if (why := plan.locks(work))), "")
 
 
 def _in_order(carrier: Carrier) -> tuple[int, str]:

@@ -257,8 +257,13 @@ def _http() -> list[bytes]:
     return bodies + [f"{method} /{path}\n".encode() for path in paths for method in ("GET", "HEAD")]
 
 
+def _secrets() -> list[bytes]:
+    return [text.encode() for path, text in RICH.items() if path.startswith("secrets/")]
+
+
 _SEEDS = {
     "dhcp": _dhcp, "dhcp-options": _options, "tftp": _tftp, "tftp-transfer": _transfers, "dns": _dns, "yaml": _yaml,
+    "secret": _secrets,
     "template": _templates, "journal": _journal, "agent": _agent, "http": _http, "router": _router, "lldp": _lldp,
 }  # fmt: skip
 _WORDS = {
@@ -274,6 +279,22 @@ _WORDS = {
     "tftp-transfer": [bytes((step,)) for step in (0, 88, 96, 104, 0x80, 0xA0, 0xC4)] + [b"\xc4\0\4\0\1", b"\xc5\0\5\0\0\0"],
     "dns": [b"\xc0\x0c", b"\xc0\0", b"\0\0\x29", b"\x3f", b"\x40", b"\0\1", b"\0\xff", b"\0"],
     "router": [b"\1\0", b"\1\1", b"\xff\x85", b"\x86"],
+    "secret": [
+        b"ENC[AES256_GCM,data:",
+        b",iv:",
+        b",tag:",
+        b",type:str]",
+        b"-----BEGIN AGE ENCRYPTED FILE-----",
+        b"YWdlLWVuY3J5cHRpb24",
+        b"lastmodified: ",
+        b"mac: ",
+        b"age: ",
+        b"- enc: |",
+        b"mac_only_encrypted: true",
+        b"null",
+        b"{}",
+        b"[]",
+    ],
     "yaml": [*HOSTILE_TEXT, b"? ", b">-\n", b"...\n", b"%YAML 1.2\n", b"0x", b"0o", b"1e", b"\xc2\x85", b"\xe2\x80\xa8"],
     "template": [
         b"{{",

@@ -27,6 +27,7 @@ from reconciler.template import TemplateError, compile_template
 from reconciler.yaml import MAX_DEPTH, read
 from tests.fuzz import corpus
 from tests.fuzz.http_target import http
+from tests.fuzz.secret_target import secret
 
 Target = Callable[[bytes], None]
 
@@ -371,7 +372,8 @@ TARGETS: dict[str, tuple[Target, int]] = {
     "tftp": (tftp_packet, 10),
     "tftp-transfer": (tftp_transfer, 10),
     "dns": (dns_message, 25),
-    "yaml": (yaml, 4),
+    "yaml": (yaml, 3),
+    "secret": (secret, 1),
     "template": (template, 5),
     "journal": (journal, 4),
     "agent": (agent_message, 4),

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from netboot import dhcp, dns, reports, tftp, tftp_packets
@@ -50,6 +51,7 @@ PLANTED = {
     "dns": ("netboot.dns_query._LONGEST_LABEL", 255),
     "router": ("netboot.router_advertisement.NEIGHBOURS_ONLY", 64),
     "lldp": ("agent.lldp._vlan", lambda value: int.from_bytes(value, "big")),
+    "secret": ("netboot.secrets._open_age", lambda text, keys: pyrage.decrypt(text.encode(), list(keys.identities))),
     "yaml": ("reconciler.yaml._position", lambda before: (before.count(" ") + 9, 1)),
     "template": ("reconciler.template.evaluate", lambda *_: "x" * 9999),
     "journal": ("netboot.journal_format._line", lambda seq, payload: payload),

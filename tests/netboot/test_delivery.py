@@ -185,6 +185,8 @@ def test_a_secret_that_cannot_be_read_holds_the_work_that_needs_it_and_no_other(
         assert answer["reason"].startswith("secret other cannot be read: none of the server's keys opens it")
         status = (await agent.client.get("/status/hardware/node-01.json")).json()
         assert "secret other cannot be read" in status["next"]
+        workflow = (await agent.client.get("/status/workflows/look.json")).json()
+        assert workflow["machines"][0]["reason"].startswith("is held: secret other cannot be read")
 
     with_agent(tmp_path, story, dump)
 

@@ -15,8 +15,12 @@ from netboot.events import BootClosed, BootOpened
 from netboot.follow import Follower
 from netboot.plan import Dump
 from netboot.plans import PlanStore
+from netboot.sealed import Secret
+from netboot.secrets import parse_keys
 from netboot.world import World
 from tests.netboot.site import logged, mac, machine, plan, world
+from tests.netboot.test_delivery import OTHER
+from tests.secret_documents import IDENTITY, age, recipient
 
 FIRST = plan(machine(1, "look"), machine(2))
 SECOND = plan(machine(1, "look"), machine(2), machine(3))
@@ -223,3 +227,28 @@ def test_it_runs_by_itself_and_takes_a_plan_within_moments(tmp_path: Path) -> No
         task.cancel()
 
     site(tmp_path, story)
+
+
+def test_what_this_server_cannot_read_is_found_out_when_a_plan_is_loaded(tmp_path: Path) -> None:
+    fine, foreign = (
+        Secret("fine", {"a": age("correct horse")}),
+        Secret("foreign", {"a": age("correct horse", recipient(OTHER))}),
+    )
+    sealed = plan(machine(1, "look"), secrets=(fine, foreign))
+
+    async def run() -> None:
+        async with world(tmp_path / "state") as here:
+            here.keys = parse_keys(IDENTITY)
+            site = Site(here)
+            await site.publish(sealed)
+            assert ["foreign"] == list(site.plans.current.locked)
+            [line] = [line for line in logged(here.log) if line["event"] == "secret-locked"]
+            assert "foreign" == line["secret"]
+        async with world(tmp_path / "state", https_port=-1) as here:
+            here.keys = parse_keys(IDENTITY)
+            site = Site(here)
+            await site.follower.look()
+            reason = "secrets travel by HTTPS only, and --https-port turns it off"
+            assert {"fine": reason, "foreign": reason} == site.plans.current.locked
+
+    asyncio.run(run())
