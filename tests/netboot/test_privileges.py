@@ -11,18 +11,21 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from netboot import privileges
+from netboot.certificate import fingerprint, read_certificate
 from netboot.dhcp_packet import ACK, DISCOVER, REQUEST, decode, encode
 from netboot.privileges import CannotBecome, find_user
 from tests.netboot.dhcp_example import packet
+from tests.netboot.test_certificate import give
 from tests.reconciler.gitkit import Work, wait_until
 from tests.reconciler.inventories import SOUND
-from tests.reconciler.process import DEADLINE, Gitboot, gitboot
+from tests.reconciler.process import DEADLINE, Gitboot, by_tls, gitboot
 from tests.reconciler.test_reconcile import SECOND_MACHINE
 
 pytestmark = [pytest.mark.shell, pytest.mark.skipif(os.geteuid() != 0, reason="takes root to give privileges away")]
@@ -194,6 +197,22 @@ def low_port() -> int:
             tried.bind(("0.0.0.0", port))
             return port
     raise AssertionError("every port below 1024 is taken")
+
+
+def test_a_key_that_root_alone_may_read_is_read_before_and_what_was_made_is_the_users(site: Work, folder: Path) -> None:
+    certificate, key = give(folder)
+    for file in (certificate, key):
+        file.chmod(0o600)
+    with serve(site, "--user", "nobody", "--certificate", str(certificate), "--private-key", str(key)) as server:
+        server.wait_for("plan-served")
+        with closing(by_tls(server.secure_port)) as connection:
+            connection.connect()
+            shown = sha256(connection.sock.getpeercert(binary_form=True) or b"").hexdigest()
+        assert fingerprint(read_certificate(certificate)) == shown
+        assert {NOBODY.pw_uid} == owners(folder / "state")
+        assert {0} == owners(certificate) | owners(key)
+        assert 0 == server.stop()
+        assert [] == server.said
 
 
 def test_what_root_did_meanwhile_is_given_back(site: Work, folder: Path) -> None:
