@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from click.testing import CliRunner
 
 from netboot.secrets import Keys, parse_keys
+from reconciler.commands.check import command as check
+from reconciler.commands.render import command as render
 from reconciler.compile import Compiled, Compiler
 from reconciler.secret_refs import unopened
 from tests import secret_documents as documents
+from tests.netboot.test_delivery import OTHER
 from tests.reconciler.inventories import RICH, SITE, SOUND, TEMPLATE, WORKFLOW, brief, read
 
 SECRET = documents.secret("db", {"password": "correct horse", "login": "me:pass word"})
@@ -147,3 +153,25 @@ def test_what_the_server_could_not_read_is_named_with_its_place() -> None:
     problems = unopened(inventory, Keys())
     assert ["secrets/database.yaml", "secrets/registry.yaml"] == [each.file for each in problems]
     assert all(each.line and each.severity == "warning" for each in problems)
+
+
+@pytest.mark.parametrize("what", ["ipxe", "workflow", "dhcp"])
+def test_render_shows_references_and_no_ciphertext(tmp_path: Path, what: str) -> None:
+    for path, text in FILES.items():
+        (tmp_path / path).write_text(text)
+    result = CliRunner().invoke(render, [str(tmp_path), "node-01", "--what", what])
+    assert 0 == result.exit_code, result.output
+    assert ("PGPASSWORD" in result.output) == (what == "workflow")
+    assert "BEGIN AGE" not in result.output
+
+
+def test_check_names_what_a_key_does_not_open_and_passes(tmp_path: Path) -> None:
+    for path, text in FILES.items():
+        (tmp_path / path).write_text(text)
+    key, other = tmp_path / "key", tmp_path / "other"
+    key.write_text(documents.IDENTITY)
+    other.write_text(OTHER)
+    results = [CliRunner().invoke(check, [str(tmp_path), "--age-identity", str(each)]) for each in (key, other)]
+    assert [0, 0] == [result.exit_code for result in results]
+    assert "locked-secret" not in results[0].output
+    assert "secret.yaml:7:5: warning: spec.data: Secret 'db' cannot be read: none of the server's keys" in results[1].output
