@@ -1,37 +1,55 @@
-"""The server as the agent sees it: six requests over HTTP, each with its rule for what to do when it goes wrong.
+"""The server as the agent sees it: a few requests over HTTP, each with its rule for what to do when it goes wrong.
 
 Shell, standard library only. Law: a connection error, a 5xx, 408 or 429, and an answer that is not gitboot's are the world's
 fault (`Unavailable`) and asked again for ever where the answer decides what happens; any other refusal is final (`Refused`).
+The first claim opens a session with the boot's token, or goes on with the one that was kept, and every request is signed by it.
 One connection per request, so threads may share a `Server`. `docs/agent-protocol.md` is the reference.
 """
 
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
+from agent import session
 from agent.commands import Accepted, Cancelled, Gone
 from agent.given import Given, given_from_json
 from agent.messages import Attempt, Claim, Event, Idle, Malformed, claim_from_json, event_to_json
 from agent.pinned import Impostor, connect
 from agent.scrub import Scrubber
+from agent.session import Session, Signer
 
 LONGEST_PAUSE = 10.0
 """Seconds between two tries of one request, at most."""
 LONGEST_ANSWER = 64 << 20
 """Bytes. A workflow has kilobytes; what is longer is not from gitboot."""
 
+SIGNATURES = 4
+"""Times that one request is signed anew in a row, for a server that was started again or saw later ones first."""
+
 T = TypeVar("T")
 
 
 class Unavailable(Exception):
     """The world's fault: nobody answered, or not with an answer. The message says who and how."""
+
+
+class Parked(Unavailable):
+    """Another agent is at work on this machine: asked again after `seconds`."""
+
+    def __init__(self, error: str, seconds: float) -> None:
+        super().__init__(f"parked: {error}")
+        self.seconds = seconds
 
 
 class Refused(Exception):
@@ -52,6 +70,41 @@ class Answer:
         return str(self.document.get("error", "no reason given"))
 
 
+@dataclass(slots=True)
+class Keeper:
+    """The session of this start of the system, in memory and, with a `file`, for the agent that is started after this one."""
+
+    file: Path | None = None
+    signer: Signer | None = None
+
+    def load(self, boot: str, system: str) -> None:
+        """What an earlier agent kept, if it is of this boot and this start of the system."""
+        if self.file is None:
+            return
+        with suppress(OSError, ValueError, RecursionError):
+            kept = json.loads(self.file.read_bytes())
+            if isinstance(kept, dict) and (kept.get("boot"), kept.get("system")) == (boot, system):
+                self._begin(session.from_json(kept))
+
+    def keep(self, found: Session, boot: str, system: str) -> None:
+        self._begin(found)
+        if self.file is not None:
+            document = json.dumps({"boot": boot, "system": system, **session.to_json(found)})
+            fresh = self.file.with_suffix(".new")
+            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(document)
+            fresh.rename(self.file)
+
+    def drop(self) -> None:
+        self.signer = None
+        if self.file is not None:
+            self.file.unlink(missing_ok=True)
+
+    def _begin(self, found: Session | None) -> None:
+        """Above every number that was used: nobody makes a request in a microsecond."""
+        self.signer = Signer(found, itertools.count(time.monotonic_ns() // 1000)) if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """`pause` is slept through between two tries; `say` hears about each new trouble once."""
@@ -65,6 +118,7 @@ class Server:
     """Seconds a connection may stay silent."""
     pins: frozenset[str] = frozenset()
     """Of the certificates that count, with an `https` URL."""
+    kept: Keeper = field(default_factory=Keeper, repr=False)
 
     scrubber: Scrubber = field(default_factory=Scrubber, repr=False)
     """Knows what was given in secret: no free text that is sent holds any of it."""
@@ -122,7 +176,14 @@ class Server:
             raise Refused(answer.status, answer.error)
 
     def _claim(self, system: str) -> Claim | Idle:
+        if self.kept.signer is None:
+            self.kept.load(self.boot, system)
+        if self.kept.signer is None and (over := self._open(system)):
+            return over
         answer = self._post("/agent/claim", {"boot": self.boot, "system": system})
+        if answer.status == 410:
+            self.kept.drop()
+            raise Unavailable(answer.error)
         if answer.status != 200:
             raise Refused(answer.status, answer.error)
         try:
@@ -138,6 +199,23 @@ class Server:
             return given_from_json(answer.document)
         except Malformed as error:
             raise Unavailable(str(error)) from error
+
+    def _open(self, system: str) -> Idle | None:
+        """Exchanges the boot's token for a session; what is left to do when the boot is over. Raises Unavailable, Refused."""
+        body = json.dumps({"boot": self.boot, "system": system}).encode()
+        answer = self._send("/agent/session", body, "application/json", f"Bearer {self.token}")
+        match answer.status:
+            case 200 if found := session.from_json(answer.document):
+                self.kept.keep(found, self.boot, system)
+                return None
+            case 200:
+                raise Unavailable(f"{self.url} answers, but not like gitboot")
+            case 404 | 410:
+                return Idle("reboot", answer.error, 0.0)
+            case 423:
+                retry = answer.document.get("retry")
+                raise Parked(answer.error, float(retry) if isinstance(retry, int | float) else LONGEST_PAUSE)
+        raise Refused(answer.status, answer.error)
 
     def _report(self, body: Mapping[str, Any], sequence: int) -> Accepted | Gone:
         answer = self._post("/agent/report", body)
@@ -156,15 +234,28 @@ class Server:
             except Unavailable as error:
                 if told != (told := str(error)):
                     self.say(f"{told}; trying again")
-                self.pause(seconds)
+                self.pause(error.seconds if isinstance(error, Parked) else seconds)
         raise AssertionError("pauses() never ends")
 
     def _post(self, path: str, document: Mapping[str, Any]) -> Answer:
         return self._ask(path, json.dumps(document).encode(), "application/json")
 
     def _ask(self, path: str, body: bytes, content: str) -> Answer:
+        """One POST, signed; again where only its nonce or number was too old. Raises Unavailable."""
+        for _ in range(SIGNATURES):
+            signer = self.kept.signer
+            if signer is None:
+                raise Unavailable("no session is open yet")
+            answer = self._send(path, body, content, str(signer.sign("POST", path, body)))
+            nonce = answer.document.get("nonce")
+            if answer.status != 401 or not isinstance(nonce, str):
+                return answer
+            signer.nonce = nonce
+        raise Unavailable(f"{self.url} takes none of our signatures: {answer.error}")
+
+    def _send(self, path: str, body: bytes, content: str, authorization: str) -> Answer:
         """One POST. Raises Unavailable."""
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content, "Connection": "close"}
+        headers = {"Authorization": authorization, "Content-Type": content, "Connection": "close"}
         connection = connect(self.url, self.pins, self.timeout)
         try:
             connection.request("POST", urlsplit(self.url).path.rstrip("/") + path, body, headers)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agent.client import Refused, Server
+from agent.client import Keeper, Refused, Server
 from agent.container import Around
 from agent.docker_runtime import DockerRuntime
 from agent.engine import NoSdk, connect
@@ -108,7 +108,10 @@ def work(settings: Settings, say: Callable[[str], None], pause: Callable[[float]
     def aloud(line: str) -> None:  # whoever stands before the machine sees its console
         say(scrubber.text(line))
 
-    server = Server(settings.server, settings.boot, settings.token, aloud, pause, pins=settings.pins, scrubber=scrubber)
+    kept = Keeper(settings.state / "session")
+    server = Server(
+        settings.server, settings.boot, settings.token, aloud, pause, pins=settings.pins, scrubber=scrubber, kept=kept
+    )
     known = reporting(settings.state, settings.system, lambda hardware: server.inventory(settings.system, hardware))
     with _sent(settings.console, server, aloud), known:
         return _work(settings, server, aloud)

@@ -1,15 +1,15 @@
-"""The agent's side of HTTP: claim, report, log, console, heartbeat, inventory, secrets.
+"""The agent's side of HTTP: session, claim, report, log, console, heartbeat, inventory, secrets.
 
-Shell. Every request carries its boot's token; who has none learns nothing and writes nothing. An answer, a refusal too, leaves
-only when what it rests on is on disk. docs/agent-protocol.md is the contract.
+Shell. A boot's token opens a session, and every other request is signed by one; who has neither learns nothing and writes
+nothing. An answer, a refusal too, leaves only when what it rests on is on disk. docs/agent-protocol.md is the contract.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -24,7 +24,7 @@ from netboot.errors import Malformed
 from netboot.inventory_document import InventoryRequest, decode_inventory
 from netboot.log_names import console_log, place
 from netboot.machine_document import machine_document
-from netboot.observed import BootStatus
+from netboot.observed import BootStatus, SessionStatus
 from netboot.reports import (
     ClaimRequest,
     HeartbeatRequest,
@@ -32,11 +32,13 @@ from netboot.reports import (
     decode_claim,
     decode_heartbeat,
     decode_report,
+    decode_session,
 )
 from netboot.runs import Accepted, Claimed, Refused, claim, report
 from netboot.secrets import Unreadable
+from netboot.sessions import Denied, Parked, exchange
 from netboot.store import LogName, Misplaced
-from netboot.tokens import from_header, verify
+from netboot.tokens import from_header, objection, session_key
 from netboot.work import Work
 from netboot.world import World
 
@@ -45,6 +47,7 @@ LONGEST_CHUNK = 256 * 1024
 LONGEST_CONSOLE = 4 << 20
 RETRY_SECONDS = 10
 
+Decoded = TypeVar("Decoded")
 Body = TypeVar("Body", ClaimRequest, ReportRequest, HeartbeatRequest, InventoryRequest, SecretsRequest)
 _DECODE = {
     ClaimRequest: decode_claim,
@@ -55,16 +58,19 @@ _DECODE = {
 }
 
 
-class _Sender(msgspec.Struct):
-    """What every request must say before anything else of it counts."""
+class Denial(HTTPException):
+    """`nonce`: what the request may be signed again with."""
 
-    boot: str
+    def __init__(self, denied: Denied) -> None:
+        super().__init__(denied.status, denied.error)
+        self.nonce = denied.nonce
 
 
 def agent_routes(world: World) -> list[Route]:
     """By TLS alone, where there is TLS."""
     agent = _Agent(world)
     routes = [
+        Route("/agent/session", agent.session, methods=["POST"]),
         Route("/agent/claim", agent.claim, methods=["POST"]),
         Route("/agent/report", agent.report, methods=["POST"]),
         Route("/agent/log", agent.log, methods=["POST"]),
@@ -100,8 +106,41 @@ class _Agent:
         self._log_end = asyncio.Lock()
         """Held from looking where a log ends until it has grown: two senders of one chunk must not both be at the end."""
 
+    async def session(self, request: Request) -> Response:
+        """A token for a session, decided and applied in one go: of two who come at once the second is parked."""
+        presented = from_header(request.headers.get("authorization", ""))
+        if not presented:
+            raise _unauthorised("This request has no token.")
+        asked = _decoded(decode_session, await _limited(request, LONGEST_REQUEST))
+        world, now = self._world, self._world.now()
+        peer = request.client.host if request.client else ""
+        boot = world.observed.boots.get(asked.boot)
+        if boot is None:
+            raise HTTPException(404, f"boot {asked.boot} is not known here")
+        if why := objection(world.key, boot.machine, boot.plan, boot.id, presented, now):
+            world.exchange("session", "401", boot=boot.id, machine=boot.machine, peer=peer, reason=why)
+            raise _unauthorised(why)
+        if boot.closed is not None:
+            await world.ledger.commit()
+            raise HTTPException(410, f"boot {boot.id} is closed: {boot.reason}")
+        answer = exchange(world.observed, boot, asked.system, now, world.new_id())
+        if isinstance(answer, Parked):
+            return self._parked(answer, boot, peer, now)
+        await world.ledger.commit(answer.events)
+        world.exchange("session", "opened", machine=boot.machine, boot=boot.id, session=answer.session, peer=peer)
+        key = session_key(world.key, answer.session)
+        return JSONResponse({"session": answer.session, "key": key, "nonce": world.sessions.nonce})
+
+    def _parked(self, parked: Parked, boot: BootStatus, peer: str, now: float) -> Response:
+        if self._world.sessions.contend(boot.machine, parked, peer, now):
+            self._world.on_contest(boot.machine)
+        self._world.exchange("session", "parked", machine=boot.machine, boot=boot.id, peer=peer, reason=parked.reason)
+        return JSONResponse({"error": parked.reason, "retry": round(parked.retry, 3)}, 423)
+
     async def claim(self, request: Request) -> Response:
-        world, asked = self._world, await self._body(request, ClaimRequest)
+        world, (session, asked) = self._world, await self._body(request, ClaimRequest)
+        if asked.system != session.system:
+            raise HTTPException(403, "This session belongs to another start of the machine's system.")
         now, boot = world.now(), world.observed.boots.get(asked.boot)
         run, hold = world.new_id(), world.hold()
         due = claimable(world.plans, world.observed, boot, hold) if world.plans and boot else Due()
@@ -134,7 +173,7 @@ class _Agent:
         return machine_document(plan, plan.machines[boot.machine], run, work)
 
     async def report(self, request: Request) -> Response:
-        world, said = self._world, await self._body(request, ReportRequest)
+        world, said = self._world, (await self._body(request, ReportRequest))[1]
         now = world.now()
         answer = report(world.observed, said.boot, said.run, said.sequence, said.event, now)
         await world.ledger.commit(answer.events if isinstance(answer, Accepted) else ())
@@ -147,27 +186,26 @@ class _Agent:
 
     async def log(self, request: Request) -> Response:
         """Raw bytes at an offset: a chunk that was already taken is refused with the size, so nothing is lost or doubled."""
-        world, asked = self._world, request.query_params
-        boot = asked.get("boot", "")
-        self._authorise(request, boot)
+        world, asked, chunk = self._world, request.query_params, await _limited(request, LONGEST_CHUNK)
+        boot = self._authenticate(request, chunk, asked.get("boot", "")).boot
         attempt, offset = _number(asked.get("attempt")), _number(asked.get("offset"))
         name = place(world.observed, boot, asked.get("run", ""), asked.get("task", ""), asked.get("action", ""), attempt)
         if isinstance(name, Refused):
             return JSONResponse({"error": name.error}, name.status)
-        return await self._append(request, boot, name, offset)
+        return await self._append(boot, name, offset, chunk)
 
     async def console(self, request: Request) -> Response:
         """The same for what the boot's console says: that much of it and no more, for it may go on for months."""
-        boot, offset = request.query_params.get("boot", ""), _number(request.query_params.get("offset"))
-        self._authorise(request, boot)
+        chunk, offset = await _limited(request, LONGEST_CHUNK), _number(request.query_params.get("offset"))
+        boot = self._authenticate(request, chunk, request.query_params.get("boot", "")).boot
         if boot not in self._world.observed.boots:
             raise HTTPException(404, f"boot {boot} is not known here")
         if offset >= LONGEST_CONSOLE:
             raise HTTPException(413, f"At most {LONGEST_CONSOLE} bytes of a boot's console are kept.")
-        return await self._append(request, boot, console_log(boot), offset)
+        return await self._append(boot, console_log(boot), offset, chunk)
 
-    async def _append(self, request: Request, boot: str, name: LogName, offset: int) -> Response:
-        world, chunk = self._world, await _limited(request, LONGEST_CHUNK)
+    async def _append(self, boot: str, name: LogName, offset: int, chunk: bytes) -> Response:
+        world = self._world
         async with self._log_end:
             try:
                 size = await asyncio.to_thread(world.directory.append_log, name, offset, chunk)
@@ -177,7 +215,7 @@ class _Agent:
         return JSONResponse({"size": size})
 
     async def heartbeat(self, request: Request) -> Response:
-        world, said = self._world, await self._body(request, HeartbeatRequest)
+        world, said = self._world, (await self._body(request, HeartbeatRequest))[1]
         world.observed.touch(said.boot, world.now())
         cancel = cancelled(world.observed, said.boot, said.run)
         if cancel:
@@ -186,7 +224,7 @@ class _Agent:
 
     async def inventory(self, request: Request) -> Response:
         """What the machine is made of: the last word of its last boot is kept, and nothing is decided by it."""
-        world, said = self._world, await self._body(request, InventoryRequest)
+        world, said = self._world, (await self._body(request, InventoryRequest))[1]
         boot = world.observed.boots.get(said.boot)
         if boot is None:
             raise HTTPException(404, f"boot {said.boot} is not known here")
@@ -203,7 +241,7 @@ class _Agent:
         """What the action that the run began last is given in secret: by TLS, and kept by nobody on the way."""
         if request.url.scheme != "https":
             raise HTTPException(403, "Secrets travel by HTTPS only; the server's --https-port has it.")
-        world, asked = self._world, await self._body(request, SecretsRequest)
+        world, asked = self._world, (await self._body(request, SecretsRequest))[1]
         answer = entitled(world.observed, asked)
         if isinstance(answer, Refused) or world.plans is None:
             refused = answer if isinstance(answer, Refused) else Refused(409, f"no plan is served: {world.no_plan}")
@@ -219,26 +257,51 @@ class _Agent:
         world.exchange("secrets", boot=asked.boot, run=asked.run, action=f"{asked.task}/{asked.action}")
         return JSONResponse(document, headers={"Cache-Control": "no-store"})
 
-    async def _body(self, request: Request, kind: type[Body]) -> Body:
-        """The request, once its sender has shown the token of the boot it speaks for."""
-        if not from_header(request.headers.get("authorization", "")):
-            raise _unauthorised("This request has no token.")
+    async def _body(self, request: Request, kind: type[Body]) -> tuple[SessionStatus, Body]:
+        """The request and whose it is, once it has shown the signature of the boot it speaks for."""
         data = await _limited(request, LONGEST_REQUEST)
-        try:
-            boot = msgspec.json.decode(data, type=_Sender).boot
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise _unauthorised("The request names no boot, so no token can be right for it.") from None
-        self._authorise(request, boot)
-        try:
-            body = _DECODE[kind](data)
-        except Malformed as error:
-            raise HTTPException(400, f"The request is not what docs/agent-protocol.md says: {error}.") from None
+        session = self._authenticate(request, data)
+        body = _decoded(_DECODE[kind], data)
         assert isinstance(body, kind)  # noqa: S101 - for the type checker: `_DECODE` says so
-        return body
+        _hold_to(session, body.boot)
+        return session, body
 
-    def _authorise(self, request: Request, boot: str) -> None:
-        if not verify(self._world.key, boot, from_header(request.headers.get("authorization", ""))):
-            raise _unauthorised("The token does not belong to this boot.")
+    def _authenticate(self, request: Request, body: bytes, boot: str | None = None) -> SessionStatus:
+        """`boot`: what it says that it speaks for, where the target does."""
+        world, header = self._world, request.headers.get("authorization", "")
+        found = world.sessions.authenticate(world.observed, header, request.method, _target(request), body, world.now())
+        if isinstance(found, Denied):
+            world.exchange("agent", str(found.status), path=request.url.path, reason=found.error)
+            raise Denial(found)
+        if boot is not None:
+            _hold_to(found, boot)
+        return found
+
+
+def _hold_to(session: SessionStatus, boot: str) -> None:
+    if session.boot != boot:
+        raise HTTPException(403, "This session speaks for another boot.")
+
+
+def _target(request: Request) -> str:
+    """Path and query as they were sent."""
+    path, query = request.scope["raw_path"], request.scope["query_string"]
+    target: bytes = path + b"?" + query if query else path
+    return target.decode(errors="surrogateescape")
+
+
+def _decoded(decode: Callable[[bytes], Decoded], data: bytes) -> Decoded:
+    try:
+        return decode(data)
+    except Malformed as error:
+        raise HTTPException(400, f"The request is not what docs/agent-protocol.md says: {error}.") from None
+
+
+async def denied(request: Request, error: Exception) -> Response:
+    """The sentence, and the nonce of this start where that is all that is wrong."""
+    assert isinstance(error, Denial)  # noqa: S101 - for the type checker: it is registered for these
+    more = {"nonce": error.nonce} if error.nonce else {}
+    return JSONResponse({"error": error.detail, **more}, error.status_code)
 
 
 def _unauthorised(why: str) -> HTTPException:

@@ -24,9 +24,6 @@ from netboot.plan import Binding, BootPlan, Handover, Machine, Profile
 from netboot.runs import missed, superseded
 from netboot.work import Work, readiness
 
-SILENT = 30
-"""Seconds without a heartbeat after which an agent counts as gone when its machine asks for a script again."""
-
 
 @dataclass(frozen=True, slots=True)
 class RunWork:
@@ -257,11 +254,14 @@ def firmware_asks(
 
     One boot asks several times: retries, every interface, then iPXE after the PXE ROM. But firmware that asks after iPXE, or
     anybody after the script was served, means that the machine was reset: our scripts never configure an interface again.
+    Anybody on the wire can send it, so while a session lives it changes nothing.
     """
     boot = observed.open_boot(mac)
     opening = _Opening(mac, "dhcp", phase, client, now, fresh)
     if boot is None:
         return _open(plans, observed, opening)
+    if observed.at_work(boot, now):
+        return msgspec.structs.replace(_joined(plans, boot, mac), alive=True)
     if why := _anew(boot, phase, observed.silence(boot, now), plans.of(boot).site.boot_timeout):
         return _open(plans, observed, opening, boot, why)
     turn = _joined(plans, boot, mac)
@@ -283,7 +283,7 @@ def _anew(boot: BootStatus, phase: Phase, silent: float, timeout: float) -> str:
 def script_asked(plans: Plans, observed: Observed, mac: str, hold: str, now: float, fresh: str) -> Turn:
     """A fetch of the boot script: joins the open boot or opens one.
 
-    Anybody on the wire can fetch it, so while the agent is alive it changes nothing. A machine without work is pinned to
+    Anybody on the wire can fetch it, so while a session lives it changes nothing. A machine without work is pinned to
     nothing it could miss: one that waits goes over to a new plan, in the same boot; one that was seen to load its kernel and
     asks again was reset.
     """
@@ -292,12 +292,13 @@ def script_asked(plans: Plans, observed: Observed, mac: str, hold: str, now: flo
     if boot is None:
         return _open(plans, observed, opening)
     turn = _joined(plans, boot, mac)
-    silent = observed.silence(boot, now)
-    if silent > (SILENT if boot.phase == "agent" else turn.plan.site.boot_timeout):
+    if observed.at_work(boot, now):
+        return msgspec.structs.replace(turn, alive=True)
+    session = observed.session_of(boot.machine, boot.macs)
+    silent = observed.quiet(session, now) if session and boot.phase == "agent" else observed.silence(boot, now)
+    if boot.phase == "agent" or silent > turn.plan.site.boot_timeout:
         why = f"not heard of for {silent:.0f} seconds in phase {boot.phase}, then its script was fetched"
         return _open(plans, observed, opening, boot, why)
-    if boot.phase == "agent":
-        return msgspec.structs.replace(turn, alive=True)
     if boot.phase in ("firmware", "ipxe") or _works(turn, observed, hold):
         return turn
     if boot.phase == "kernel":

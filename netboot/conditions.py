@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from netboot.records import BootStatus, RunStatus
+from netboot.records import BootStatus, Contest, RunStatus
 from netboot.run_documents import Document, rfc3339
 
 RETURNS = 3
@@ -70,6 +70,17 @@ def loop_condition(boot: BootStatus | None) -> Document:
     return condition(
         "BootLoop", "True", "ComesBack", f"{message}: the disk does not boot, or the system on it restarts", boot.opened
     )
+
+
+def contested_condition(contest: Contest | None) -> Document:
+    """Two who both have a good token: the machine itself after a quick reset, or somebody who fetched its script."""
+    if contest is None:
+        return condition("Contested", "False", "Alone", "nobody else wants to speak for this machine", None)
+    message = (
+        f"somebody at {contest.peer} wants to speak for it while its agent is at work, and has to wait "
+        f"(asked {contest.times} times, last {rfc3339(contest.last)}): a reset a moment ago, or another host"
+    )
+    return condition("Contested", "True", "Parked", message, contest.since)
 
 
 def carried(fresh: Document, before: Mapping[str, Any] | None) -> Document:

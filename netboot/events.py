@@ -69,6 +69,22 @@ class BootClosed(_Event, frozen=True, kw_only=True):
     reason: str
 
 
+class SessionOpened(_Event, frozen=True, kw_only=True):
+    """From now on this session, and no other, speaks for the boot's machine. `system`: the start of the OS it runs in."""
+
+    session: str
+    boot: str
+    system: str
+
+
+class SessionEnded(_Event, frozen=True, kw_only=True):
+    """Another one takes its place: it was dead, or its boot over."""
+
+    session: str
+    boot: str
+    reason: str
+
+
 class RunStarted(_Event, frozen=True, kw_only=True):
     """`document` is `agent.workflow.to_json(Workflow)`, `machine_document` what `netboot.machine_document` made: the run keeps
     to both whatever later plans say, and to `on_failure` and `retry`. `after`: the failed run that this one is another try of.
@@ -166,9 +182,10 @@ class AddressDeclined(_Event, frozen=True, kw_only=True):
 
 
 BootEvent: TypeAlias = BootOpened | BootAdvanced | BootClosed
+SessionEvent: TypeAlias = SessionOpened | SessionEnded
 RunEvent: TypeAlias = RunStarted | RunTakenOver | ActionStarted | ActionEnded | TaskInterrupted | TaskRestarted | RunEnded
 LeaseEvent: TypeAlias = LeaseBound | LeaseReleased | AddressDeclined
-Event: TypeAlias = JournalOpened | BootEvent | RunEvent | LeaseEvent
+Event: TypeAlias = JournalOpened | BootEvent | SessionEvent | RunEvent | LeaseEvent
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

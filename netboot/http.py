@@ -21,7 +21,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from netboot.agent_api import agent_routes
+from netboot.agent_api import Denial, agent_routes, denied
 from netboot.artifacts import by_digest, stamp_of
 from netboot.grub import first_config
 from netboot.hooks import hook_routes
@@ -34,7 +34,7 @@ from netboot.peers import peer_of
 from netboot.reading import Door
 from netboot.request_limits import RequestLimits
 from netboot.script_front import fetch_script, peek_script
-from netboot.scripts import Language, NoScript, mac_at
+from netboot.scripts import Asked, Language, NoScript, mac_at
 from netboot.store import Unavailable
 from netboot.world import World
 
@@ -79,6 +79,7 @@ def application(world: World) -> Starlette:
     ]
     app = Starlette(routes=routes, middleware=[Middleware(each, world=world) for each in (_Guard, _Peers, _Limits)])
     app.add_exception_handler(Unavailable, _unavailable)
+    app.add_exception_handler(Denial, denied)
     app.add_exception_handler(HTTPException, _refused)
     return app
 
@@ -109,9 +110,9 @@ class _Server:
         if world.plans is None:
             raise HTTPException(503, f"No plan is served yet: {world.no_plan}.", {"Retry-After": "5"})
         fetch = peek_script if request.method == "HEAD" else fetch_script
-        answer = await fetch(world, language, mac, peer, _local(request), known_only=known_only)
+        answer = await fetch(world, language, Asked(mac, peer, known_only), _local(request))
         if isinstance(answer, NoScript):
-            raise HTTPException(404, answer.reason)
+            raise HTTPException(answer.status, answer.reason)
         return _ipxe(answer.text)
 
     async def config(self, request: Request) -> Response:
@@ -236,8 +237,7 @@ class _Peers:
         self._world = world
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        plans, client = self._world.plans, scope.get("client")
-        trusted = plans.current.site.trusted_proxies if plans else ()
+        trusted, client = self._world.trusted_proxies, scope.get("client")
         if trusted and client and scope["type"] == "http":
             forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
             scope = {**scope, "client": (peer_of(client[0], forwarded, trusted), client[1])}

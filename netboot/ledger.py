@@ -93,6 +93,10 @@ class Ledger:
         self.observed.listening = before.listening
         for boot in before.boots.values():
             self.observed.touch(boot.id, boot.last_seen)
+        self.observed.patience = before.patience
+        for session in before.sessions.values():
+            if kept := self.observed.sessions.get(session.id):
+                kept.last_seen = session.last_seen
 
 
 @contextmanager

@@ -28,13 +28,18 @@ from netboot.events import (
     RunEvent,
     RunStarted,
     RunTakenOver,
+    SessionEnded,
+    SessionEvent,
+    SessionOpened,
     TaskInterrupted,
     TaskRestarted,
 )
-from netboot.records import KEPT_BOOTS, ActionStatus, BootStatus, RunStatus
+from netboot.records import KEPT_BOOTS, ActionStatus, BootStatus, RunStatus, SessionStatus
 
-__all__ = ["ActionStatus", "BootStatus", "Observed", "RunStatus", "fold"]
+__all__ = ["ActionStatus", "BootStatus", "Observed", "RunStatus", "SessionStatus", "fold"]
 
+PATIENCE = 30.0
+"""Seconds without a word after which a session is dead: an agent is to be heard every ten."""
 SOON = 600.0
 """Seconds after the hand-over to its disk within which a machine that boots again has come back from it."""
 
@@ -48,6 +53,9 @@ class Observed:
     boots: dict[str, BootStatus] = field(default_factory=dict)
     """Boot id → boot: every open one, the last of each machine, and those that own a run in progress."""
     runs: dict[str, RunStatus] = field(default_factory=dict)
+    sessions: dict[str, SessionStatus] = field(default_factory=dict)
+    """Session id → session: those that nobody has taken the place of."""
+    patience: float = field(default=PATIENCE, compare=False)
     address_of: dict[str, str] = field(default_factory=dict)
     """MAC → leased address."""
     mac_of: dict[str, str] = field(default_factory=dict)
@@ -62,6 +70,8 @@ class Observed:
     """Key (name or MAC) → id of the open boot. Names and MACs cannot collide: see `_name`."""
     _last: dict[str, str] = field(default_factory=dict)
     """Machine name → id of its last boot."""
+    _session: dict[str, str] = field(default_factory=dict)
+    """Key → id of the session."""
     _identity: dict[tuple[str, int, int, str, str], str] = field(default_factory=dict)
     """(workflow, number, part, boot id for everyBoot, key) → run id."""
     _known: dict[str, list[str]] = field(default_factory=dict)
@@ -95,6 +105,24 @@ class Observed:
     def silence(self, boot: BootStatus, now: float) -> float:
         """Seconds in which something of the boot could have been heard, and was not."""
         return now - max(boot.last_seen, self.listening)
+
+    def session_of(self, machine: str, macs: Iterable[str]) -> SessionStatus | None:
+        """The session of a machine, by its name or else by any of its MACs; it need not live."""
+        found = (self._session.get(key) for key in _keys(machine, macs))
+        return self.sessions.get(next(filter(None, found), ""))
+
+    def quiet(self, session: SessionStatus, now: float) -> float:
+        """Seconds in which a session could have been heard, and was not."""
+        return now - max(session.last_seen, self.listening)
+
+    def lives(self, session: SessionStatus, now: float) -> bool:
+        """Whether its agent is taken to be at work: it was heard of lately, and was not told to go."""
+        return not session.over and self.quiet(session, now) <= self.patience
+
+    def at_work(self, boot: BootStatus, now: float) -> bool:
+        """Whether an agent is at work in this boot."""
+        session = self.session_of(boot.machine, boot.macs)
+        return session is not None and session.boot == boot.id and self.lives(session, now)
 
     def pinned_plans(self) -> set[str]:
         """Plans that an open boot still reads from: not to be pruned. O(boots)."""
@@ -149,6 +177,8 @@ class Observed:
                 self.journal = self.journal or event.journal
             case BootOpened() | BootAdvanced() | BootClosed():
                 self._apply_boot(event)
+            case SessionOpened() | SessionEnded():
+                self._apply_session(event)
             case LeaseBound() | LeaseReleased() | AddressDeclined():
                 self._apply_lease(event)
             case RunStarted():
@@ -204,6 +234,9 @@ class Observed:
         if boot.closed is not None:
             return
         boot.closed, boot.reason = at, reason
+        session = self.session_of(boot.machine, boot.macs)
+        if session is not None and session.boot == boot.id:
+            session.over = True
         for key in _keys(boot.machine, (boot.mac, *boot.macs)):
             if self._open.get(key) == boot.id:
                 del self._open[key]
@@ -212,6 +245,25 @@ class Observed:
         """Keeps those that own a run in progress: their agent may still be at it."""
         if not any(run.active and run.boot == boot.id for run in self.runs_of(boot.machine, boot.macs)):
             self.boots.pop(boot.id, None)
+
+    def _apply_session(self, event: SessionEvent) -> None:
+        match event:
+            case SessionOpened() if boot := self.boots.get(event.boot):
+                if before := self.session_of(boot.machine, boot.macs):
+                    self._end_session(before)
+                session = SessionStatus(
+                    event.session, boot.id, event.system, boot.machine, boot.macs, event.at, last_seen=event.at
+                )
+                self.sessions[session.id] = session
+                self._session.update(dict.fromkeys(_keys(boot.machine, boot.macs), session.id))
+            case SessionEnded() if ended := self.sessions.get(event.session):
+                self._end_session(ended)
+
+    def _end_session(self, session: SessionStatus) -> None:
+        del self.sessions[session.id]
+        for key in _keys(session.machine, session.macs):
+            if self._session.get(key) == session.id:
+                del self._session[key]
 
     def _learn(self, machine: str, macs: Iterable[str]) -> None:
         """A machine that boots shows its name and MACs together: each run known by one of them is known by all from now on,

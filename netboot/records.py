@@ -47,6 +47,35 @@ class BootStatus:
 
 
 @dataclass(slots=True)
+class SessionStatus:
+    """Who speaks for a machine: one start of its OS, in one boot."""
+
+    id: str
+    boot: str
+    system: str
+    machine: str
+    macs: tuple[str, ...]
+    opened: float
+    over: bool = False
+    """Its boot has closed, though a boot with the same id may have opened since. Its agent may still say what it has to."""
+    last_seen: float = field(default=0.0, compare=False)
+    """When it last signed a request. Telemetry, as that of a boot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Somebody else came with a good token while a session lived. Telemetry."""
+
+    session: str
+    """The one that lived."""
+    peer: str
+    """Where the last one asked from."""
+    since: float
+    last: float
+    times: int
+
+
+@dataclass(slots=True)
 class ActionStatus:
     """One attempt of one action. `reset` counts the task's restarts before it; 0 is the first time through."""
 

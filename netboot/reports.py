@@ -45,6 +45,13 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
 Report: TypeAlias = Started | Ended | Finished
 
 
+class SessionRequest(msgspec.Struct, frozen=True):
+    """Body of POST /agent/session."""
+
+    boot: str
+    system: str
+
+
 class ClaimRequest(msgspec.Struct, frozen=True):
     """Body of POST /agent/claim."""
 
@@ -68,8 +75,12 @@ class HeartbeatRequest(msgspec.Struct, frozen=True):
     run: str
 
 
+def decode_session(body: bytes) -> SessionRequest:
+    """Raises Malformed, and nothing else, for any bytes; so do its three sisters."""
+    return _decode(body, SessionRequest)
+
+
 def decode_claim(body: bytes) -> ClaimRequest:
-    """Raises Malformed, and nothing else, for any bytes; so do its two sisters."""
     return _decode(body, ClaimRequest)
 
 
@@ -81,7 +92,7 @@ def decode_heartbeat(body: bytes) -> HeartbeatRequest:
     return _decode(body, HeartbeatRequest)
 
 
-_Request = TypeVar("_Request", ClaimRequest, ReportRequest, HeartbeatRequest)
+_Request = TypeVar("_Request", SessionRequest, ClaimRequest, ReportRequest, HeartbeatRequest)
 
 
 def _decode(body: bytes, shape: type[_Request]) -> _Request:

@@ -5,19 +5,17 @@ Shell. The decision is `scripts.script_for`'s.
 
 from __future__ import annotations
 
-from netboot.scripts import Language, NoScript, Script, script_for
+from netboot.scripts import Asked, Language, NoScript, Script, script_for
 from netboot.world import World
 
 
-async def fetch_script(
-    world: World, language: Language, mac: str, peer: str, local: str, *, known_only: bool = False
-) -> Script | NoScript:
-    """`peer`: who asks; `local`: the address of ours that was asked. Raises Unavailable: nothing was acknowledged."""
-    now = world.now()
-    answer = _decide(world, language, mac, local, known_only, now)
+async def fetch_script(world: World, language: Language, asked: Asked, local: str) -> Script | NoScript:
+    """`local`: the address of ours that was asked. Raises Unavailable: nothing was acknowledged."""
+    now, mac, peer = world.now(), asked.mac, asked.peer
+    answer = _decide(world, language, asked, local, now)
     if isinstance(answer, NoScript):
-        world.exchange("script", mac=mac, peer=peer, outcome="404", reason=answer.reason)
-        if not known_only:
+        world.exchange("script", mac=mac, peer=peer, outcome=str(answer.status), reason=answer.reason)
+        if answer.status == 404 and not asked.known_only:
             world.strangers.note(mac, now, "boot script", address=peer)
         return answer
     if answer.machine:
@@ -31,15 +29,12 @@ async def fetch_script(
     return answer
 
 
-async def peek_script(
-    world: World, language: Language, mac: str, peer: str, local: str, *, known_only: bool = False
-) -> Script | NoScript:
+async def peek_script(world: World, language: Language, asked: Asked, local: str) -> Script | NoScript:
     """What `fetch_script` would answer, as long as it is; nothing happened, and nobody was heard of."""
-    return _decide(world, language, mac, local, known_only, world.now())
+    return _decide(world, language, asked, local, world.now())
 
 
-def _decide(world: World, language: Language, mac: str, local: str, known_only: bool, now: float) -> Script | NoScript:
+def _decide(world: World, language: Language, asked: Asked, local: str, now: float) -> Script | NoScript:
     if world.plans is None:
         return NoScript(f"no plan is served yet: {world.no_plan}")
-    house = world.house(local, language)
-    return script_for(house, world.plans, world.observed, mac, world.hold(), now, world.new_id(), known_only)
+    return script_for(world.house(local, language), world.plans, world.observed, asked, world.hold(), now, world.new_id())

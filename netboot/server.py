@@ -96,8 +96,7 @@ class Netboot:
             stack.push_async_callback(self.world.directory.close)
             stack.callback(self.log.flush_soon)
             stack.callback(self.world.artifacts.stop)
-            self.world.ledger.on_commit = self._committed
-            self.world.inventories.on_change = lambda name: self._status.mark([hardware_path(name), inventory_path(name)])
+            self._follow_changes()
             self.world.git.look()
             await self._open_site()
             follower = Follower(self.world, self._stale.set)
@@ -276,6 +275,12 @@ class Netboot:
     async def died(self) -> None:
         """Waits for the first part that ends by itself, and raises Died."""
         raise Died(f"gitboot has a defect: {await self._death}; the log says where. Start it again, and report it.")
+
+    def _follow_changes(self) -> None:
+        """Of the journal, and of what is told and not journalled."""
+        self.world.ledger.on_commit = self._committed
+        self.world.inventories.on_change = lambda name: self._status.mark([hardware_path(name), inventory_path(name)])
+        self.world.on_contest = lambda name: self._status.mark([hardware_path(name)])
 
     def _committed(self, events: Sequence[Event]) -> None:
         """Status follows what is on disk; no one whose events those are may suffer from it."""

@@ -42,6 +42,8 @@ class Settings:
     """What people are shown, instead of what gitboot makes; both or none."""
     reply_to_source: bool = False
     """DHCP replies go back to the port they came from: for simulated clients on unprivileged ports."""
+    trusted_proxies: tuple[str, ...] = ()
+    """CIDRs of those whose X-Forwarded-For counts, beside those that the site names."""
     new_site: bool = False
     """Declare the state directory to be a new site, whose runs may start."""
     age_identity: tuple[Path, ...] = ()

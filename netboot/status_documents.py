@@ -15,13 +15,21 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from netboot.conditions import carried, condition, hardware_conditions, loop_condition, lost_condition, outcome_conditions
+from netboot.conditions import (
+    carried,
+    condition,
+    contested_condition,
+    hardware_conditions,
+    loop_condition,
+    lost_condition,
+    outcome_conditions,
+)
 from netboot.endings import lost_since
 from netboot.events import Event, Phase
 from netboot.log_names import console_log
 from netboot.log_names import path as log_path
 from netboot.observed import Observed
-from netboot.records import BootStatus, RunStatus
+from netboot.records import BootStatus, Contest, RunStatus
 from netboot.run_documents import Document, rfc3339, run_document, run_summary
 from netboot.work import Before, readiness
 
@@ -183,6 +191,7 @@ def hardware_document(
     seen_at: Mapping[str, str] | None = None,
     now: float = 0.0,
     inventory: Document | None = None,
+    contest: Contest | None = None,
 ) -> Document:
     """`seen_at`: MAC → the address its last script fetch came from. `now` is for whose agent is lost; 0: nobody's.
     `inventory`: where it is told what the machine is made of, as `inventory_document.inventory_link` has it.
@@ -191,6 +200,8 @@ def hardware_document(
     runs = observed.runs_of(machine.name, machine.macs)
     run = next((run for run in reversed(runs) if run.active), runs[-1] if runs else None)
     lost = lost_since(observed, run, now) if run else None
+    session = observed.session_of(machine.name, machine.macs)
+    contested = contest if session and not session.over and contest and contest.session == session.id else None
     leases = {mac: observed.address_of[mac] for mac in machine.macs if mac in observed.address_of}
     return {
         "apiVersion": "gitboot/v1",
@@ -208,7 +219,12 @@ def hardware_document(
         "inventory": inventory,
         "boot": _boot(boot, machine) if boot else None,
         "run": run_document(run, lost) if run else None,
-        "conditions": [*hardware_conditions(boot, run), lost_condition(run, lost), loop_condition(boot)],
+        "conditions": [
+            *hardware_conditions(boot, run),
+            lost_condition(run, lost),
+            loop_condition(boot),
+            contested_condition(contested),
+        ],
     }
 
 

@@ -14,6 +14,7 @@ from netboot.boot import Diskless, Plans, RunWork, Stay, Step, ToDisk, next_step
 from netboot.inventory_document import Kept, inventory_document, inventory_link, inventory_path
 from netboot.observed import Observed
 from netboot.plan import BootPlan, Machine
+from netboot.records import Contest
 from netboot.served_document import SERVED_PATH, Program, served_document
 from netboot.status_documents import (
     RECONCILE_PATH,
@@ -46,6 +47,8 @@ class Heard:
     """What a machine's agent said that it is made of."""
     inventories: Callable[[], Collection[str]] = tuple
     """The names of those machines."""
+    contest_of: Callable[[str], Contest | None] = lambda name: None
+    """Who came last to a machine while its session lived."""
 
 
 class View:
@@ -85,7 +88,7 @@ class View:
             kept = heard.inventory_of(name)
             desired = _hardware(plans, machine, observed, word.hold)
             inventory = inventory_link(name, kept) if kept else None
-            return to_bytes(hardware_document(desired, observed, seen_at, now, inventory))
+            return to_bytes(hardware_document(desired, observed, seen_at, now, inventory, heard.contest_of(name)))
         if kind == "inventory" and path == inventory_path(name) and name in plan.machines:
             return to_bytes(inventory_document(name, kept)) if (kept := heard.inventory_of(name)) else None
         if kind == "workflows" and path == workflow_path(name):

@@ -20,7 +20,7 @@ from netboot.loader_paths import Content, First, Owned, Program, Step, asked
 from netboot.plan import Artifact
 from netboot.raspberry import file_for, mac_of
 from netboot.script_front import fetch_script
-from netboot.scripts import NoScript, mac_at
+from netboot.scripts import Asked, NoScript, mac_at
 from netboot.store import Unavailable
 from netboot.tftp import File, NotFound
 from netboot.world import World
@@ -61,7 +61,7 @@ class TftpFront:
             return NotFound("this is a defect of gitboot; its log says more")
 
     async def _step(self, wanted: Step, peer: str) -> File | NotFound:
-        answer = await fetch_script(self._world, wanted.language, wanted.mac, peer, _address_towards(peer))
+        answer = await fetch_script(self._world, wanted.language, Asked(wanted.mac, peer), _address_towards(peer))
         return NotFound(answer.reason) if isinstance(answer, NoScript) else File.of(answer.text.encode())
 
     async def _content(self, wanted: Content, peer: str) -> File | NotFound:

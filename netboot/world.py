@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Address
@@ -30,6 +31,7 @@ from netboot.observed import Observed
 from netboot.reconciliation import ReconciliationReader
 from netboot.rivals import Rivals
 from netboot.scripts import House, Language, mac_at
+from netboot.sessions import Sessions
 from netboot.settings import Settings
 from netboot.sightings import Sightings
 from netboot.state_directory import StateDirectory
@@ -56,6 +58,9 @@ class World:
         self.sightings = Sightings()
         self.inventories = Inventories(settings.state / "inventory")
         self.keys = read_keys(settings.age_identity, settings.state)
+        self.sessions = Sessions(directory.key, secrets.token_hex(16))
+        self.on_contest: Callable[[str], None] = lambda machine: None
+        """Called when the status of a machine, by name, is to say that it is contested."""
         self.plans: Plans | None = None
         self.plan_failure = ""
         """Why the newest published plan is not the one that is served; "" when it is."""
@@ -67,6 +72,7 @@ class World:
             self.sightings.address_of,
             self.inventories.of,
             self.inventories.names,
+            self.sessions.contest_of,
         )
         self.counts: Counter[tuple[str, str]] = Counter()
         """(kind, outcome) → exchanges since start."""
@@ -109,6 +115,11 @@ class World:
     def no_plan(self) -> str:
         """Why nothing is served yet."""
         return self.plan_failure or "no commit has been accepted so far"
+
+    @property
+    def trusted_proxies(self) -> tuple[str, ...]:
+        """CIDRs of those whose X-Forwarded-For counts."""
+        return (*self.settings.trusted_proxies, *(self.plans.current.site.trusted_proxies if self.plans else ()))
 
     def base(self, local: str) -> str:
         """Where firmware reaches us, by plain HTTP. `local`: the address of ours a request came to."""

@@ -19,7 +19,7 @@ IMPURE = {
 }  # fmt: skip
 MAY_IMPORT = {
     "agent": set(),
-    "netboot": {"agent.workflow", "schemas"},
+    "netboot": {"agent.session", "agent.workflow", "schemas"},
     "reconciler": {"agent.workflow", "netboot", "schemas"},
 }
 PROGRAMS = {

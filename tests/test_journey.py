@@ -12,7 +12,8 @@ from netboot.events import Event, JournalOpened
 from netboot.observed import Observed, fold
 from netboot.reports import Ended, Finished, Report, Started
 from netboot.runs import Accepted, Claimed, claim, report
-from netboot.scripts import House, Script, script_for
+from netboot.scripts import Asked, House, Script, script_for
+from netboot.sessions import Opened, exchange
 from reconciler.compile import Compiler
 from reconciler.reader import Reader
 from reconciler.target import snapshot_of_folder
@@ -39,11 +40,16 @@ def test_a_commit_becomes_an_installed_machine() -> None:
     happen(observed, offer.events)
 
     # It fetches its script, which boots the profile of its work and hands over the boot's token.
-    script = script_for(house, plans, observed, node.macs[0], hold="", now=2, fresh="")
+    script = script_for(house, plans, observed, Asked(node.macs[0], "10.1.0.11"), hold="", now=2, fresh="")
     assert isinstance(script, Script)
     assert "runs workflow inspect-node-01 run 1" in script.text
     assert "gitboot.boot=boot-1 gitboot.token=" in script.text
     happen(observed, script.events)
+
+    # Its agent exchanges the token for a session; from now on nobody else speaks for this machine.
+    session = exchange(observed, observed.boots["boot-1"], "this start of the system", now=3, fresh="session-1")
+    assert isinstance(session, Opened)
+    happen(observed, session.events)
 
     # The agent claims the run and reports each step; a step is an event before it is an answer.
     claimed = claim(observed, "boot-1", "this start of the system", 3, node.work[0], run_id="run-1")
@@ -61,7 +67,7 @@ def test_a_commit_becomes_an_installed_machine() -> None:
     assert "SUCCESS" == observed.runs["run-1"].state
 
     # From now on it boots its disk, whatever its boot order says.
-    again = script_for(house, plans, observed, node.macs[0], hold="", now=60, fresh="boot-2")
+    again = script_for(house, plans, observed, Asked(node.macs[0], "10.1.0.11"), hold="", now=60, fresh="boot-2")
     assert isinstance(again, Script)
     assert "booting from the local disk" in again.text
 

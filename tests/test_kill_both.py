@@ -23,7 +23,7 @@ from netboot.events import ActionEnded, ActionStarted, RunEnded
 from tests.reconciler.gitkit import Work
 from tests.reconciler.inventories import PROFILE, SITE
 from tests.reconciler.process import Gitboot
-from tests.test_kill import journal, mac
+from tests.test_kill import as_machine, journal, mac, script_path
 
 pytestmark = pytest.mark.shell
 KILLS = int(os.environ.get("GITBOOT_KILLS", "20"))
@@ -106,7 +106,7 @@ class Machine(threading.Thread):
         while True:
             connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
             with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
-                connection.request("GET", f"/ipxe/{mac(self._number).replace(':', '-')}/boot.ipxe")
+                connection.request("GET", script_path(self._number), headers=as_machine(self._number))
                 script = connection.getresponse().read().decode()
                 if "gitboot.token=" in script:
                     return dict(word.split("=", 1) for word in script.split() if word.startswith("gitboot."))
@@ -128,7 +128,7 @@ def test_a_server_and_agents_killed_again_and_again_lose_nothing_and_repeat_noth
     (art / "inspect/vmlinuz").write_bytes(b"kernel")
     inventory(work, ran)
     options = ["--listen", "127.0.0.1", "--dhcp-port", "0", "--tftp-port", "0", "--http-port", str(port), "--new-site"]
-    options += ["--https-port", str(free_port())]
+    options += ["--https-port", str(free_port()), "--trusted-proxy", "127.0.0.1/32"]
     serve: list[str | Path] = ["serve", "--repo", work.path, "--state", state, "--artifacts", art, *options]
     machines = [Machine(number, port, tmp_path / f"agent-{number}") for number in range(MACHINES)]
     for machine in machines:

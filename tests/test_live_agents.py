@@ -15,7 +15,7 @@ import pytest
 from tests.reconciler.gitkit import Work
 from tests.reconciler.inventories import PROFILE, SITE
 from tests.reconciler.process import FREE, Gitboot
-from tests.test_kill import mac
+from tests.test_kill import as_machine, mac, script_path
 
 pytestmark = pytest.mark.shell
 
@@ -96,7 +96,7 @@ class Machine(threading.Thread):
 
     def _script(self) -> dict[str, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
-        connection.request("GET", f"/ipxe/{mac(self._number).replace(':', '-')}/boot.ipxe")
+        connection.request("GET", script_path(self._number), headers=as_machine(self._number))
         script = connection.getresponse().read().decode()
         connection.close()
         return dict(word.split("=", 1) for word in script.split() if word.startswith("gitboot."))

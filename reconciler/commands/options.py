@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from reconciler.sentence import Sentence
+from reconciler.values import cidr
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -64,6 +65,16 @@ class _Port(click.IntRange):
         return super().convert(-1 if value == "off" else value, param, ctx)
 
 
+class _Network(click.ParamType[str]):
+    name = "network"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return str(cidr(value))
+        except ValueError as error:
+            self.fail(f"{value!r} is no network such as 10.1.0.5/32: {error}", param, ctx)
+
+
 def repository(command: Command) -> Command:
     """What to follow."""
     for option in (
@@ -94,6 +105,8 @@ def listeners(command: Command) -> Command:
     """What to listen on."""
     for option in (
         click.option("--reply-to-source", is_flag=True, hidden=True, help="DHCP replies go to the port the request left from."),
+        click.option("--trusted-proxy", "trusted_proxies", type=_Network(), multiple=True, metavar="CIDR",
+                     help="Believe X-Forwarded-For from there, as from the Site's trustedProxies. Repeatable."),
         click.option("--new-site", is_flag=True, help="Declare an empty state directory a new site, as `gitboot init` does."),
         click.option("--loaders", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
                      help="Network boot programs that beat the host's."),

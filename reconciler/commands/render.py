@@ -12,11 +12,12 @@ import click
 
 from netboot.boot import next_step
 from netboot.dhcp_options import decode, label, unpack
-from netboot.ipxe import Console, Secure, bootstrap_script, mask
+from netboot.ipxe import Capability, Console, Secure, bootstrap_script, mask
 from netboot.metadata import Told, ec2, nocloud
 from netboot.observed import Observed
 from netboot.plan import Binding, BootPlan, Interface
 from netboot.scripts import House, script_text
+from netboot.tokens import token
 from reconciler.check import as_text
 from reconciler.commands import options
 from reconciler.commands.reading import read
@@ -71,7 +72,7 @@ def _ipxe(plan: BootPlan, binding: Binding) -> str:
     step = next_step(plan, binding.machine, Observed(), "", "")
     secure = Secure(f"https://{_host(plan)}:443", "PIN")  # only a running server knows its certificate
     console = Console(_base(plan), binding.machine.name, binding.interface.mac, plan.id, secure=secure)
-    return mask(script_text(House(_base(plan), b""), plan, console, step, "*" * 16))
+    return mask(script_text(House(_base(plan), b""), plan, console, step, Capability("*" * 16, token(b"", "", "", "", 0))))
 
 
 def _bootstrap(plan: BootPlan, binding: Binding) -> str:

@@ -82,7 +82,7 @@ class Machine:
         lease = await self._lease("ipxe", "iPXE")
         self.host_name = lease.host_name
         while True:
-            script = await self._script(lease.file)
+            script = await self._script(lease)
             match script.end:
                 case Disk():
                     self._note("disk", script.why)
@@ -115,9 +115,10 @@ class Machine:
             return
         self._note("TFTP", f"{lease.file}, {_size(content)}")
 
-    async def _script(self, url: str) -> Script:
+    async def _script(self, lease: Lease) -> Script:
         await self._step("script")
-        return read_script((await wire.http_get(url)).decode(errors="replace"))
+        text = await wire.http_get(lease.file, ".".join(map(str, lease.address)))
+        return read_script(text.decode(errors="replace"))
 
     async def _start(self, kernel: Kernel, why: str) -> bool:
         self._note("script", why)

@@ -159,7 +159,7 @@ async def serving(site: Site, http_port: int) -> AsyncIterator[Server]:
     """Entered when it listens. Raises Sentence with the server's own sentence when it cannot, such as for a taken port."""
     ports = ("--dhcp-port", "0", "--tftp-port", "0", "--http-port", str(http_port), "--https-port", "0", "--dns-port", "-1")
     folders = ("--repo", str(site.repository), "--artifacts", str(site.artifacts), "--state", str(site.folder / "state"))
-    flags = ("--listen", HOST, "--poll", "2", "--new-site", "--reply-to-source")
+    flags = ("--listen", HOST, "--poll", "2", "--new-site", "--reply-to-source", "--trusted-proxy", f"{HOST}/32")
     command = (*PYTHON, "-c", "from reconciler.cli import main; main()", "serve", *folders, *ports, *flags)
     async with leashed(command, site.folder, site.environment, remove=site.folder) as process:
         log: deque[str] = deque(maxlen=LOG_TAIL)

@@ -147,15 +147,21 @@ class _Transfer:
             raise Silence(f"the TFTP server sends no TFTP: {error}") from None
 
 
-async def http_get(url: str) -> bytes:
-    """As iPXE fetches: one connection, the whole body. Raises Silence for all but 200."""
+async def http_get(url: str, address: str = "") -> bytes:
+    """As iPXE fetches: one connection, the whole body. Raises Silence for all but 200.
+
+    `address`: the machine's own, from which packets cannot come on loopback: it is told as by a proxy in between.
+    """
+    forwarded = f"X-Forwarded-For: {address}\r\n" if address else ""
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
         async with asyncio.timeout(HTTP_SECONDS):
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)
             try:
-                writer.write(f"GET {path} HTTP/1.0\r\nHost: {parts.netloc}\r\nUser-Agent: iPXE/1.21.1\r\n\r\n".encode())
+                writer.write(
+                    f"GET {path} HTTP/1.0\r\nHost: {parts.netloc}\r\nUser-Agent: iPXE/1.21.1\r\n{forwarded}\r\n".encode()
+                )
                 head = await reader.readuntil(b"\r\n\r\n")
                 body = await reader.read(-1)
             finally:

@@ -11,10 +11,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from agent.client import Keeper
+from agent.session import Session, Signer, from_header, mac
+from agent.session import to_json as session_json
 from tests.agent.fakes import Answer, FakeServer
 
 BOOT = "boot-1"
 TOKEN = "capability"
+SESSION = Session("0123456789abcdef", "5e" * 32, "0a" * 16)
+"""What the token is exchanged for; the exchange is not counted among the requests, and nothing goes wrong with it."""
+
+
+def at_work() -> Keeper:
+    """What an agent keeps that has claimed already."""
+    return Keeper(signer=Signer(SESSION))
 
 
 def no_fault(path: str, number: int) -> str:
@@ -35,6 +45,10 @@ class FaultyServer:
         self.fault = fault
         self.after: Callable[[str, int], None] = lambda path, number: None
         self.requests: list[str] = []
+        self.exchanges = 0
+        self.turned_away: list[Answer] = []
+        """What the first exchanges are answered."""
+        self.nonce = SESSION.nonce
         self.files: dict[str, bytes] = {}
         """What GET answers with, by path."""
         self.changed = threading.Condition()
@@ -86,6 +100,14 @@ class FaultyServer:
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers["Content-Length"]))
         url = urlsplit(handler.path)
+        if url.path == "/agent/session":
+            right = handler.headers["Authorization"] == f"Bearer {TOKEN}" and json.loads(body)["boot"] == BOOT
+            status, document = (200, session_json(SESSION)) if right else (401, {"error": "this token is not for this boot"})
+            if self.turned_away:
+                status, document = self.turned_away.pop(0)
+            self.exchanges += 1
+            _send(handler, status, json.dumps(document).encode())
+            return
         with self.changed:
             self.requests.append(url.path)
             number = len(self.requests)
@@ -101,9 +123,15 @@ class FaultyServer:
             status, document = answer or (int(fault), {"error": "told to"})
             _send(handler, status, json.dumps(document).encode())
 
+    def _unsigned(self, handler: BaseHTTPRequestHandler, body: bytes) -> Answer | None:
+        said = from_header(handler.headers["Authorization"])
+        if said is None or said.mac != mac(SESSION.key, "POST", handler.path, said.nonce, said.n, body):
+            return 401, {"error": "this is not signed by the session"}
+        return (401, {"error": "started again", "nonce": self.nonce}) if said.nonce != self.nonce else None
+
     def _answer(self, handler: BaseHTTPRequestHandler, path: str, query: dict[str, str], body: bytes) -> Answer:
-        if handler.headers["Authorization"] != f"Bearer {TOKEN}":
-            return 401, {"error": "this token is not for this boot"}
+        if refusal := self._unsigned(handler, body):
+            return refusal
         if path == "/agent/log":
             attempt = (query["task"], query["action"], int(query["attempt"]))
             return self.fake.log(attempt, int(query["offset"]), body)

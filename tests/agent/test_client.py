@@ -6,20 +6,23 @@ import itertools
 import random
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from agent.client import Refused, Server, Unavailable, pauses
+from agent.client import SIGNATURES, Keeper, Refused, Server, Unavailable, pauses
 from agent.commands import Accepted, Cancelled, Gone
 from agent.given import Given
 from agent.messages import ActionEnded, ActionStarted, Attempt, Claim, Event, Idle, RunEnded
+from agent.session import Session, Signer
 from agent.workflow import Action, Secret, Task, Workflow
 from tests.agent.fakes import FakeServer
-from tests.agent.http_server import BOOT, TOKEN, FaultyServer
+from tests.agent.http_server import BOOT, SESSION, TOKEN, FaultyServer, at_work
 
 pytestmark = pytest.mark.shell
 
 WORKFLOW = Workflow("install", (Task("os", "m", (Action("disk", "img"), Action("boot", "img"))),))
+FOREIGN = Session("0" * 16, "1" * 64, SESSION.nonce)
 DISK = Attempt("os", "disk", 1)
 
 
@@ -30,7 +33,7 @@ def faults(*kinds: str) -> Callable[[str, int], str]:
 
 
 def client(server: FaultyServer, **changes: object) -> Server:
-    return Server(**{"url": server.url, "boot": BOOT, "token": TOKEN, "pause": lambda _: None, **changes})  # type: ignore[arg-type]  # keywords are fields of Server
+    return Server(**{"url": server.url, "boot": BOOT, "token": TOKEN, "pause": lambda _: None, "kept": at_work(), **changes})  # type: ignore[arg-type]  # keywords are fields of Server
 
 
 def test_a_run_is_claimed() -> None:
@@ -113,8 +116,8 @@ def test_a_heartbeat_is_not_insisted_upon() -> None:
         assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(("change", "status"), [({"token": "wrong"}, 401), ({"boot": "unknown"}, 404)])
-def test_a_refusal_is_final(change: dict[str, str], status: int) -> None:
+@pytest.mark.parametrize(("change", "status"), [({"kept": Keeper(signer=Signer(FOREIGN))}, 401), ({"boot": "unknown"}, 404)])
+def test_a_refusal_is_final(change: dict[str, object], status: int) -> None:
     with FaultyServer(FakeServer(WORKFLOW)) as server:
         ours = client(server, **change)
         for ask in (lambda: ours.claim("s1"), lambda: ours.report("r1", 1, ActionStarted(DISK)), lambda: ours.heartbeat("r1")):
@@ -142,14 +145,14 @@ def test_names_in_a_log_address_are_escaped() -> None:
 def test_nobody_there_is_the_worlds_fault() -> None:
     with socket.socket() as placeholder:
         placeholder.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
-        ours = Server(f"http://127.0.0.1:{placeholder.getsockname()[1]}", BOOT, TOKEN)
+        ours = Server(f"http://127.0.0.1:{placeholder.getsockname()[1]}", BOOT, TOKEN, kept=at_work())
         with pytest.raises(Unavailable, match="does not answer"):
             ours.heartbeat("r1")
 
 
 def test_a_server_that_accepts_and_keeps_silent_is_the_worlds_fault() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        ours = Server(f"http://127.0.0.1:{silent.getsockname()[1]}", BOOT, TOKEN, timeout=0.05)
+        ours = Server(f"http://127.0.0.1:{silent.getsockname()[1]}", BOOT, TOKEN, timeout=0.05, kept=at_work())
         with pytest.raises(Unavailable, match="timed out"):
             ours.heartbeat("r1")
 
@@ -183,3 +186,86 @@ def test_secrets_are_asked_for_until_they_are_given_and_leave_in_no_report() -> 
 def test_secrets_that_are_refused_are_refused() -> None:
     with FaultyServer(FakeServer(SECRETS)) as server, pytest.raises(Refused, match="os/disk is not in flight"):
         client(server).secrets("r1", DISK)
+
+
+# The session
+
+
+def asking(server: FaultyServer, file: Path | None = None, **changes: object) -> Server:
+    return client(server, kept=Keeper(file), **changes)
+
+
+def test_the_first_claim_opens_a_session_that_an_agent_started_again_goes_on_with(tmp_path: Path) -> None:
+    file = tmp_path / "session"
+    with FaultyServer(FakeServer(WORKFLOW)) as server:
+        first, again = asking(server, file), asking(server, file)
+        for each in (first, again):
+            assert isinstance(each.claim("s1"), Claim)
+        assert (1, 0o600) == (server.exchanges, file.stat().st_mode & 0o777)
+        assert first.kept.signer
+        assert again.kept.signer
+        assert next(again.kept.signer.numbers) > next(first.kept.signer.numbers), "no number is used twice"
+        asking(server, file).claim("another start of the system")
+        assert 2 == server.exchanges
+
+
+@pytest.mark.parametrize("kept", [b"", b"[]", b"{", b'{"boot": "boot-1", "system": "s1", "session": 1}', b"\xff"])
+def test_what_cannot_be_read_is_no_session(tmp_path: Path, kept: bytes) -> None:
+    file = tmp_path / "session"
+    file.write_bytes(kept)
+    with FaultyServer(FakeServer(WORKFLOW)) as server:
+        assert isinstance(asking(server, file).claim("s1"), Claim)
+        assert 1 == server.exchanges
+
+
+def test_a_parked_agent_says_so_once_and_asks_again_when_it_was_told_to() -> None:
+    said: list[str] = []
+    paused: list[float] = []
+    with FaultyServer(FakeServer(WORKFLOW)) as server:
+        server.turned_away = [(423, {"error": "an agent is at work", "retry": 7.5})] * 3
+        assert isinstance(asking(server, say=said.append, pause=paused.append).claim("s1"), Claim)
+    assert (["parked: an agent is at work; trying again"], [7.5] * 3) == (said, paused)
+
+
+def test_a_boot_that_is_over_restarts_its_machine_and_a_wrong_token_ends_the_agent() -> None:
+    with FaultyServer(FakeServer(WORKFLOW)) as server:
+        server.turned_away = [(410, {"error": "boot boot-1 is closed"})]
+        assert Idle("reboot", "boot boot-1 is closed", 0.0) == asking(server).claim("s1")
+        with pytest.raises(Refused):
+            asking(server, token="wrong").claim("s1")
+
+
+def test_a_server_that_was_started_again_is_told_the_same_with_its_new_nonce() -> None:
+    with FaultyServer(FakeServer(WORKFLOW)) as server:
+        ours = asking(server)
+        ours.claim("s1")
+        server.nonce = "0b" * 16
+        assert Accepted(1) == ours.report("r1", 1, ActionStarted(DISK))
+        assert ours.heartbeat("r1") is None
+        assert ["/agent/claim", "/agent/report", "/agent/report", "/agent/heartbeat"] == server.requests
+
+
+def test_a_session_that_has_ended_is_opened_anew_by_the_next_claim(tmp_path: Path) -> None:
+    with FaultyServer(FakeServer(WORKFLOW), faults("410")) as server:
+        assert isinstance(asking(server, tmp_path / "session").claim("s1"), Claim)
+        assert 2 == server.exchanges
+
+
+def test_before_the_first_claim_there_is_nothing_to_sign_with() -> None:
+    with FaultyServer(FakeServer(WORKFLOW)) as server, pytest.raises(Unavailable, match="no session is open yet"):
+        asking(server).heartbeat("r1")
+
+
+def test_a_server_that_wants_ever_new_signatures_is_the_worlds_fault() -> None:
+    with FaultyServer(FakeServer(WORKFLOW)) as server:
+        ours = client(server)
+        server.nonce = "0b" * 16
+        server.after = lambda path, number: setattr(server, "nonce", f"{number:032x}")
+        with pytest.raises(Unavailable, match="takes none of our signatures"):
+            ours.heartbeat("r1")
+        assert SIGNATURES == len(server.requests)
+
+
+def test_a_key_is_not_shown() -> None:
+    assert SESSION.key not in repr(Server("http://x", BOOT, "secret", kept=at_work()))
+    assert SESSION.key not in repr(SESSION)

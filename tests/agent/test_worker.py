@@ -23,7 +23,7 @@ from agent.runtime import ProcessRuntime
 from agent.worker import Pace, Worker
 from agent.workflow import Action, Secret, Task, Workflow
 from tests.agent.fakes import FakeServer
-from tests.agent.http_server import BOOT, TOKEN, FaultyServer
+from tests.agent.http_server import BOOT, TOKEN, FaultyServer, at_work
 
 pytestmark = pytest.mark.shell
 
@@ -39,7 +39,7 @@ def workflow(*actions: Action, global_timeout: int = 0) -> Workflow:
 
 
 def carry_out(server: FaultyServer, state: Path, said: Callable[[str], None] = lambda _: None) -> Finish:
-    ours = Server(server.url, BOOT, TOKEN, pause=lambda _: None)
+    ours = Server(server.url, BOOT, TOKEN, pause=lambda _: None, kept=at_work())
     claim = ours.claim("s1")
     assert isinstance(claim, Claim)
     folder = state / "gitboot"

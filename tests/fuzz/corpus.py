@@ -230,6 +230,8 @@ def _http() -> list[bytes]:
         b'{"boot":"$boot","run":"$run","sequence":%d,"event":{"type":"action-%b","task":"look","action":"first","attempt":1%b}}'
     )
     bodies = [
+        b"GET /ipxe/$mac/boot.ipxe\n",
+        b"POST /agent/session\n" + b'{"boot":"$boot","system":"os-1"}',
         b"POST /agent/claim\n" + b'{"boot":"$boot","system":"os-1"}',
         b"POST /agent/report\n" + report % (1, b"started", b""),
         b"POST /agent/report\n" + report % (2, b"ended", b',"state":"FAILED","exit_code":1,"reason":"x"'),

@@ -19,7 +19,8 @@ from netboot.events import Event, JournalOpened
 from netboot.observed import Observed
 from netboot.plan import Artifact, BootPlan, Handover, Interface, Machine, Profile, Site, Subnet, dump
 from netboot.runs import Claimed, Nothing, claim
-from netboot.scripts import House, NoScript, Script, script_for
+from netboot.scripts import Asked, House, NoScript, Script, script_for
+from netboot.sessions import Opened, Parked, exchange
 from netboot.work import Work
 
 HANDOVERS: tuple[Handover, ...] = get_args(Handover)
@@ -130,9 +131,12 @@ class Room:
         more = {} if "ciaddr" in fields else {54: ip(self.local), 50: ip(address)}
         return self.dhcp(REQUEST, mac, said | more, **fields)
 
-    def fetch(self, mac: str = MAC, known_only: bool = False) -> Script | NoScript:
-        """The boot script."""
-        found = script_for(HOUSE, self.plans, self.observed, mac, self.hold, self.tick(), self.fresh(), known_only)
+    def fetch(self, mac: str = MAC, known_only: bool = False, peer: str = "") -> Script | NoScript:
+        """The boot script; `peer`: who asks, if not the machine itself."""
+        binding = self.plans.of(self.observed.open_boot(mac)).by_mac.get(mac)
+        own = binding.interface.address or self.observed.address_of.get(mac, "") if binding else ""
+        asked = Asked(mac, peer or own, known_only)
+        found = script_for(HOUSE, self.plans, self.observed, asked, self.hold, self.tick(), self.fresh())
         if isinstance(found, Script):
             self.happen(*found.events)
             self.observed.touch(found.boot, self.now)
@@ -143,7 +147,26 @@ class Room:
         assert isinstance(found, Script), found
         return found
 
+    def exchange(self, system: str = "os-1", boot: str = "") -> Opened | Parked:
+        """A good token for a session."""
+        known = self.observed.boots[boot or self.boot.id]
+        answer = exchange(self.observed, known, system, self.tick(), f"session-{next(self.ids)}")
+        if isinstance(answer, Opened):
+            self.happen(*answer.events)
+        return answer
+
+    def speak(self, boot: str, system: str) -> None:
+        """Something that is signed by the session of this start of the system, which is opened where there is none."""
+        known = self.observed.boots[boot]
+        session = self.observed.session_of(known.machine, known.macs)
+        if session is None or (session.boot, session.system) != (boot, system) or session.over:
+            assert isinstance(self.exchange(system, boot), Opened)
+            session = self.observed.session_of(known.machine, known.macs)
+        assert session is not None
+        session.last_seen = self.now
+
     def claim(self, boot: str, asked: Work | None, system: str = "os-1") -> Claimed | Nothing:
+        self.speak(boot, system)
         decision = claim(self.observed, boot, system, self.tick(), asked, run_id=f"run-{next(self.ids)}", hold=self.hold)
         self.happen(*decision.events)
         return decision
@@ -151,6 +174,7 @@ class Room:
     def agent_asks(self, system: str = "os-1", boot: str = "") -> Claimed | Nothing:
         """A claim as the server handles it: what is due comes from the plans."""
         known = self.observed.boots[boot or self.boot.id]
+        self.speak(known.id, system)
         due = claimable(self.plans, self.observed, known, self.hold)
         run, now = f"run-{next(self.ids)}", self.tick()
         decision = claim(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from agent.session import Session, Signer, from_json
 from agent.workflow import Action, Task, Workflow, to_json
 from netboot.binaries import Binary
 from netboot.boot import Plans
@@ -22,6 +23,7 @@ from netboot.plan import Artifact, Dump, Interface, Machine, Profile, Site, Subn
 from netboot.sealed import Secret
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
+from netboot.tokens import token
 from netboot.work import Work
 from netboot.world import World
 
@@ -79,6 +81,39 @@ async def browser(world: World, peer: str = "10.1.0.11") -> AsyncIterator[httpx.
     transport = httpx.ASGITransport(application(world), client=(peer, 4321))
     async with httpx.AsyncClient(transport=transport, base_url="http://10.1.0.1") as client:
         yield client
+
+
+class Signed(httpx.Auth):
+    """Requests signed by a session that was opened for a boot with its own token."""
+
+    requires_request_body = True
+
+    def __init__(self, session: Session) -> None:
+        self.signer = Signer(session)
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        target = request.url.raw_path.decode("ascii")
+        request.headers["Authorization"] = str(self.signer.sign(request.method, target, request.content))
+        yield request
+
+
+def capability(world: World, boot: str, seconds: float = 60.0) -> str:
+    """The token that a script of this boot would bring now."""
+    status = world.observed.boots[boot]
+    return token(world.key, status.machine, status.plan, boot, world.now() + seconds)
+
+
+async def exchanged(world: World, client: httpx.AsyncClient, boot: str, system: str = "os-1") -> httpx.Response:
+    """The answer to a session's request with the boot's token."""
+    headers = {"Authorization": f"Bearer {capability(world, boot)}"}
+    return await client.post("/agent/session", json={"boot": boot, "system": system}, headers=headers)
+
+
+async def signed(world: World, client: httpx.AsyncClient, boot: str, system: str = "os-1") -> Signed:
+    """A session that nobody contests."""
+    session = from_json((await exchanged(world, client, boot, system)).json())
+    assert session is not None
+    return Signed(session)
 
 
 def logged(log: Log) -> list[dict[str, Any]]:

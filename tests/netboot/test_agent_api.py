@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -15,14 +16,15 @@ from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
 import schemas
+from agent.session import Session, Signer
 from netboot import agent_api, bodies
 from netboot.boot import Plans
-from netboot.events import BootAdvanced, RunStarted
+from netboot.events import BootAdvanced, RunStarted, SessionEnded
 from netboot.markers import freeze
 from netboot.plan import Dump
-from netboot.tokens import token
+from netboot.sessions import Sessions
 from netboot.world import World
-from tests.netboot.site import browser, mac, machine, plan, world
+from tests.netboot.site import Signed, browser, capability, exchanged, logged, mac, machine, plan, signed, world
 
 PATHS = ("/agent/claim", "/agent/report", "/agent/log", "/agent/console", "/agent/heartbeat", "/agent/inventory")
 STARTED = {"type": "action-started", "task": "look", "action": "first", "attempt": 1}
@@ -36,14 +38,18 @@ class Agent:
     here: World
     client: httpx.AsyncClient
     boot: str
+    auth: Signed
     run: str = ""
 
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {token(self.here.key, self.boot)}"}
+    @classmethod
+    async def of(cls, here: World, client: httpx.AsyncClient, number: int = 1, system: str = "os-1") -> Agent:
+        """Of the open boot of this machine, with a session of its own."""
+        boot = here.observed.open_boot(mac(number))
+        assert boot is not None
+        return cls(here, client, boot.id, await signed(here, client, boot.id, system))
 
-    async def post(self, path: str, document: Any, **headers: str) -> httpx.Response:
-        return await self.client.post(path, json=document, headers={**self.headers, **headers})
+    async def post(self, path: str, document: Any) -> httpx.Response:
+        return await self.client.post(path, json=document, auth=self.auth)
 
     async def claim(self, system: str = "os-1") -> dict[str, Any]:
         answer: dict[str, Any] = (await self.post("/agent/claim", {"boot": self.boot, "system": system})).json()
@@ -56,9 +62,12 @@ class Agent:
         Draft202012Validator(schemas.load("agent-report")).validate(body)
         return await self.post("/agent/report", body)
 
-    async def log(self, offset: Any, data: bytes | AsyncIterator[bytes], **more: Any) -> httpx.Response:
+    async def log(self, offset: Any, data: Any, **more: Any) -> httpx.Response:
         asked = {"boot": self.boot, "run": self.run, "task": "look", "action": "first", "attempt": 1, "offset": offset, **more}
-        return await self.client.post("/agent/log", params=asked, content=data, headers=self.headers)
+        if not isinstance(data, bytes):  # a body that goes on for ever cannot be signed
+            headers = {"Authorization": str(self.auth.signer.sign("POST", "/agent/log", b""))}
+            return await self.client.post("/agent/log", params=asked, content=data, headers=headers)
+        return await self.client.post("/agent/log", params=asked, content=data, auth=self.auth)
 
     @property
     def events(self) -> list[Any]:
@@ -72,9 +81,7 @@ def with_agent(tmp_path: Path, story: Story, served: Dump | None = None) -> None
     async def run() -> None:
         async with world(tmp_path / "state", served or plan()) as here, browser(here, "10.1.0.1") as client:
             await client.get(f"/ipxe/{mac(1)}/boot.ipxe")
-            boot = here.observed.open_boot(mac(1))
-            assert boot is not None
-            await story(Agent(here, client, boot.id))
+            await story(await Agent.of(here, client))
 
     asyncio.run(run())
 
@@ -201,28 +208,35 @@ BODIES = [
 ]
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("shown", ["nothing", "basic", "empty", "wrong", "another boot's", "almost", "umlaut"])
-def test_without_the_boots_own_token_every_post_is_401_and_changes_nothing(tmp_path: Path, path: str, shown: str) -> None:
+@pytest.mark.parametrize("path", ["/agent/session", *PATHS])
+@pytest.mark.parametrize(
+    "shown", ["nothing", "basic", "empty", "wrong", "almost", "umlaut", "a token", "another body's", "no session's"]
+)
+def test_without_a_good_token_or_signature_every_post_is_401_and_changes_nothing(tmp_path: Path, path: str, shown: str) -> None:
     async def story(agent: Agent) -> None:
         await agent.claim()
-        right = token(agent.here.key, agent.boot)
+        right = capability(agent.here, agent.boot)
+        where = f"{path}?boot={agent.boot}&run={agent.run}&task=look&action=first&attempt=1&offset=0"
         header = {
             "nothing": None,
             "basic": f"Basic {right}",
             "empty": "Bearer ",
             "wrong": "Bearer " + "0" * 64,
-            "another boot's": f"Bearer {token(agent.here.key, 'another')}",
             "almost": f"Bearer {right[:-1]}",
             "umlaut": "Bearer ä".encode("latin-1"),
+            "a token": f"Bearer {right}",
+            "another body's": str(agent.auth.signer.sign("POST", where, b"another")),
+            "no session's": str(Signer(Session("0" * 16, "1" * 64, agent.here.sessions.nonce)).sign("POST", where, b"")),
         }[shown]
+        if (path, shown) == ("/agent/session", "a token"):
+            return
         before = agent.events
-        where = f"{path}?boot={agent.boot}&run={agent.run}&task=look&action=first&attempt=1&offset=0"
         for body in BODIES:
             body = body.replace(b"BOOT", agent.boot.encode()).replace(b"RUN", agent.run.encode())
             headers = {b"Authorization": header} if header else {}
             answer = await agent.client.post(where, content=body, headers=headers)  # type: ignore[arg-type] # bytes are fine
-            assert (401, "Bearer") == (answer.status_code, answer.headers["www-authenticate"])
+            malformed = path == "/agent/session" and shown in ("wrong", "almost", "umlaut") and b'"system": "os' not in body
+            assert (400 if malformed else 401) == answer.status_code
             assert ["error"] == list(answer.json())
         assert before == agent.events
         assert not (agent.here.settings.state / "logs").exists()
@@ -230,20 +244,114 @@ def test_without_the_boots_own_token_every_post_is_401_and_changes_nothing(tmp_p
     with_agent(tmp_path, story)
 
 
-def test_a_token_opens_no_run_of_another_boot(tmp_path: Path) -> None:
+def test_a_session_speaks_for_no_other_boot(tmp_path: Path) -> None:
     async def story(agent: Agent) -> None:
         await agent.claim()
         await agent.report(1, STARTED)
-        await agent.client.get(f"/ipxe/{mac(2)}/boot.ipxe")
-        other = agent.here.observed.open_boot(mac(2))
-        assert other is not None
-        intruder = Agent(agent.here, agent.client, other.id, agent.run)
+        await agent.client.get(f"/ipxe/{mac(2)}/boot.ipxe", headers={"X-Forwarded-For": "10.1.0.2"})
+        intruder = await Agent.of(agent.here, agent.client, 2)
+        intruder.run = agent.run
         assert 410 == (await intruder.report(2, ENDED)).status_code
         assert 410 == (await intruder.log(0, b"lies")).status_code
-        assert {"cancel": True} == (await intruder.post("/agent/heartbeat", {"boot": other.id, "run": agent.run})).json()
+        beat = {"boot": intruder.boot, "run": agent.run}
+        assert {"cancel": True} == (await intruder.post("/agent/heartbeat", beat)).json()
+        intruder.boot = agent.boot
+        assert 403 == (await intruder.report(2, ENDED)).status_code
+        assert 403 == (await intruder.log(0, b"lies")).status_code
+        assert 403 == (await intruder.post("/agent/heartbeat", {"boot": agent.boot, "run": agent.run})).status_code
         assert "RUNNING" == agent.here.observed.runs[agent.run].state
 
-    with_agent(tmp_path, story, plan(machine(1, "look"), machine(2, "look")))
+    with_agent(tmp_path, story, plan(machine(1, "look"), machine(2, "look"), trusted_proxies=("10.1.0.1/32",)))
+
+
+def test_a_request_counts_once_and_for_one_start_of_the_server(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        body = json.dumps({"boot": agent.boot, "run": agent.run}).encode()
+
+        async def beat(header: str) -> tuple[int, Any]:
+            answer = await agent.client.post("/agent/heartbeat", content=body, headers={"Authorization": header})
+            return answer.status_code, answer.json()
+
+        recorded = str(agent.auth.signer.sign("POST", "/agent/heartbeat", body))
+        assert (200, {"cancel": False}) == await beat(recorded)
+        status, answer = await beat(recorded)
+        assert (401, "was made before" in answer["error"], agent.here.sessions.nonce) == (status, True, answer["nonce"])
+        agent.here.sessions = Sessions(agent.here.key, "ab" * 16)  # as after a restart
+        status, answer = await beat(recorded)
+        assert (401, "ab" * 16) == (status, answer["nonce"])
+        agent.auth.signer.nonce = answer["nonce"]
+        assert (200, {"cancel": False}) == await beat(str(agent.auth.signer.sign("POST", "/agent/heartbeat", body)))
+
+    with_agent(tmp_path, story)
+
+
+# Sessions
+
+
+def test_of_two_with_good_tokens_the_second_waits_and_people_are_told(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        told: list[str] = []
+        agent.here.on_contest = told.append
+        for _ in range(2):
+            answer = await exchanged(agent.here, agent.client, agent.boot, "os-2")
+            assert (423, True) == (answer.status_code, "another start of this machine is at work on" in answer.json()["error"])
+            assert 1 <= answer.json()["retry"] <= 10
+        status = (await agent.client.get("/status/hardware/node-01.json")).json()
+        Draft202012Validator(schemas.load("status-hardware")).validate(status)
+        (contested,) = [each for each in status["conditions"] if each["type"] == "Contested"]
+        assert ("True", "somebody at 10.1.0.1 wants to speak for it", True) == (
+            contested["status"], contested["message"][:42], "asked 2 times" in contested["message"],
+        )  # fmt: skip
+        assert ["node-01"] == told
+        parked = [line for line in logged(agent.here.log) if (line["event"], line["outcome"]) == ("session", "parked")]
+        assert ["node-01", "node-01"] == [line["machine"] for line in parked]
+        assert agent.run or (await agent.claim())["run"], "the first goes on"
+
+    with_agent(tmp_path, story)
+
+
+def test_when_a_session_is_dead_the_next_takes_its_place_and_the_old_one_says_nothing_more(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        agent.here.observed.patience = -1.0
+        fresh = await Agent.of(agent.here, agent.client, system="os-2")
+        assert 410 == (await agent.report(1, STARTED)).status_code
+        fresh.run = agent.run
+        assert 410 == (await agent.post("/agent/claim", {"boot": agent.boot, "system": "os-1"})).status_code
+        assert 403 == (await fresh.post("/agent/claim", {"boot": agent.boot, "system": "os-1"})).status_code
+        assert agent.run == (await fresh.claim("os-2"))["run"]["id"]
+        ended = [event for event in agent.events if isinstance(event, SessionEnded)]
+        assert ["nothing was heard of it for 0 seconds"] == [event.reason for event in ended]
+
+    with_agent(tmp_path, story)
+
+
+def test_a_boot_that_ended_leaves_nobody_waiting_and_its_agent_may_still_finish(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        await agent.report(1, {"type": "run-ended", "state": "FAILED", "reason": "enough"})
+        assert "reboot" == (await agent.claim())["then"]
+        assert "reboot" == (await agent.claim())["then"], "an answer that was lost is given again"
+        over = await exchanged(agent.here, agent.client, agent.boot, "os-2")
+        assert (410, True) == (over.status_code, "is closed: end of work" in over.json()["error"])
+        await agent.client.get(f"/ipxe/{mac(1)}/boot.ipxe")
+        fresh = agent.here.observed.last_boot_of("node-01")
+        assert fresh is not None
+        opened = (await agent.client.get(f"/ipxe/{mac(1)}/boot.ipxe")).text
+        assert "disk" in opened
+
+    failing = machine(1, "look")
+    with_agent(tmp_path, story, plan(replace(failing, work=(replace(failing.work[0], on_failure="reboot"),))))
+
+
+def test_an_expired_token_is_told_what_to_do(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        stale = {"Authorization": f"Bearer {capability(agent.here, agent.boot, -2)}"}
+        answer = await agent.client.post("/agent/session", json={"boot": agent.boot, "system": "os-2"}, headers=stale)
+        assert (401, True) == (answer.status_code, "boot the machine again" in answer.json()["error"])
+
+    with_agent(tmp_path, story)
 
 
 # Bodies
@@ -354,14 +462,13 @@ def test_what_a_console_says_is_kept_up_to_a_bound_and_named_in_the_status(
     async def story(agent: Agent) -> None:
         async def console(offset: int, data: bytes, boot: str = agent.boot) -> httpx.Response:
             asked: dict[str, str | int] = {"boot": boot, "offset": offset}
-            headers = {"Authorization": f"Bearer {token(agent.here.key, boot)}"}
-            return await agent.client.post("/agent/console", params=asked, content=data, headers=headers)
+            return await agent.client.post("/agent/console", params=asked, content=data, auth=agent.auth)
 
         monkeypatch.setattr(agent_api, "LONGEST_CONSOLE", 5)
         assert (200, 5) == size_of(await console(0, b"init\n"))
         assert (409, 5) == size_of(await console(0, b"init\n"))
         assert 413 == (await console(5, b"and so on for months")).status_code
-        assert 404 == (await console(0, b"x", "another")).status_code
+        assert 403 == (await console(0, b"x", "another")).status_code
         await agent.claim()
         status = (await agent.client.get("/status/hardware/node-01.json")).json()
         assert b"init\n" == (await agent.client.get(status["boot"]["console"])).content
@@ -382,9 +489,10 @@ def test_work_that_is_held_is_waited_for(tmp_path: Path) -> None:
 
 def test_a_boot_that_nobody_knows_is_told_to_reboot(tmp_path: Path) -> None:
     async def story(agent: Agent) -> None:
-        agent.boot = "forgotten"
-        answer = await agent.claim()
-        assert (None, "reboot") == (answer["run"], answer["then"])
+        answer = await agent.client.post(
+            "/agent/session", json={"boot": "forgotten", "system": "os-1"}, headers={"Authorization": "Bearer x"}
+        )
+        assert (404, {"error": "boot forgotten is not known here"}) == (answer.status_code, answer.json())
 
     with_agent(tmp_path, story)
 
@@ -402,7 +510,7 @@ def test_while_the_disk_is_sick_nothing_is_acknowledged_and_afterwards_all_goes_
         before = agent.events
         for path, body in (
             ("/agent/report", {"boot": agent.boot, "run": agent.run, "sequence": 1, "event": STARTED}),
-            ("/agent/claim", {"boot": agent.boot, "system": "os-2"}),
+            ("/agent/claim", {"boot": agent.boot, "system": "os-1"}),
         ):
             answer = await agent.post(path, body)
             assert (503, "5") == (answer.status_code, answer.headers["retry-after"])

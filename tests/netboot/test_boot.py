@@ -180,6 +180,7 @@ def test_a_push_elsewhere_does_not_repeat_the_work_of_every_boot_on_a_machine_th
 def test_a_reset_during_work_of_every_boot_ends_that_run_and_begins_another() -> None:
     room = Room.of(machine(work=(EVERY,)))
     _, run = begun(room, EVERY)
+    room.now += 31
     room.discover(said=IPXE)
     assert "runs workflow check" in room.script().why
     assert ("FAILED", "the machine was reset during this run") == (
@@ -224,7 +225,7 @@ QUESTIONS = [
     ("kernel", "IPXE", False, "the machine began to boot anew in phase kernel"),
     ("kernel", "script", True, ""),
     ("agent", "IPXE", False, "the machine began to boot anew in phase agent"),
-    ("agent", "script", True, ""),
+    ("agent", "script", True, "not heard of for 1 seconds in phase agent, then its script was fetched"),
     *((phase, "SYSTEM", True, "") for phase in ("firmware", "ipxe", "script", "kernel", "agent")),
     *((phase, "REQUEST", True, "") for phase in ("firmware", "ipxe", "script", "kernel", "agent")),
 ]
@@ -384,7 +385,8 @@ def test_a_diskless_machine_that_asks_for_its_script_again_was_reset_and_gets_th
 
 @pytest.mark.parametrize("changed", [False, True])
 @pytest.mark.parametrize("finished", [False, True])
-def test_a_script_fetched_by_anybody_while_the_agent_is_alive_changes_nothing(changed: bool, finished: bool) -> None:
+@pytest.mark.parametrize("asks", ["BIOS", "IPXE", "SYSTEM", "script"])
+def test_what_anybody_can_send_while_a_session_lives_changes_nothing(changed: bool, finished: bool, asks: str) -> None:
     room = Room.of(WORKING)
     boot, run = begun(room)
     if finished:  # and the agent has not yet asked what comes next
@@ -392,8 +394,12 @@ def test_a_script_fetched_by_anybody_while_the_agent_is_alive_changes_nothing(ch
     if changed:
         room.publish(plan(IDLE))
     before = len(room.journal)
+    ask(room, asks)
     assert boot == room.script().boot
     assert before == len(room.journal)
+    room.now += 31
+    ask(room, asks)
+    assert ((boot == room.script().boot), before == len(room.journal)) == (False, False), "it is dead now"
 
 
 def test_an_agent_not_heard_of_for_half_a_minute_is_gone_when_its_machine_asks_for_a_script() -> None:
@@ -402,7 +408,7 @@ def test_an_agent_not_heard_of_for_half_a_minute_is_gone_when_its_machine_asks_f
     room.now += 31
     assert boot != room.script().boot
     closed = next(event for event in room.journal if isinstance(event, BootClosed))
-    assert "not heard of for 32 seconds in phase agent, then its script was fetched" == closed.reason
+    assert "not heard of for 33 seconds in phase agent, then its script was fetched" == closed.reason
 
 
 def test_an_agent_whose_server_was_away_is_not_gone_when_anybody_fetches_the_script() -> None:
@@ -423,6 +429,7 @@ def test_a_run_that_the_new_plan_does_not_name_ends_when_the_machine_is_sent_els
     room = Room.of(WORKING)
     _, run = begun(room)
     room.publish(plan(IDLE))
+    room.now += 31
     room.discover(said=IPXE)
     assert "RUNNING" == room.observed.runs[run].state  # a packet alone proves nothing
     assert "booting from the local disk" in room.script().text

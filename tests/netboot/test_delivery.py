@@ -21,10 +21,9 @@ from netboot.plan import Dump
 from netboot.sealed import PullSecret
 from netboot.sealed import Secret as Sealed
 from netboot.secrets import locked, parse_keys
-from netboot.tokens import token
 from netboot.work import Work
 from tests import secret_documents as documents
-from tests.netboot.site import logged, mac, machine, plan
+from tests.netboot.site import capability, logged, mac, machine, plan
 from tests.netboot.test_agent_api import ENDED, STARTED, Agent, with_agent
 
 KEYS = parse_keys(documents.IDENTITY)
@@ -102,13 +101,13 @@ def test_nobody_else_and_at_no_other_time(tmp_path: Path) -> None:
             "another task": (409, await ask(agent, task="other")),
             "another run": (404, await ask(agent, run="0123456789abcdef")),
             "in clear": (403, await agent.post("http://10.1.0.1/agent/secrets", json.loads(early.request.content))),
-            "without a token": (401, await agent.client.post("https://10.1.0.1/agent/secrets", json={"boot": agent.boot})),
-            "another boot's": (401, await agent.client.post(
+            "unsigned": (401, await agent.client.post("https://10.1.0.1/agent/secrets", json={"boot": agent.boot})),
+            "a token": (401, await agent.client.post(
                 "https://10.1.0.1/agent/secrets",
                 json=json.loads(early.request.content),
-                headers={"Authorization": f"Bearer {token(agent.here.key, 'other')}"},
+                headers={"Authorization": f"Bearer {capability(agent.here, agent.boot)}"},
             )),
-            "another boot": (401, await ask(agent, boot="0123456789abcdef")),
+            "another boot": (403, await ask(agent, boot="0123456789abcdef")),
             "damaged": (400, await agent.post("https://10.1.0.1/agent/secrets", {"boot": agent.boot, "run": 7})),
         }  # fmt: skip
         assert {name: status for name, (status, _) in answers.items()} == {
@@ -127,15 +126,16 @@ def test_a_boot_of_another_machine_gets_nothing_of_this_ones_run(tmp_path: Path)
         agent.here.keys = KEYS
         await agent.claim()
         await agent.report(1, BEGUN)
-        await agent.client.get(f"/ipxe/{mac(2)}/boot.ipxe")
-        other = agent.here.observed.open_boot(mac(2))
-        assert other is not None
-        thief = Agent(agent.here, agent.client, other.id, agent.run)
+        await agent.client.get(f"/ipxe/{mac(2)}/boot.ipxe", headers={"X-Forwarded-For": "10.1.0.2"})
+        thief = await Agent.of(agent.here, agent.client, 2)
+        thief.run = agent.run
         answer = await ask(thief)
         assert (410, f"run {agent.run} was taken over by boot {agent.boot}") == (answer.status_code, answer.json()["error"])
 
     dump = served()
-    both = plan(*dump.plan.machines.values(), machine(2, "look"), secrets=SECRETS, pull_secrets=PULL)
+    both = plan(
+        *dump.plan.machines.values(), machine(2, "look"), secrets=SECRETS, pull_secrets=PULL, trusted_proxies=("10.1.0.1/32",)
+    )
     with_agent(tmp_path, story, both)
 
 

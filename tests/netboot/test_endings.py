@@ -35,6 +35,8 @@ def booted(**more: Any) -> Room:
 
 
 def power_on(room: Room) -> None:
+    """Longer after the agent's last word than a session lives without one."""
+    room.now += 31
     room.discover(said=IPXE)
     room.script()
 

@@ -100,15 +100,15 @@ def test_where_another_server_gives_addresses_the_mac_alone_tells_who_asks(tmp_p
 def test_a_machine_is_seen_where_its_script_fetch_came_from(tmp_path: Path) -> None:
     async def story(here: World, client: httpx.AsyncClient) -> None:
         await client.get("/ipxe/52-54-00-12-34-01/boot.ipxe")
-        assert {mac(1): "192.0.2.7"} == (await client.get("/status/hardware/node-01.json")).json()["seenAt"]
+        assert {mac(1): "10.1.0.7"} == (await client.get("/status/hardware/node-01.json")).json()["seenAt"]
         assert {} == (await client.get("/status/hardware/node-02.json")).json()["seenAt"]
         assert 200 == (await client.get(f"/artifacts/sha256/{DIGEST}/vmlinuz")).status_code
         await here.ledger.commit()
         assert "kernel" == (await client.get("/status/hardware/node-01.json")).json()["boot"]["phase"]
         await client.get("/ipxe/02-00-00-00-00-09/boot.ipxe")
-        assert ["192.0.2.7"] == [stranger.address for stranger in here.strangers.list()]
+        assert ["10.1.0.7"] == [stranger.address for stranger in here.strangers.list()]
 
-    visit(tmp_path, story, plan(artifacts={"vmlinuz": DIGEST}, mode="proxy"), peer="192.0.2.7")
+    visit(tmp_path, story, plan(artifacts={"vmlinuz": DIGEST}, mode="proxy"), peer="10.1.0.7")
 
 
 def test_nobody_can_be_another_machine_by_a_header(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_every_other_method_is_refused(tmp_path: Path) -> None:
     async def story(here: World, client: httpx.AsyncClient) -> None:
         reading, writing = routes(here, "GET"), routes(here, "POST")
         assert [
+            "/agent/session",
             "/agent/claim",
             "/agent/report",
             "/agent/log",
@@ -124,7 +125,7 @@ def test_a_defect_costs_one_request_and_is_told_in_the_log_not_on_the_wire(
 
 def test_a_defect_in_the_agents_part_is_told_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(here: World, client: httpx.AsyncClient) -> None:
-        monkeypatch.setattr("netboot.agent_api.verify", lambda *_: 1 / 0)
+        monkeypatch.setattr("netboot.sessions.from_header", lambda *_: 1 / 0)
         answer = await client.post("/agent/claim", json={"boot": "b"}, headers={"Authorization": "Bearer x"})
         assert (500, ["error"]) == (answer.status_code, list(json.loads(answer.text)))
 
@@ -137,4 +138,4 @@ def test_two_machines_do_not_share_a_boot(tmp_path: Path) -> None:
             await client.get(f"/ipxe/{mac(number)}/boot.ipxe")
         assert {"node-01", "node-02"} == {boot.machine for boot in here.observed.open_boots()}
 
-    visit(tmp_path, story, plan(machine(1, "look"), machine(2, "look"), artifacts={"vmlinuz": DIGEST}))
+    visit(tmp_path, story, plan(machine(1, "look"), machine(2, "look"), artifacts={"vmlinuz": DIGEST}, mode="proxy"))

@@ -92,10 +92,9 @@ def test_a_boot_that_is_over_says_nothing_of_the_next(tmp_path: Path) -> None:
         assert fresh is not None
         assert fresh.id != old
         assert 410 == (await tell(agent))[0]
-        agent.boot = fresh.id
-        assert 200 == (await tell(agent))[0]
+        assert 200 == (await tell(await Agent.of(agent.here, agent.client)))[0]
         agent.boot = "never"
-        assert 404 == (await tell(agent))[0]
+        assert 410 == (await tell(agent))[0], "its session has ended"
 
     with_agent(tmp_path, story)
 

@@ -18,7 +18,7 @@ OPEN = {
     "/healthz": 200,
     "/readyz": 200,
     "/auto.ipxe": 200,
-    "/ipxe/52-54-00-12-34-01/boot.ipxe": 200,
+    "/ipxe/52-54-00-12-34-02/boot.ipxe": 200,
     "/ipxe/undionly.kpxe": 200,
 }
 CLOSED = ["/", "/status/index.json", "/status/nothing.json", "/logs/x.log", "/metrics"]

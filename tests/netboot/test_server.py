@@ -79,6 +79,11 @@ def get(path: str, *headers: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
+LOOPBACK = ("127.0.0.1/32",)
+FETCH = get("/ipxe/52-54-00-12-34-01/boot.ipxe", "X-Forwarded-For: 10.1.0.1")
+"""By node-01, through a proxy at LOOPBACK."""
+
+
 # Peers
 
 
@@ -287,11 +292,11 @@ def test_a_proxys_headers_make_nobody_another_machine(tmp_path: Path) -> None:
 
 
 def test_status_files_become_what_http_says(tmp_path: Path) -> None:
-    PlanStore(tmp_path / "plans").publish(plan(machine(1, "look"), machine(2)))
+    PlanStore(tmp_path / "plans").publish(plan(machine(1, "look"), machine(2), trusted_proxies=LOOPBACK))
 
     async def story(server: Netboot) -> None:
         await until(lambda: (tmp_path / "status/hardware/node-02.json").exists())
-        await ask(server, get("/ipxe/52-54-00-12-34-01/boot.ipxe"))
+        await ask(server, FETCH)
         file = tmp_path / "status/hardware/node-01.json"
         await until(lambda: json.loads(file.read_bytes())["boot"] is not None)
         answer = await ask(server, get("/status/hardware/node-01.json"))
@@ -320,7 +325,7 @@ def test_the_status_file_of_a_machine_goes_when_git_removes_it_whether_a_server_
 
 
 def test_a_freeze_reaches_the_files_of_a_running_server_and_so_does_its_end(tmp_path: Path) -> None:
-    PlanStore(tmp_path / "plans").publish(plan(machine(1, "look")))
+    PlanStore(tmp_path / "plans").publish(plan(machine(1, "look"), trusted_proxies=LOOPBACK))
 
     async def story(server: Netboot) -> None:
         file = tmp_path / "status/hardware/node-01.json"
@@ -342,7 +347,7 @@ def test_a_push_that_cancels_ends_the_run_and_an_agent_that_falls_silent_shows_i
     monkeypatch.setattr("netboot.server.SLOW_TICKS", 1)
     monkeypatch.setattr("netboot.endings.LOST", -1.0)
     store, node = PlanStore(tmp_path / "plans"), machine(1, "look")
-    store.publish(plan(node))
+    store.publish(plan(node, trusted_proxies=LOOPBACK))
 
     def run() -> dict[str, Any]:
         file = tmp_path / "status/hardware/node-01.json"
@@ -351,7 +356,7 @@ def test_a_push_that_cancels_ends_the_run_and_an_agent_that_falls_silent_shows_i
 
     async def story(server: Netboot) -> None:
         await until(lambda: server.world.observed.journal != "")
-        await ask(server, get("/ipxe/52-54-00-12-34-01/boot.ipxe"))
+        await ask(server, FETCH)
         world = server.world
         boot = world.observed.open_boot("52:54:00:12:34:01")
         assert boot is not None
@@ -379,17 +384,17 @@ def test_a_new_site_is_opened_while_the_server_runs_once(tmp_path: Path) -> None
 
 
 def test_a_lost_state_directory_starts_no_run_until_somebody_says_so(tmp_path: Path) -> None:
-    PlanStore(tmp_path / "plans").publish(plan(machine(1, "look")))
+    PlanStore(tmp_path / "plans").publish(plan(machine(1, "look"), trusted_proxies=LOOPBACK))
 
     async def story(server: Netboot) -> None:
-        script = await ask(server, get("/ipxe/52-54-00-12-34-01/boot.ipxe"))
+        script = await ask(server, FETCH)
         assert b"knows no history" in script
         assert b"kernel" not in script
         await until(lambda: "runs-held" in events(server))
         declare_new_site(tmp_path)
         await until(lambda: "runs-free" in events(server))
         assert ["runs-held", "runs-free"] == [event for event in events(server) if event.startswith("runs-")]
-        assert b"kernel" in await ask(server, get("/ipxe/52-54-00-12-34-01/boot.ipxe"))
+        assert b"kernel" in await ask(server, FETCH)
 
     serve(tmp_path, story)
 

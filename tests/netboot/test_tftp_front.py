@@ -27,7 +27,7 @@ from tests.netboot.site import logged, mac, machine, plan, world
 
 BIG = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(BIG).hexdigest()
-PEER = ("127.0.0.1", 2070)
+PEER = ("10.1.0.1", 2070)
 STEP = f"grub/boot.cfg-01-{mac(1)}"
 PXELINUX = f"pxelinux.cfg/01-{mac(1).replace(':', '-')}"
 
@@ -52,8 +52,8 @@ def visit(
     asyncio.run(run())
 
 
-async def found(front: TftpFront, path: str) -> File | NotFound:
-    answer = front.find(path, PEER)
+async def found(front: TftpFront, path: str, peer: str = PEER[0]) -> File | NotFound:
+    answer = front.find(path, (peer, PEER[1]))
     return answer if isinstance(answer, File | NotFound) else await answer
 
 
@@ -65,8 +65,8 @@ async def text(front: TftpFront, path: str) -> str:
     return content.decode("latin-1")
 
 
-async def refusal(front: TftpFront, path: str) -> str:
-    answer = await found(front, path)
+async def refusal(front: TftpFront, path: str, peer: str = PEER[0]) -> str:
+    answer = await found(front, path, peer)
     assert isinstance(answer, NotFound), answer
     return answer.reason
 
@@ -97,11 +97,23 @@ def test_a_machine_is_told_its_step_once_its_boot_is_in_the_journal(tmp_path: Pa
     visit(tmp_path, story)
 
 
-def test_without_a_configured_address_machines_are_sent_to_the_one_they_reach(tmp_path: Path) -> None:
+def test_without_a_configured_address_machines_are_sent_to_the_one_they_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def story(here: World, front: TftpFront) -> None:
-        assert "gitboot.server=http://127.0.0.1" in await text(front, STEP)
+        monkeypatch.setattr("netboot.tftp_front._address_towards", lambda peer: f"10.1.0.9 (towards {peer})")
+        assert "gitboot.server=http://10.1.0.9 (towards 10.1.0.1)" in await text(front, STEP)
 
     visit(tmp_path, story, server="")
+
+
+def test_a_script_with_a_token_is_for_its_machine_s_own_address(tmp_path: Path) -> None:
+    async def story(here: World, front: TftpFront) -> None:
+        for path in (STEP, PXELINUX):
+            assert "holds a token, so it is for 10.1.0.1 only and not for 10.1.0.66" in await refusal(front, path, "10.1.0.66")
+        assert [] == list(here.observed.boots), "and nothing has happened"
+
+    visit(tmp_path, story)
 
 
 def test_a_stranger_is_noted_and_told_nothing(tmp_path: Path) -> None:
@@ -178,14 +190,12 @@ def test_a_file_that_is_written_to_while_it_is_sent_breaks_off(tmp_path: Path) -
 # --- a Raspberry Pi ---------------------------------------------------------------------------------------------------------
 
 SERIAL, PI_MAC = "d7bb3e8b", "dc:a6:32:01:36:c2"
-PI = Machine(
-    "pi", "aarch64", (Interface(PI_MAC, "127.0.0.1", "pi", "rack1"),), rpi=RaspberryPi(SERIAL, "rpi4", "arm_64bit=1\n")
-)
+PI = Machine("pi", "aarch64", (Interface(PI_MAC, PEER[0], "pi", "rack1"),), rpi=RaspberryPi(SERIAL, "rpi4", "arm_64bit=1\n"))
 ASKED = [f"{SERIAL}/start4.elf", f"{SERIAL.upper()}/start4.elf", f"{PI_MAC.replace(':', '-')}/start4.elf", "start4.elf"]
 
 
 def at_a_pi(tmp_path: Path, story: Callable[[World, TftpFront], Awaitable[None]], *machines: Machine) -> None:
-    """A world whose plan has one Pi, at 127.0.0.1, and its firmware."""
+    """A world whose plan has one Pi, at PEER's address, and its firmware."""
     folder = tmp_path / "art/rpi4/overlays"
     folder.mkdir(parents=True)
     files = {"rpi4/start4.elf": b"firmware", "rpi4/config.txt": b"the folder's", "rpi4/overlays/vc4.dtbo": b"overlay"}
@@ -253,7 +263,7 @@ def test_a_files_path_is_enough_where_a_configuration_from_git_names_it(tmp_path
         assert BIG.decode("latin-1") == await text(front, "vmlinuz")
         assert "no network boot program" in await refusal(front, "vmlinux")
 
-    visit(tmp_path, story, machines=(Machine("m", "x86_64", (Interface(mac(1), "127.0.0.1", "m", "rack1"),)),))
+    visit(tmp_path, story, machines=(Machine("m", "x86_64", (Interface(mac(1), PEER[0], "m", "rack1"),)),))
 
 
 def test_curl_gets_a_pis_files_from_the_whole_server(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ class Race:
     """How often each machine has started."""
 
     def power_on(self, name: str) -> None:
+        self.room.now += 31  # longer than a session lives without a word
         self.room.discover(MACS[name], said=IPXE)
         self.room.script(MACS[name])
         self.runs.pop(name, None)

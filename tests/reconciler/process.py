@@ -16,7 +16,11 @@ from types import TracebackType
 from typing import Any, Self
 
 DEADLINE = 20.0
-FREE = ("--listen", "127.0.0.1", "--dhcp-port", "0", "--tftp-port", "0", "--http-port", "0", "--https-port", "0")
+FREE = (
+    "--listen", "127.0.0.1", "--dhcp-port", "0", "--tftp-port", "0", "--http-port", "0", "--https-port", "0",
+    "--trusted-proxy", "127.0.0.1/32",
+)  # fmt: skip
+"""What asks over loopback says by X-Forwarded-For which machine it plays."""
 
 
 def environment() -> dict[str, str]:
@@ -85,8 +89,9 @@ class Gitboot:
         finally:
             connection.close()
 
-    def get(self, path: str) -> bytes:
-        status, body = self.ask("GET", path)
+    def get(self, path: str, machine: str = "") -> bytes:
+        """`machine`: whose address it is that asks."""
+        status, body = self.ask("GET", path, b"", **({"X-Forwarded-For": machine} if machine else {}))
         assert 200 == status, body
         return body
 

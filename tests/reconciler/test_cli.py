@@ -102,6 +102,8 @@ def value_of(option: click.Option, folder: Path) -> tuple[Any, Any]:
     """A value that is not the default: as text or TOML, and as the command gets it."""
     if option.is_flag:
         return True, True
+    if option.type.name == "network":
+        return ["10.1.0.5/32", "10.2.0.0/24"], ("10.1.0.5/32", "10.2.0.0/24")
     if option.multiple:
         kind = Path if isinstance(option.type, click.Path) else str
         return ["one", "two"], (kind("one"), kind("two"))

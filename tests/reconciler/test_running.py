@@ -23,6 +23,7 @@ from tests.reconciler.test_reconcile import BROKEN, SECOND_MACHINE
 
 pytestmark = pytest.mark.shell
 SCRIPT = "/ipxe/52-54-00-12-34-01/boot.ipxe"
+ADDRESS = "10.1.0.11"
 
 
 @pytest.fixture
@@ -190,7 +191,7 @@ def test_a_restart_with_git_down_serves_the_last_plan_and_says_so(site: Work) ->
     site.path.rename(site.path.parent / "away")
     with serve(site) as server:
         assert plan == server.wait_for("plan-served")["plan"]
-        assert b"node-01" in server.get(SCRIPT)
+        assert b"node-01" in server.get(SCRIPT, ADDRESS)
         eventually(lambda: "no git repository" in json.dumps(reconcile_status(server)["conditions"]))
         assert (revision, plan) == (reconcile_status(server)["revision"], reconcile_status(server)["plan"])
         frozen = gitboot("freeze", "--state", site.path.parent / "state", "--reason", "git is down")
@@ -229,7 +230,7 @@ def test_a_plan_damaged_on_disk_serves_on_and_is_mended(site: Work) -> None:
 def test_a_replaced_artefact_is_served_within_the_poll_at_the_same_revision(site: Work) -> None:
     with serve(site, "--new-site") as server:
         server.wait_for("plan-served")
-        before = server.get(SCRIPT)
+        before = server.get(SCRIPT, ADDRESS)
         (site.path.parent / "art/inspect/new").write_bytes(b"another kernel")
         (site.path.parent / "art/inspect/new").rename(site.path.parent / "art/inspect/vmlinuz")
         eventually(lambda: len([line for line in server.lines if line["event"] == "plan-served"]) == 2)
@@ -256,7 +257,7 @@ def test_a_full_disk_acknowledges_nothing_and_recovers(site: Work) -> None:
     state = site.path.parent / "state"
     with small_disk(state), serve(site, "--new-site") as server:
         server.wait_for("plan-served")
-        script = server.get(SCRIPT).decode()
+        script = server.get(SCRIPT, ADDRESS).decode()
         boot, token = (re.search(rf"gitboot\.{name}=(\S+)", script) for name in ("boot", "token"))
         assert boot is not None
         assert token is not None
@@ -270,15 +271,14 @@ def test_a_full_disk_acknowledges_nothing_and_recovers(site: Work) -> None:
                 pass
         claim = json.dumps({"boot": boot[1], "system": "os-1" + "x" * 8000}).encode()
         ask: Callable[[], tuple[int, bytes]] = lambda: server.ask(  # noqa: E731 - one request, asked again and again
-            "POST", "/agent/claim", claim, Authorization=f"Bearer {token[1]}"
+            "POST", "/agent/session", claim, Authorization=f"Bearer {token[1]}"
         )
         status, text = ask()
         assert (503, True) == (status, b"No space left" in text)
         assert 503 == server.ask("GET", "/healthz")[0]
-        assert {} == reconcile_status(server)["runs"]
         ballast.unlink()
         eventually(lambda: ask()[0] == 200)
-        assert {"RUNNING": 1} == reconcile_status(server)["runs"]
+        assert 423 == ask()[0], "there is one session"
         assert 200 == server.ask("GET", "/healthz")[0]
 
 
@@ -291,7 +291,7 @@ def test_the_real_agent_carries_out_a_run_of_the_real_server(site: Work, tmp_pat
     site.commit()
     with serve(site, "--new-site") as server:
         server.wait_for("plan-served")
-        words = dict(re.findall(r"gitboot\.(\w+)=(\S+)", server.get(SCRIPT).decode()))
+        words = dict(re.findall(r"gitboot\.(\w+)=(\S+)", server.get(SCRIPT, ADDRESS).decode()))
         words["server"] = f"https://127.0.0.1:{server.secure_port}"
         flags = [f"--{name}={value}" for name, value in words.items()]
         done = subprocess.run(
@@ -303,7 +303,7 @@ def test_the_real_agent_carries_out_a_run_of_the_real_server(site: Work, tmp_pat
         assert "SUCCESS" == shown["state"]
         (attempt,) = shown["runs"][0]["tasks"][0]["actions"][0]["attempts"]
         assert b"looked around\n" == server.get(attempt["log"])
-        assert b"booting from the local disk" in server.get(SCRIPT)
+        assert b"booting from the local disk" in server.get(SCRIPT, ADDRESS)
         table = gitboot("status", "--server", f"http://127.0.0.1:{server.port}")
         assert re.search(r"node-01 .*look-at-01 SUCCESS", table.stdout)
 

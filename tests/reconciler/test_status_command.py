@@ -69,7 +69,7 @@ def failed_and_lost() -> Document:
     document = hardware_document(NODE, story.observed, now=story.now + LOST + 1)
     story.finish(boot, run, "FAILED", "disk/wipe: exit code 1")
     failed = hardware_document(NODE, story.observed)["conditions"]
-    return document | {"conditions": failed[:-2] + document["conditions"][-2:]}
+    return document | {"conditions": failed[:-3] + document["conditions"][-3:]}
 
 
 @pytest.mark.parametrize("machine", [(), ("node-01",)])
