@@ -40,6 +40,7 @@ os.execvp("runc", ["runc", *sys.argv[1:]])
 PODMAN = """[engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+lock_type = "file" # not in memory that all podmans of this host share
 runtime = "allowed"
 runtimes = {{allowed = ["{runtime}"]}}
 [containers]
