@@ -29,8 +29,10 @@ ONCE = """
 busybox dd if=/dev/vda bs=4 count=1 2>/dev/null | busybox grep -q MARK && exit
 printf MARK >/dev/vda; sync; echo BEGUN >/dev/console; sleep 600
 """
+HUNGRY = "echo SORRY; exec busybox tail /dev/zero"
+"""Takes memory without end."""
 WORK: dict[str, dict[str, Any]] = {
-    "fails": {"command": ["sh", "-c", "echo there is no such mirror; exit 3"], "on-failure": ["echo", "SORRY"]},
+    "fails": {"command": ["sh", "-c", "echo there is no such mirror; exit 3"], "on-failure": ["sh", "-c", HUNGRY]},
     "slow": {"command": ["sleep", "600"], "timeout": 3, "on-timeout": ["echo", "TOO-SLOW"]},
     "again": {"command": ["sh", "-c", "test $GITBOOT_ATTEMPT = 2 || exit 7"], "retries": 1},
     "missing": {"image": f"{REGISTRY}/nothing:v1"},
@@ -102,6 +104,7 @@ def test_every_trouble_ends_as_it_should_and_says_what_it_was(network: Network, 
     assert (3, "exit code 3: there is no such mirror") == (failed["exitCode"], failed["reason"])
     assert "there is no such mirror\n" == log(site, "fails")
     assert "SORRY\n" == log(site, "fails", 1)
+    assert "out of memory: the kernel killed it" == attempts(site, "fails", 1)[-1]["reason"]
     assert "TOO-SLOW\n" == log(site, "slow", 1)
     assert [7, 0] == [each["exitCode"] for each in attempts(site, "again")]
     assert "nothing:v1" in last(site, "missing")["reason"]
