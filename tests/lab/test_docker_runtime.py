@@ -304,7 +304,7 @@ def test_an_agent_killed_anywhere_runs_no_attempt_twice(machine: Machine, seed: 
 HASTY = """
 from functools import partial
 from agent import docker_runtime, engine, main
-engine.ANSWER_TIME, docker_runtime.LOOK = 0.5, 0.5
+engine.ANSWER_TIME, docker_runtime.LOOK = 4.0, 0.5
 main.DockerRuntime = partial(docker_runtime.DockerRuntime, patience={patience})
 raise SystemExit(main.main())
 """
