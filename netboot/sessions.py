@@ -77,10 +77,10 @@ class Window:
             self.used = (self.used << min(n - self.highest, WINDOW) | 1) & ((1 << WINDOW) - 1)
             self.highest = n
             return True
-        bit = 1 << self.highest - n
-        if self.highest - n >= WINDOW or self.used & bit:
+        behind = self.highest - n
+        if behind >= WINDOW or self.used >> behind & 1:
             return False
-        self.used |= bit
+        self.used |= 1 << behind
         return True
 
 

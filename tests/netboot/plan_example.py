@@ -150,7 +150,7 @@ class Room:
     def exchange(self, system: str = "os-1", boot: str = "") -> Opened | Parked:
         """A good token for a session."""
         known = self.observed.boots[boot or self.boot.id]
-        answer = exchange(self.observed, known, system, self.tick(), f"session-{next(self.ids)}")
+        answer = exchange(self.observed, known, system, self.tick(), f"{next(self.ids):016x}")
         if isinstance(answer, Opened):
             self.happen(*answer.events)
         return answer
