@@ -241,8 +241,8 @@ class _Agent:
         """What the action that the run began last is given in secret: by TLS, and kept by nobody on the way."""
         if request.url.scheme != "https":
             raise HTTPException(403, "Secrets travel by HTTPS only; the server's --https-port has it.")
-        world, asked = self._world, (await self._body(request, SecretsRequest))[1]
-        answer = entitled(world.observed, asked)
+        world, (session, asked) = self._world, await self._body(request, SecretsRequest)
+        answer = entitled(world.observed, asked, session.system)
         if isinstance(answer, Refused) or world.plans is None:
             refused = answer if isinstance(answer, Refused) else Refused(409, f"no plan is served: {world.no_plan}")
             world.exchange("secrets", str(refused.status), boot=asked.boot, run=asked.run, reason=refused.error)

@@ -45,12 +45,15 @@ class Entitled:
     action: Action
 
 
-def entitled(observed: Observed, asked: SecretsRequest) -> Entitled | Refused:
+def entitled(observed: Observed, asked: SecretsRequest, system: str) -> Entitled | Refused:
+    """`system`: the start of the machine's OS that asks. After a reset it has to claim the run before anything is its own."""
     run = observed.runs.get(asked.run)
     if run is None:
         return Refused(404, f"run {asked.run} is not known here")
     if run.boot != asked.boot:
         return Refused(410, f"run {run.id} was taken over by boot {run.boot}", run.sequence)
+    if run.system != system:
+        return Refused(410, f"run {run.id} belongs to another start of the machine's system", run.sequence)
     if not run.active:
         return Refused(410, f"run {run.id} has ended: {run.state}", run.sequence)
     last = run.attempts[-1] if run.attempts else None

@@ -14,10 +14,11 @@ import pytest
 from agent.given import Given, given_from_json
 from agent.workflow import Action, Secret, Task, Workflow, to_json
 from netboot.boot import Plans, next_step
-from netboot.delivery import decode_secrets
+from netboot.delivery import Entitled, SecretsRequest, decode_secrets, entitled
 from netboot.errors import Malformed
 from netboot.events import RunEnded
 from netboot.plan import Dump
+from netboot.runs import Refused
 from netboot.sealed import PullSecret
 from netboot.sealed import Secret as Sealed
 from netboot.secrets import locked, parse_keys
@@ -117,6 +118,18 @@ def test_nobody_else_and_at_no_other_time(tmp_path: Path) -> None:
         assert 410 == (await ask(agent)).status_code
         everything = b"".join(answer.content for _, answer in answers.values())
         assert not any(value.encode() in everything for value in VALUES)
+
+    with_agent(tmp_path, story, served())
+
+
+def test_another_start_of_the_machine_has_to_claim_the_run_first(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        await agent.claim()
+        await agent.report(1, BEGUN)
+        asked, observed = SecretsRequest(agent.boot, agent.run, "look", "first"), agent.here.observed
+        assert Entitled(FIRST) == entitled(observed, asked, "os-1")
+        reason = f"run {agent.run} belongs to another start of the machine's system"
+        assert Refused(410, reason, 1) == entitled(observed, asked, "os-2")
 
     with_agent(tmp_path, story, served())
 
