@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode, urlsafe_b64encode
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -24,11 +25,14 @@ class Scrubber:
 
     def __init__(self) -> None:
         self._forms: tuple[bytes, ...] = ()
+        """The longest first."""
+        self._sorted: list[bytes] = []
         self._blind = False
 
     def learn(self, values: Iterable[str]) -> None:
         found = {form for value in values for form in _forms(value)}
-        self._forms = tuple(sorted(found.union(self._forms), key=len, reverse=True))
+        self._sorted = sorted(found.union(self._forms))
+        self._forms = tuple(sorted(self._sorted, key=len, reverse=True))
 
     def hide_everything(self) -> None:
         """There are secrets, and nobody knows which."""
@@ -57,9 +61,12 @@ class Scrubber:
 
     def held(self, data: bytes) -> int:
         """How many bytes at the end of `data` may be the beginning of a secret."""
-        start = max(0, len(data) - self.reach)
-        tail = data[start:]
-        return max((len(tail) - at for form in self._forms if (at := _beginning(tail, form)) >= 0), default=0)
+        for at in range(max(0, len(data) - self.reach), len(data)):
+            end = data[at:]
+            after = bisect_right(self._sorted, end)  # the forms that begin with it, and are longer, come right after it
+            if after < len(self._sorted) and self._sorted[after].startswith(end):
+                return len(end)
+        return 0
 
     def stream(self) -> Stream:
         return Stream(self)
@@ -98,14 +105,6 @@ def _hidden(data: bytes, forms: Iterable[bytes]) -> bytes:
             clean[at : at + len(form)] = b"*" * len(form)
             at = data.find(form, at + 1)
     return bytes(clean) if clean else data
-
-
-def _beginning(tail: bytes, form: bytes) -> int:
-    """Where the longest end of `tail` begins that `form` begins with, and is longer than; -1: nowhere."""
-    at = tail.find(form[:1], max(0, len(tail) - len(form) + 1))
-    while at >= 0 and not form.startswith(tail[at:]):
-        at = tail.find(form[:1], at + 1)
-    return at
 
 
 def _forms(value: str) -> Iterator[bytes]:
