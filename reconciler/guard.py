@@ -17,12 +17,23 @@ from netboot.plan import BootPlan
 from netboot.plans import PlanStore
 from netboot.trust import Signer, Trust
 from reconciler.commits import Span
+from reconciler.errors import Unavailable
 from reconciler.lineage import Untold, span_between
 from reconciler.problems import Problem, Rejected, Severity
 from reconciler.repository import Repository
 from reconciler.signatures import Verifier, keyring
 from reconciler.signers import counting
-from reconciler.trust import Floor, about_commits, about_history, effective, merges, needed, to_verify, unvouched
+from reconciler.trust import (
+    LEAVES_FLOOR,
+    Floor,
+    about_commits,
+    about_history,
+    effective,
+    merges,
+    needed,
+    to_verify,
+    unvouched,
+)
 
 NAME = "trusted.json"
 KEYRING = "signers"
@@ -50,15 +61,23 @@ class Guard:
 
     def admit(self, revision: str) -> tuple[Problem, ...]:
         """Before anything of the commit is read: its problems, which are warnings. Raises Rejected."""
-        if self._rules.commits not in ("warn", "required"):
-            return ()
-        return self._judged(revision, ())
+        match self._rules.commits:
+            case "required":
+                return self._judged(revision, ())
+            case "warn":
+                try:
+                    return self._judged(revision, ())
+                except Unavailable as error:  # a warning holds nothing up
+                    return (about_history(str(error).rstrip("."), "warning"),)
+        return ()
 
     def weigh(self, revision: str, after: BootPlan) -> None:
         """The same, where it matters what the commit changes. Raises Rejected."""
         if self._rules.commits == "destructive":
-            because = needed(self._rules, self._floor, _served(self._plans, after), after)
-            if because is not None:
+            because = needed(self._rules, self._floor, _served(self._plans, after), after) or ()
+            if not self._stands_on_floor(revision):
+                because = (*because, LEAVES_FLOOR)
+            if because:
                 self._judged(revision, because)
 
     def keep(self, revision: str, trust: Trust) -> None:
@@ -79,6 +98,11 @@ class Guard:
         if any(problem.severity == "error" for problem in problems):
             raise Rejected(problems)
         return problems
+
+    def _stands_on_floor(self, revision: str) -> bool:
+        if self._floor.since:
+            self._repository.deepen()
+        return not self._floor.since or self._repository.is_in_history(self._floor.since, revision)
 
     def _since(self, revision: str) -> str:
         """The last trusted commit, or the one that the operator vouches for, where that is not in its history."""

@@ -17,11 +17,13 @@ from pathlib import Path
 from netboot.trust import Signer
 from reconciler.commits import Commit, names_commit, shown
 from reconciler.errors import Unavailable
+from reconciler.gitprocess import TooMuchOutput
 from reconciler.repository import Repository
 from reconciler.signers import allowed_signers
 
 _AT_ONCE = 100
 _SECONDS = 30
+_MOST_TAG_BYTES = 16 * 1024 * 1024
 _GPG_SETTINGS = """\
 batch
 disable-dirmngr
@@ -76,8 +78,11 @@ class Verifier:
 
     def tagged(self, commits: Container[str]) -> frozenset[str]:
         """Those of the commits that carry a tag signed by a signer."""
-        tags = self._repository.tags_on(commits)
-        named = {tag: names_commit(tag, data) for tag, data in self._repository.objects(tags, "tag", 1 << 24).items()}
+        try:
+            found = self._repository.objects(self._repository.tags_on(commits), "tag", _MOST_TAG_BYTES)
+        except TooMuchOutput:
+            return frozenset()
+        named = {tag: names_commit(tag, data) for tag, data in found.items()}
         return frozenset(name for tag, name in named.items() if name in commits and not self._verify("tag", [tag]))
 
     def _verify(self, kind: str, names: Sequence[str]) -> str:

@@ -59,6 +59,10 @@ def needed(rules: Trust, floor: Floor, before: BootPlan | None, after: BootPlan 
     return (*loosened(rules, effective(after.site.trust, floor.trust)), *destructive(before, after)) or None
 
 
+LEAVES_FLOOR = "leaves the commit behind that the floor names"
+"""What loosens trust beside the setting."""
+
+
 def loosened(before: Trust, after: Trust) -> tuple[str, ...]:
     """In what the second is easier to satisfy than the first, as ends of a sentence that begins with "it"."""
     found = []
@@ -183,4 +187,6 @@ def too_long(head: str, since: str) -> str:
 
 
 def cut_off(head: str, since: str, what: str) -> str:
+    if not since:
+        return f"Commit {head[:12]} cannot be read ({what})"
     return f"The history between {since[:12]}, the last trusted commit, and {head[:12]} cannot be read ({what})"

@@ -400,3 +400,35 @@ def test_a_shallow_clone_says_that_history_is_missing(tmp_path: Path, ann: Key) 
     site.restart(Floor(since=first))
     assert f"and {head[:12]} cannot be read" in site.refused()
     site.close()
+
+
+def test_a_warning_holds_nothing_up_where_signatures_cannot_be_verified(
+    site: Signed, ann: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.begin("warn", ann)
+    monkeypatch.setattr("reconciler.signatures.shutil.which", lambda name: None)
+    site.commit(ann, hardware=OTHER)
+    assert "install the package `openssh-client`" in site.warned()
+
+
+def test_in_destructive_mode_a_branch_without_the_floors_commit_is_refused(site: Signed, ann: Key) -> None:
+    first = site.begin("destructive", ann)
+    site.work.git("checkout", "-q", "--orphan", "other")
+    site.work.write("README.md", "another beginning")
+    site.commit(None)
+    site.work.git("branch", "-f", "main", "other")
+    site.work.git("checkout", "-q", "main")
+    site.served()
+    site.restart(Floor(since=first))
+    site.commit(None, hardware=OTHER)
+    assert "History was rewritten" in site.refused()
+
+
+def test_tags_without_end_vouch_for_nothing(site: Signed, ann: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.signatures._MOST_TAG_BYTES", 10)
+    site.begin("required", ann)
+    site.commit(None, hardware=OTHER)
+    site.tag(ann, "reviewed")
+    assert "it has no signature" in site.refused()
+    monkeypatch.undo()
+    site.served()

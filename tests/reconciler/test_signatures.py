@@ -114,7 +114,9 @@ def test_an_ssh_key_counts_within_its_time_by_the_servers_clock_and_by_the_commi
     over = ann.entry.replace("}", ", validBefore: 2026-01-01}")
     to_come = eve.entry.replace("}", ", validAfter: 2200-01-01}")
     site.begin("required", over, to_come)
-    site.commit(ann, "--date=2025-06-01T00:00:00Z", hardware=OTHER)
+    site.work.date = "2025-06-01T00:00:00Z"
+    site.commit(ann, hardware=OTHER)
+    site.work.date = ""
     assert "of no key that is listed" in site.refused()
     site.work.git("reset", "-q", "--hard", "HEAD~1")
     site.commit(eve, hardware=OTHER)
