@@ -64,6 +64,13 @@ def test_every_file_of_ours_that_is_named_is_there(page: Path) -> None:
         assert not test or f"def {test}(" in (ROOT / path).read_text(), f"{path} has no {test}"
 
 
+def test_every_row_of_what_a_neighbour_gets_names_its_test() -> None:
+    tables = re.findall(r"^\| a neighbour who .*\n\|[-|]+\n((?:\|.*\n)+)", (DOCS / "security.md").read_text(), re.MULTILINE)
+    rows = [row for table in tables for row in table.splitlines()]
+    assert len(rows) > 10
+    assert [] == [row for row in rows if "::" not in row and "see below" not in row]
+
+
 def test_every_page_can_be_found_from_the_index() -> None:
     linked = {(DOCS / link.partition("#")[0]).resolve() for link in links(DOCS / "index.md")}
     assert set() == {*DOCS.glob("*.md"), *DECISIONS} - linked - {DOCS / "index.md"}
