@@ -19,6 +19,7 @@ from netboot.plan import BootPlan, Disk, Interface, Machine, Subnet
 from netboot.work import Work
 
 _ROUTERS, _NAME_SERVERS, _DOMAIN = map(code_of, ("routers", "domain-name-servers", "domain-name"))
+_ROUTES = code_of("classless-static-route")
 
 
 def machine_document(plan: BootPlan, machine: Machine, run: str, work: Work) -> dict[str, Any]:
@@ -54,6 +55,7 @@ def _interface(interface: Interface, subnet: Subnet | None) -> dict[str, Any]:
             "address": interface.address,
             "prefix": IPv4Network(subnet.cidr).prefixlen if subnet else 0,
             "gateway": next(_texts(said.get(_ROUTERS)), ""),
+            "routes": [dict(zip(("to", "via"), each.split(" via "), strict=True)) for each in _texts(said.get(_ROUTES))],
             "nameServers": list(_texts(said.get(_NAME_SERVERS))),
             "hostname": interface.hostname,
             "domain": said.get(_DOMAIN, ""),

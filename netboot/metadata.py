@@ -100,11 +100,11 @@ def _placement(told: Told) -> dict[str, str]:
 
 def ec2(told: Told, address: str) -> dict[str, str]:
     """Path below the version → text, lists of folders among them; `address`: the one that asks. A folder has no slash at its
-    end, in its own path; user-data and vendor-data are there only when there are any.
+    end, in its own path; user-data is there only when there is any, and vendor-data never: EC2 has none.
     """
-    texts = {"user-data": told.user_data, "vendor-data": told.vendor_data}
-    tree: dict[str, str | Tree] = {"meta-data": _meta_data(told, address)}
-    return dict(_flat("", tree | {name: text for name, text in texts.items() if text}))
+    identity = {"instance-identity": {"document": _identity(told, address)}}
+    tree: dict[str, str | Tree] = {"dynamic": identity, "meta-data": _meta_data(told, address)}
+    return dict(_flat("", tree | ({"user-data": told.user_data} if told.user_data else {})))
 
 
 def ec2_key(path: str) -> str:
@@ -132,6 +132,20 @@ def _meta_data(told: Told, address: str) -> Tree:
     if tags:
         tree["tags"] = {"instance": tags}
     return tree
+
+
+def _identity(told: Told, address: str) -> str:
+    """What cloud-init and the SDKs look into for the region where they take the machine for one of AWS'. It is not signed."""
+    placement = _placement(told)
+    said = {
+        "version": "2017-09-30",
+        "instanceId": told.instance_id,
+        "region": placement["region"],
+        "availabilityZone": placement["availability-zone"],
+        "privateIp": address,
+        "architecture": "arm64" if told.machine.arch == "aarch64" else told.machine.arch,
+    }
+    return msgspec.json.format(msgspec.json.encode(said), indent=2).decode()
 
 
 def _macs(ports: Iterable[Map], bonds: Iterable[Map], name: str) -> Tree:
@@ -219,11 +233,17 @@ def _addressed(port: Map) -> dict[str, Any]:
     if not port.get("static"):
         return {"dhcp4": True}
     said: dict[str, Any] = {"addresses": [f"{port['address']}/{port['prefix']}"]}
-    if "gateway" in port:
-        said["routes"] = [{"to": "0.0.0.0/0", "via": port["gateway"]}]
+    if routes := routes_of(port):
+        said["routes"] = routes
     resolving = {"addresses": port.get("nameServers", []), "search": [port["domain"]] if "domain" in port else []}
     resolving = {key: values for key, values in resolving.items() if values}
     return {**said, "nameservers": resolving} if resolving else said
+
+
+def routes_of(port: Map) -> list[dict[str, str]]:
+    """Where there are routes the gateway does not count, as for a DHCP client (RFC 3442, page 4)."""
+    through = [{"to": "0.0.0.0/0", "via": port["gateway"]}] if "gateway" in port else []
+    return list(port.get("routes", through))
 
 
 def _yaml(document: dict[str, Any]) -> str:

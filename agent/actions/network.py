@@ -15,6 +15,7 @@ PARAMETERS = (
     Parameter("FS_TYPE", "Filesystem of DEST_DISK; when not given, the kernel finds out."),
     Parameter("STATIC", "Whether addresses are written down instead of asked for by DHCP.", "false"),
 )
+CLOUD_INIT = "/etc/cloud/cloud.cfg.d"
 UNITS = ("usr/lib/systemd", "lib/systemd")
 
 
@@ -30,6 +31,8 @@ def act(job: Job) -> None:
             )
         for path, text in made.items():
             system.write(path, text.encode())
+        if system.has(CLOUD_INIT):  # it would write a network of its own beside this one
+            system.write(f"{CLOUD_INIT}/99-gitboot-network.cfg", b"network: {config: disabled}\n")
         system.run("systemctl", "enable", "systemd-networkd.service")
         if not _has(system, "systemd-resolved") and (text := resolvers(job.machine)):
             system.write("/etc/resolv.conf", text.encode())

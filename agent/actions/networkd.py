@@ -56,28 +56,33 @@ def _link(name: str, match: Map, port: Map, static: bool) -> dict[str, str]:
     """What has the address: the port or bond itself, or the VLAN on it."""
     vlan = port.get("vlan")
     if not vlan:
-        return _file(f"{name}.network", Match=match, Network=_network(port, static))
+        return _file(f"{name}.network", Match=match, **_network(port, static))
     device = f"vlan{vlan}"
     return (
         _file(f"{name}.network", Match=match, Network={"VLAN": device, "LinkLocalAddressing": "no"})
         | _file(f"30-gitboot-{device}.netdev", NetDev={"Name": device, "Kind": "vlan"}, VLAN={"Id": vlan})
-        | _file(f"30-gitboot-{device}.network", Match={"Name": device}, Network=_network(port, static))
+        | _file(f"30-gitboot-{device}.network", Match={"Name": device}, **_network(port, static))
     )
 
 
 def _network(port: Map, static: bool) -> dict[str, Any]:
+    """The sections that say it."""
     if not (port.get("address") and port.get("prefix") and (static or port.get("static"))):
-        return {"DHCP": "ipv4"}
-    return {
+        return {"Network": {"DHCP": "ipv4"}}
+    routes = port.get("routes", ())  # where there are any, a DHCP client ignores the gateway (RFC 3442)
+    network = {
         "Address": f"{port['address']}/{port['prefix']}",
-        "Gateway": port.get("gateway"),
+        "Gateway": None if routes else port.get("gateway"),
         "DNS": " ".join(port.get("nameServers", ())),
         "Domains": port.get("domain"),
     }
+    return {"Network": network, "Route": [{"Destination": each["to"], "Gateway": each["via"]} for each in routes]}
 
 
-def _file(name: str, **sections: Map) -> dict[str, str]:
+def _file(name: str, **sections: Map | list[Map]) -> dict[str, str]:
+    """A section may be there several times."""
     lines = ["# Written when this system was installed, from its machine in git."]
-    for section, settings in sections.items():
-        lines += ["", f"[{section}]", *(f"{key}={value}" for key, value in settings.items() if value)]
+    for section, each in sections.items():
+        for settings in each if isinstance(each, list) else [each]:
+            lines += ["", f"[{section}]", *(f"{key}={value}" for key, value in settings.items() if value)]
     return {f"{FOLDER}/{name}": "\n".join([*lines, ""])}

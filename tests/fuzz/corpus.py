@@ -263,10 +263,17 @@ def _secrets() -> list[bytes]:
     return [text.encode() for path, text in RICH.items() if path.startswith("secrets/")]
 
 
+def _metadata() -> list[bytes]:
+    """A path, then a token."""
+    paths = ["", "meta-data/", "meta-data/placement/region", "meta-data/network/interfaces/macs/", "network-config"]
+    return [f"{path}\n{token}".encode() for path in paths for token in ("60", "0" * 80, "00000000ffffffff" + "0" * 64)]
+
+
 _SEEDS = {
     "dhcp": _dhcp, "dhcp-options": _options, "tftp": _tftp, "tftp-transfer": _transfers, "dns": _dns, "yaml": _yaml,
     "secret": _secrets,
     "template": _templates, "journal": _journal, "agent": _agent, "http": _http, "router": _router, "lldp": _lldp,
+    "metadata": _metadata,
 }  # fmt: skip
 _WORDS = {
     "dhcp": [
@@ -317,6 +324,7 @@ _WORDS = {
     ],
     "journal": [b"\n", b"\0", b'"seq":1', b'"event":{', b'"type":"', b"\\ud800", b"1e400", b"-0", b"\xff"],
     "agent": [b"null", b"1e400", b"NaN", b"\\ud800", b"[]", b"{}", b'"', b"-1", b"9" * 5000, b"[" * 1100, b'"attempt":'],
+    "metadata": [b"/", b"//", b"..", b"meta-data", b"0/openssh-key", b"\n", b"-", b"_", b"f" * 16, b"\xff", b"\xb2"],
     "http": [
         b"%00",
         b"%2e%2e",

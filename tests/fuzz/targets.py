@@ -14,11 +14,12 @@ import msgspec
 from dnslib import DNSRecord
 
 from agent import lldp, messages
-from netboot import dhcp, dhcp_options, dhcp_packet, dns, dns_query, events, inventory_document, reports, tftp_packets
+from netboot import dhcp, dhcp_options, dhcp_packet, dns, dns_query, events, imds, inventory_document, reports, tftp_packets
 from netboot.desk import Answer, answer
 from netboot.errors import Malformed
 from netboot.events import JournalOpened
 from netboot.journal_format import lines, scan
+from netboot.metadata import Told, ec2, ec2_key, nocloud
 from netboot.observed import Observed
 from netboot.router_advertisement import recipient
 from netboot.tftp import Completed, File, Limits, Refused, Transfer, admit, negotiate
@@ -364,6 +365,21 @@ def lldp_frame(data: bytes) -> None:
     assert 0 <= heard.vlan < 1 << 16 > heard.ttl >= 0
 
 
+# --- Metadata ---------------------------------------------------------------------------------------------------------------
+
+
+def metadata(data: bytes) -> None:
+    """A path and a token, as a peer may write them, meet one machine's tree: what is found is in it, and no token is right."""
+    path, _, token = data.decode("latin-1").partition("\n")
+    (node,) = (each for each in corpus.PLANS.current.machines.values() if each.name == "node-01")
+    told = Told(corpus.PLANS.current, node, node.interfaces[0])
+    for tree in (ec2(told, "10.1.0.11"), nocloud(told)):
+        found = tree.get(ec2_key(path))
+        assert found is None or found in tree.values()
+    assert imds.admit(b"key", node.name, {imds.TOKEN_HEADER: token}, required=False, now=1_800_000_000.0) is not None
+    imds.issue(b"key", node.name, {imds.TTL_HEADER: token}, 1_800_000_000.0)
+
+
 TARGETS: dict[str, tuple[Target, int]] = {
     "dhcp": (dhcp_message, 23),
     "dhcp-options": (dhcp_option, 9),
@@ -375,8 +391,9 @@ TARGETS: dict[str, tuple[Target, int]] = {
     "yaml": (yaml, 3),
     "secret": (secret, 1),
     "template": (template, 5),
-    "journal": (journal, 4),
+    "journal": (journal, 3),
     "agent": (agent_message, 4),
     "http": (http, 2),
+    "metadata": (metadata, 1),
 }
 """Name → the target, and its part of the inputs or the time in hundredths. Most goes to what anybody on the wire can reach."""

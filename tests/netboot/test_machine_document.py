@@ -18,6 +18,7 @@ from tests.netboot.story import work as asked
 
 STORAGE = {"disks": [{"device": "/dev/disk/by-gitboot/root", "wipe_table": True}]}
 SAID: dict[str, Any] = {
+    "classless-static-route": ["10.9.0.0/16 10.1.0.2"],
     "routers": ["10.1.0.1", "10.1.0.2"], "domain-name-servers": ["10.1.0.1", "10.1.0.3"], "domain-name": "lab.example",
 }  # fmt: skip
 
@@ -51,6 +52,7 @@ def test_it_says_what_the_plan_and_dhcp_say() -> None:
                 "address": "10.1.0.11",
                 "prefix": 16,
                 "gateway": "10.1.0.1",
+                "routes": [{"to": "10.9.0.0/16", "via": "10.1.0.2"}],
                 "nameServers": ["10.1.0.1", "10.1.0.3"],
                 "hostname": "node-01",
                 "domain": "lab.example",

@@ -50,7 +50,7 @@ def test_each_machine_is_told_of_itself_by_every_form(tmp_path: Path) -> None:
 
 def test_where_there_is_no_user_data_ec2_says_404_and_nocloud_is_empty(tmp_path: Path) -> None:
     async def story(here: World, client: httpx.AsyncClient) -> None:
-        for path in ("/latest/user-data", "/latest/vendor-data", "/latest/meta-data/public-keys/", "/latest/dynamic/"):
+        for path in ("/latest/user-data", "/latest/vendor-data", "/latest/meta-data/public-keys/", "/latest/dynamic/fws/"):
             assert 404 == (await client.get(path)).status_code
         answer = await client.get("/nocloud/user-data")
         assert (200, "") == (answer.status_code, answer.text)

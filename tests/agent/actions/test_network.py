@@ -23,6 +23,7 @@ def hostile(root: Path) -> None:
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n127.0.1.1 image\n::1 localhost\n")
     (root / "etc/resolv.conf").symlink_to("/run/outside")
     (root / "etc/systemd").symlink_to("/../../../srv")
+    (root / "etc/cloud/cloud.cfg.d").mkdir(parents=True)
 
 
 def test_a_system_gets_its_ports_its_name_and_its_name_servers(
@@ -35,6 +36,7 @@ def test_a_system_gets_its_ports_its_name_and_its_name_servers(
         assert "node-01\n" == (root / "etc/hostname").read_text()
         hosts = "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 node-01.lab.example node-01\n"
         assert hosts == (root / "etc/hosts").read_text()
+        assert "network: {config: disabled}\n" == (root / "etc/cloud/cloud.cfg.d/99-gitboot-network.cfg").read_text()
         assert "nameserver 10.1.0.1" in (root / "etc/resolv.conf").read_text()
         assert "/bin/systemctl enable systemd-networkd.service\n" == (root / "calls").read_text()
 

@@ -39,6 +39,14 @@ def test_a_port_without_an_address_in_git_asks_dhcp_whatever_is_said() -> None:
     assert "DHCP=ipv4" in made({"interfaces": [{"mac": PORT["mac"]}]}, static=True)["10-gitboot-525400123401.network"]
 
 
+def test_routes_take_the_place_of_the_gateway_as_for_a_dhcp_client() -> None:
+    routes = [{"to": "10.9.0.0/16", "via": "10.1.0.2"}, {"to": "0.0.0.0/0", "via": "10.1.0.3"}]
+    text = made({"interfaces": [{**PORT, "routes": routes}]}, static=True)["10-gitboot-525400123401.network"]
+    assert "Gateway=10.1.0.1" not in text
+    written = "[Route]\nDestination=10.9.0.0/16\nGateway=10.1.0.2\n\n[Route]\nDestination=0.0.0.0/0\nGateway=10.1.0.3\n"
+    assert text.endswith(written)
+
+
 def test_a_vlan_has_the_address_and_its_port_has_none() -> None:
     texts = made({"interfaces": [{**PORT, "vlan": 100}]}, static=True)
     assert texts["10-gitboot-525400123401.network"].endswith("[Network]\nVLAN=vlan100\nLinkLocalAddressing=no\n")
