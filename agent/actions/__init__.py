@@ -16,7 +16,6 @@ PACKAGES = (
     "e2fsprogs",
     "efibootmgr",
     "fdisk",
-    "gdisk",
     "grub-common",
     "grub2-common",
     "gzip",
@@ -36,3 +35,14 @@ PACKAGES = (
     "zstd",
 )
 """Names in Debian 12 and later."""
+
+PROGRAMS = (
+    *("blkdiscard", "blkid", "blockdev", "btrfs", "bunzip2", "bzip2", "cat", "chroot", "cryptsetup", "dash"),
+    *("dmsetup", "e2fsck", "efibootmgr", "grub-install", "gzip", "hdparm", "kexec", "kmod", "losetup", "lsblk"),
+    *("lvchange", "lvcreate", "lvm", "mdadm", "mke2fs", "mkfs.btrfs", "mkfs.ext2", "mkfs.ext3", "mkfs.ext4"),
+    *("mkfs.fat", "mkfs.vfat", "mkfs.xfs", "mkswap", "modprobe", "mount", "nvme", "partx", "pvcreate", "pvresize"),
+    *("qemu-img", "resize2fs", "sfdisk", "sh", "sync", "tar", "udevadm", "umount", "vgchange", "vgcreate", "wipefs"),
+    *("xfs_growfs", "xz", "zstd"),
+)
+"""What stays of the packages' programs, beside Python: what an action calls, or a program that one calls (GRUB asks udevadm
+where a partition begins)."""

@@ -1,7 +1,7 @@
 """Build the images of the standard actions from Debian's packages and the sources beside this file.
 
 Shell, standard library only. Law: no registry and no base image; one file system for all images, which differ in their entry
-point alone. Two layers: Debian's tools, and gitboot's programs, so that a new gitboot is a small push to a registry.
+point alone. One layer: an engine starts a copy of itself to unpack each, which takes an emulated machine a second.
 """
 
 from __future__ import annotations
@@ -58,12 +58,10 @@ def build(out: Path, arch: str, sources: str, tags: Sequence[str], prefix: str) 
         unpack([*actions.PACKAGES, *ARCHITECTURES[arch]], arch, root, sources)
         finish(root)
         library = python_library(root)
-        ours = scratch / "ours"
-        _copy_programs(ours / PLACE / "agent")
-        for tree in (root, ours):
-            compile_python(tree, library)
-        layers = [layer(root, scratch / "tools.tar.gz"), layer(ours, scratch / "gitboot.tar.gz")]
-        write(out, images, layers, ENVIRONMENT, arch)
+        compile_python(root, library, alone=True)
+        _copy_programs(root / PLACE / "agent")
+        compile_python(root / PLACE, library)
+        write(out, images, [layer(root, scratch / "layer.tar.gz")], ENVIRONMENT, arch)
     return [name for image in images for name in image.names]
 
 

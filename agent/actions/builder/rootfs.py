@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from agent.actions import PROGRAMS
 from agent.os.debian import CannotBuild, run
 
 UNUSED = Path(__file__).with_name("unused.txt")
@@ -25,6 +26,10 @@ def finish(root: Path) -> None:
         if path.name not in CONFIGURATION:
             _remove(path)
     _write_certificates(root)
+    for folder in ("bin", "sbin", "usr/bin", "usr/sbin"):
+        for path in (root / folder).iterdir():
+            if path.name not in PROGRAMS and not re.fullmatch(r"python3(\.\d+)?", path.name):
+                _remove(path)
     lines = [line for line in UNUSED.read_text().splitlines() if not line.startswith("#")]
     for pattern in " ".join(lines).split():
         for path in root.glob(pattern):
@@ -38,18 +43,21 @@ def finish(root: Path) -> None:
         (root / "bin/sh").symlink_to("dash")  # dash itself leaves this to a diversion
 
 
-def compile_python(folder: Path, library: Path) -> None:
-    """Bytecode beside every module of `folder` by the Python that `library` (/usr/lib/python3.N) belongs to.
+def compile_python(folder: Path, library: Path, alone: bool = False) -> None:
+    """Bytecode beside every module of `folder`, or `alone` in its place, by the Python of `library` (/usr/lib/python3.N).
 
     It is trusted without a look at the source: under emulation this saves seconds at each start. Where this host lacks that
-    Python the sources do.
+    Python the sources do, and stay.
     """
     version = library.name.removeprefix("python")
     ours = f"{sys.version_info.major}.{sys.version_info.minor}"
     python = sys.executable if version == ours else shutil.which(f"python{version}")
     if python:
         words = ["-I", "-m", "compileall", "-q", "-s", str(folder), "-p", "/", "--invalidation-mode", "unchecked-hash"]
-        run([python, *words, str(folder)])
+        run([python, *words, *(["-b"] if alone else []), str(folder)])
+    for source in folder.rglob("*.py") if alone else ():
+        if source.with_suffix(".pyc").exists():
+            source.unlink()
 
 
 def python_library(root: Path) -> Path:
