@@ -25,6 +25,8 @@ class FakeServer:
     cancel: bool = False
     locked: str = ""
     """Why no secret is given."""
+    login: Document | None = None
+    """What opens the registry of actions that have a `login`."""
     machine: Document = field(default_factory=dict)
     inventories: list[Document] = field(default_factory=list)
 
@@ -88,7 +90,7 @@ class FakeServer:
         for each in self.workflow.action(task, main).secrets:
             where = {"env": each.env} if each.env else {"file": each.file}
             found.append({**where, "value": f"secret {each.name}/{each.key}"})
-        return 200, {"secrets": found, "login": None}
+        return 200, {"secrets": found, "login": self.login if self.workflow.action(task, main).login else None}
 
     def _refuse(self, sequence: int, event: Document) -> str:
         if sequence != len(self.accepted) + 1:

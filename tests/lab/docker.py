@@ -58,10 +58,17 @@ def build_actions(out: Path) -> Path:
     return out
 
 
+BCRYPT = "$2b$05$llodTKIP/rbz1TE9NUAeeOvAf1hWio7toneuXlETGQ6qiKJGesdTS"
+"""Of `Docker.login`'s password, with the least work that bcrypt allows."""
+
+
 class Docker:
     """A running engine, and a registry at `registry` that it and others in the same namespace reach."""
 
     registry = "127.0.0.1:5000"
+    locked_registry = "127.0.0.1:5001"
+    login = ("puller", "pass word of tests")
+    """What opens it."""
 
     def __init__(self, folder: Path) -> None:
         """Its data is kept in `folder`, which must be on a file system that overlayfs accepts."""
@@ -115,24 +122,32 @@ class Docker:
 
     def start_registry(self) -> None:
         """What was pushed to an earlier one is still there."""
-        config = self.folder / "registry.yml"
-        storage = f"storage: {{filesystem: {{rootdirectory: {self.folder / 'registry'}}}}}"
-        config.write_text(f"version: 0.1\n{storage}\nhttp: {{addr: '{self.registry}'}}\n")
-        process = Process(
-            self._inside(["docker-registry", "serve", config]), self.folder / f"registry-{next(self._starts)}.log"
-        )
+        self._registry = self._serve("registry", self.registry, "")
+
+    def start_locked_registry(self) -> None:
+        """One that asks who is there."""
+        users = self.folder / "htpasswd"
+        users.write_text(f"{self.login[0]}:{BCRYPT}\n")
+        self._serve("locked", self.locked_registry, f"auth: {{htpasswd: {{realm: tests, path: {users}}}}}\n")
+
+    def _serve(self, name: str, address: str, auth: str) -> Process:
+        config = self.folder / f"{name}.yml"
+        storage = f"storage: {{filesystem: {{rootdirectory: {self.folder / name}}}}}"
+        config.write_text(f"version: 0.1\n{storage}\nhttp: {{addr: '{address}'}}\n{auth}")
+        process = Process(self._inside(["docker-registry", "serve", config]), self.folder / f"{name}-{next(self._starts)}.log")
         self._processes.append(process)
         process.wait_for("listening on")
-        self._registry = process
+        return process
 
     def stop_registry(self) -> None:
         self._registry.stop()
 
-    def push(self, archive: Path, image: str, name: str) -> str:
-        """Push an archive's image to the registry under `name`; its digest."""
+    def push(self, archive: Path, image: str, name: str, registry: str = "") -> str:
+        """Push an archive's image to a registry under `name`; its digest."""
         digest = self.folder / "digest"
-        target = f"docker://{self.registry}/{name}"
+        target = f"docker://{registry or self.registry}/{name}"
         copy = ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"--digestfile={digest}"]
+        copy += [f"--dest-creds={':'.join(self.login)}"] if registry == self.locked_registry else []
         self.ask(*copy, f"docker-archive:{archive}:{image}", target)
         return digest.read_text().strip()
 
