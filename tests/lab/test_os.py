@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.os.recipe import DRIVERS
+from tests import secret_documents
 from tests.lab.debian import modules_of, newer_loaders
 from tests.lab.disk import Disk, empty_disk
 from tests.lab.network import Network
@@ -36,6 +37,11 @@ tasks:
 """
 OLD_CLOCK = (*BIOS.machine, "-rtc", "base=2001-01-01")
 LOOK = "cat /proc/sys/kernel/hostname /proc/cmdline && echo CONTAINER-SAW $GITBOOT_ACTION"
+SECRET = "correct horse of the lab"
+SECRET_64 = "Y29ycmVjdCBob3JzZSBvZiB0aGUgbGFi"
+REF = "secretRef: {name: database, key: password}"
+SECRETS = f"secrets: [{{{REF}, env: PW}}, {{{REF}, file: /run/pw}}]"
+BETRAY = "echo $PW && cat /run/pw && [ $(cat /run/pw | wc -c) = 25 ] && echo THEY-ARE-RIGHT"
 
 
 def working(site: Gitboot, words: str = "", command: str = LOOK) -> dict[str, str]:
@@ -56,8 +62,13 @@ def test_a_machine_boots_it_and_an_action_runs_in_a_container(
 ) -> None:
     site = Gitboot(network, tmp_path / "site")
     built_os.into(site.artifacts)
-    site.commit(working(site))
-    site.start("--new-site")
+    key = tmp_path / "age.key"
+    key.write_text(secret_documents.IDENTITY)
+    files = working(site, command=f"{LOOK} && {BETRAY}")
+    files["template.yaml"] = files["template.yaml"].replace("timeout: 60\n", f"timeout: 60\n    {SECRETS}\n")
+    files["secret.yaml"] = secret_documents.secret("database", {"password": f"{SECRET}\n"})
+    site.commit(files)
+    site.start("--new-site", "--age-identity", str(key))
     wire = network.capture()
     with VM(network, "bare", MAC, firmware=firmware, disk=empty_disk(tmp_path / "disk.qcow2")) as vm:
         vm.wait_for(r"gitboot: kernel \S+ runs", within=90)
@@ -74,6 +85,7 @@ def test_a_machine_boots_it_and_an_action_runs_in_a_container(
     log = site.get(action["attempts"][0]["log"])
     assert "node-01\n" in log
     assert "CONTAINER-SAW look" in log
+    assert f"{'*' * len(SECRET)}\n{'*' * len(SECRET)}\nTHEY-ARE-RIGHT\n" in log
     known = site.status("inventory/node-01.json")["hardware"]
     assert [("/dev/vda", "bare")] == [(disk["path"], disk["serial"]) for disk in known["disks"]]
     assert [(MAC, "virtio_net", True)] == [(card["mac"], card["driver"], card["link"]) for card in known["interfaces"]]
@@ -87,6 +99,10 @@ def test_a_machine_boots_it_and_an_action_runs_in_a_container(
     assert b"GET /artifacts/sha256/" in heard
     assert b"agent.gitboot.invalid" in heard
     assert [] == re.findall(rb"(?:POST|PUT) /|/agent/|CONTAINER-SAW|workflow look, run|Authorization: \w+ \S{16}", heard)
+    kept = [path.read_bytes() for path in [*site.state.rglob("*"), *network.scratch.rglob("*.log")] if path.is_file()]
+    said = [site.get(path).encode() for path in site.status("index.json")["documents"]]
+    everything = [heard, vm.console.text().encode(), site.get("/metrics").encode(), *said, *kept]
+    assert [] == [each[:200] for each in everything for form in (SECRET, SECRET_64) if form.encode() in each]
 
 
 def test_the_generic_kernel_drives_an_old_card_in_a_vlan_and_disks_of_all_kinds_and_turns_itself_off(
