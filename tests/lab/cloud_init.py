@@ -89,9 +89,15 @@ class System:
         """Name → text."""
         return {file.name: file.read_text() for file in sorted((self.root / folder).glob("*"))}
 
-    def boot(self, command_line: str = "quiet") -> None:
-        """Starts once, up to the end of cloud-init. AssertionError with its log when a stage fails."""
-        words = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBUG_PROC_CMDLINE": command_line}
+    def firmware(self, **fields: str) -> None:
+        """What the machine's firmware says, by dmidecode(8): `system_uuid`, …; the host's own is hidden."""
+        cases = "".join(f"{name.replace('_', '-')}) echo {text};; " for name, text in fields.items())
+        self.write("firmware/dmidecode", f'#!/bin/sh\ncase "$2" in {cases}*) exit 1;; esac\n')
+        (self.root / "firmware/dmidecode").chmod(0o755)
+
+    def boot(self, command_line: str = "quiet") -> str:
+        """Starts once, up to the end of cloud-init; returns its log. AssertionError when a stage fails."""
+        words = {"PATH": "/firmware:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBUG_PROC_CMDLINE": command_line}
         exports = [f"export {name}='{value}'" for name, value in words.items()]
         stages = [f"cloud-init {stage} || {{ echo the stage {stage} failed; exit 1; }}" for stage in STAGES]
         self.write(
@@ -103,6 +109,7 @@ class System:
         log = self.root / "var/log/cloud-init.log"
         said = log.read_text() if log.exists() else ""
         assert 0 == done.returncode, done.stdout + done.stderr + said
+        return said
 
     def _accounts(self) -> None:
         """As base-passwd and systemd make them when they are installed."""

@@ -71,8 +71,8 @@ def host(network: Network) -> Namespace:
     return network.host(f"{ADDRESS}/24", MAC)
 
 
-def serve(site: Gitboot, node: str = NODE) -> None:
-    commit = site.commit({"site.yaml": site.site(), "node.yaml": node})
+def serve(site: Gitboot, node: str = NODE, site_text: str = "") -> None:
+    commit = site.commit({"site.yaml": site.site() + site_text, "node.yaml": node})
     site.start()
     site.served(commit)
 
@@ -131,6 +131,21 @@ def test_ec2_is_applied_with_the_network_that_it_says(site: Gitboot, host: Names
     applied(system, vendor=False)
     assert {"eth0": {**ASKS_DHCP, "dhcp6": False}} == netplan(system)
     assert {"[Network]", "DHCP=ipv4"} <= set(system.read("networkd/10-netplan-eth0.network").splitlines())
+
+
+def test_a_machine_that_says_it_is_at_aws_is_told_by_imdsv2_where_tokens_are_required(
+    site: Gitboot, host: Namespace, tmp_path: Path
+) -> None:
+    """The only machine whose cloud-init asks for a token."""
+    serve(site, site_text="  metadata: {tokens: required}\n")
+    system = System(host, tmp_path / "system")
+    uuid = "ec2abcde-0000-0000-0000-000000000001"
+    system.firmware(system_uuid=uuid, system_serial_number=uuid)
+    system.write(CLOUD_CFG, EC2)
+    log = system.boot()
+    applied(system, vendor=False)
+    assert "Fetching Ec2 IMDSv2 API Token" in log
+    assert {"eth0": {**ASKS_DHCP, "dhcp6": False}} == netplan(system)
 
 
 NETPLAN = {
