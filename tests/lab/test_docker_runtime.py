@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from agent.workflow import Action, Archive, Task, Workflow
+from agent.workflow import Action, Archive, Secret, Task, Workflow
 from tests.agent.fakes import FakeServer
 from tests.agent.http_server import BOOT, TOKEN, FaultyServer
 from tests.images import docker_archive
@@ -392,6 +392,23 @@ def test_a_locked_registry_gives_its_image_to_the_login_alone(machine: Machine, 
             assert "images.pullSecrets" in reason_of(fake, "a")
     assert "ran\n" == log_of(fake, "a")
     assert [] == holding(machine, password)
+
+
+def test_a_container_gets_its_secrets_and_nothing_of_them_is_left(machine: Machine) -> None:
+    secrets = (Secret("db", "pw", env="PW"), Secret("tls", "key", file="/run/secrets/key"))
+    script = "echo $PW; cat /run/secrets/key; echo; echo x > /run/secrets/key; echo $PW | base64; test \"$PW\" = 'secret db/pw'"
+    next_one = 'ls /run/secrets/key; echo "<$PW>"; find /dev/shm -type f'
+    fake = FakeServer(workflow(shell("a", script, secrets=secrets), shell("b", next_one)))
+    said = machine.carry_out(fake)
+    assert [("a", 1, "SUCCESS"), ("b", 1, "SUCCESS")] == fake.ends(), fake.logs
+    lines = log_of(fake, "a").splitlines()  # of two streams, in whatever order
+    assert {"*" * len("secret db/pw"), "*" * len("secret tls/key")} <= set(lines)
+    assert "Read-only file system" in log_of(fake, "a")
+    assert "<>" in log_of(fake, "b")
+    assert "gitboot" not in log_of(fake, "b")
+    told = repr((fake.accepted, fake.logs)) + said
+    assert not any(form in told for form in ("secret db/pw", "secret tls/key", "c2VjcmV0IGRi"))
+    assert [] == holding(machine, "secret db/pw") + holding(machine, "secret tls/key")
 
 
 def holding(machine: Machine, secret: str) -> list[str]:
