@@ -31,18 +31,24 @@ class Marker:
     workflow: str
     machine: str
     run: int
+    part: int = 0
+    """Which part of it, where several machines carry it out in turn; markers from before there were parts say none."""
 
     def __str__(self) -> str:
-        said = f"run {self.run} of workflow {self.workflow} on machine {self.machine} of site {self.site}"
+        run = f"{self.run}, part {self.part}," if self.part else f"{self.run}"
+        said = f"run {run} of workflow {self.workflow} on machine {self.machine} of site {self.site}"
         return "".join(each if each.isprintable() else "?" for each in said)  # a disk may say anything; this is one line
 
 
 def of_run(machine: Mapping[str, Any]) -> Marker | None:
     """What the run of a machine document leaves on its disks; None if the document names no run."""
     run = machine.get("run")
-    if not isinstance(run, Mapping) or not isinstance(run.get("number"), int):
+    if not isinstance(run, Mapping):
         return None
-    return Marker(str(machine.get("site", "")), str(run.get("workflow", "")), str(machine.get("name", "")), run["number"])
+    number, part = run.get("number"), run.get("part", 0)
+    if not isinstance(number, int) or not isinstance(part, int):
+        return None
+    return Marker(str(machine.get("site", "")), str(run.get("workflow", "")), str(machine.get("name", "")), number, part)
 
 
 def encode(marker: Marker) -> bytes:
@@ -64,12 +70,12 @@ def decode(block: bytes) -> Marker | None:
     try:
         document = json.loads(body[len(MAGIC) :].partition(b"\n")[0])
         names = (document["site"], document["workflow"], document["machine"])
-        run = document["run"]
+        run, part = document["run"], document.get("part", 0)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Malformed("the marker of this disk says nothing we understand") from error
-    if not isinstance(run, int) or not all(isinstance(name, str) for name in names):
+    if not isinstance(run, int) or not isinstance(part, int) or not all(isinstance(name, str) for name in names):
         raise Malformed("the marker of this disk says nothing we understand")
-    return Marker(*names, run)
+    return Marker(*names, run, part)
 
 
 def may_overwrite(block: bytes, machine: Mapping[str, Any]) -> str:
@@ -87,8 +93,9 @@ def may_overwrite(block: bytes, machine: Mapping[str, Any]) -> str:
         return _unless("*", machine, f"it was installed by {found}")
     if found.workflow != ours.workflow:
         return _unless(found.workflow, machine, f"it was installed by {found}")
-    if found.run == ours.run:
-        return f"this run has already installed it ({found}): raise `run` in the Workflow to install it again"
+    if found.run == ours.run and found.part >= ours.part:
+        who = "this run" if found.part == ours.part else "a later part of this run"
+        return f"{who} has already installed it ({found}): raise `run` in the Workflow to install it again"
     if found.run > ours.run:
         return f"a later run has already installed it ({found}): raise `run` in the Workflow above {found.run}"
     return ""

@@ -30,12 +30,17 @@ def machine_document(plan: BootPlan, machine: Machine, run: str, work: Work) -> 
             "name": machine.name,
             "arch": machine.arch,
             "labels": dict(machine.labels),
-            "run": _filled({"id": run, "workflow": work.workflow, "number": work.run, "overwrites": list(work.overwrites)}),
+            "run": _run(run, work),
             **network_document(plan, machine),
             "disks": [_disk(each) for each in machine.disks],
             "storage": machine.storage,
         }
     )
+
+
+def _run(run: str, work: Work) -> dict[str, Any]:
+    told = {"id": run, "workflow": work.workflow, "number": work.run, "part": work.part, "overwrites": list(work.overwrites)}
+    return _filled(told)
 
 
 def network_document(plan: BootPlan, machine: Machine) -> dict[str, list[dict[str, Any]]]:

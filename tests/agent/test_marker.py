@@ -13,15 +13,18 @@ from agent.marker import MAGIC, OFFSET, SIZE, Marker, decode, encode, may_overwr
 from agent.messages import Malformed
 
 
-def machine(number: int = 2, workflow: str = "install", overwrites: tuple[str, ...] = ()) -> dict[str, Any]:
-    run = {"id": "r1", "workflow": workflow, "number": number, "overwrites": list(overwrites)}
+def machine(number: int = 2, workflow: str = "install", overwrites: tuple[str, ...] = (), part: int = 0) -> dict[str, Any]:
+    run = {"id": "r1", "workflow": workflow, "number": number, "part": part, "overwrites": list(overwrites)}
     return {"site": "home", "name": "node-01", "run": run}
 
 
 INSTALLED = Marker("home", "install", "node-01", 1)
 
 
-@given(st.builds(Marker, st.text(max_size=60), st.text(max_size=60), st.text(max_size=60), st.integers(0, 2**40)))
+NAMES, NUMBERS = st.text(max_size=60), st.integers(0, 2**40)
+
+
+@given(st.builds(Marker, NAMES, NAMES, NAMES, NUMBERS, NUMBERS))
 def test_what_is_written_is_read(marker: Marker) -> None:
     assert SIZE == len(encode(marker))
     assert marker == decode(encode(marker))
@@ -57,10 +60,11 @@ def test_a_marker_with_a_right_digest_and_wrong_content_is_malformed(text: bytes
     body = (MAGIC + text).ljust(SIZE - 32, b"\0")[: SIZE - 32]
     with pytest.raises(Malformed):
         decode(body + sha256(body).digest())
-    wrong = b'{"site": "a", "workflow": "b", "machine": "c", "run": "1"}\n'
-    body = (MAGIC + wrong).ljust(SIZE - 32, b"\0")
-    with pytest.raises(Malformed):
-        decode(body + sha256(body).digest())
+    for number in (b'"1"', b'1, "part": "1"'):
+        wrong = b'{"site": "a", "workflow": "b", "machine": "c", "run": %b}\n' % number
+        body = (MAGIC + wrong).ljust(SIZE - 32, b"\0")
+        with pytest.raises(Malformed):
+            decode(body + sha256(body).digest())
 
 
 def test_a_later_run_of_the_same_workflow_may_install_again() -> None:
@@ -78,6 +82,30 @@ def test_the_same_or_an_earlier_run_may_not_whatever_it_overwrites(found: int, w
     for overwrites in ((), ("install",), ("*",)):
         reason = may_overwrite(encode(Marker("home", "install", "node-01", found)), machine(2, overwrites=overwrites))
         assert reason.startswith(wanted)
+
+
+@pytest.mark.parametrize(("found", "part"), [((1, 2), 0), ((2, 0), 1), ((2, 0), 2), ((2, 1), 2)])
+def test_a_later_part_of_a_run_goes_on_where_the_one_before_it_ended(found: tuple[int, int], part: int) -> None:
+    assert "" == may_overwrite(encode(Marker("home", "install", "node-01", *found)), machine(2, part=part))
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        ((2, 1), "this run has already installed it (run 2, part 1, of workflow install on machine"),
+        ((2, 2), "a later part of this run has already installed it (run 2, part 2, of workflow install"),
+        ((3, 0), "a later run has already installed it (run 3 of workflow install on machine"),
+    ],
+)
+def test_the_same_or_an_earlier_part_may_not(found: tuple[int, int], wanted: str) -> None:
+    reason = may_overwrite(encode(Marker("home", "install", "node-01", *found)), machine(2, overwrites=("*",), part=1))
+    assert reason.startswith(wanted)
+
+
+def test_a_marker_from_before_there_were_parts_is_of_the_first() -> None:
+    old = b'{"machine": "node-01", "run": 2, "site": "home", "workflow": "install"}\n'
+    body = (MAGIC + old).ljust(SIZE - 32, b"\0")
+    assert Marker("home", "install", "node-01", 2, 0) == decode(body + sha256(body).digest())
 
 
 def test_another_workflow_of_the_machine_must_be_named() -> None:
@@ -106,7 +134,9 @@ def test_a_damaged_marker_takes_a_star() -> None:
     assert may_overwrite(block, {})
 
 
-@pytest.mark.parametrize("document", [{}, {"run": {}}, {"run": None}, {"run": {"number": "7"}}])
+@pytest.mark.parametrize(
+    "document", [{}, {"run": {}}, {"run": None}, {"run": {"number": "7"}}, {"run": {"number": 7, "part": "1"}}]
+)
 def test_whoever_does_not_say_which_run_it_is_overwrites_nothing_that_is_marked(document: dict[str, Any]) -> None:
     assert of_run(document) is None
     assert "no machine document says" in may_overwrite(encode(INSTALLED), document)

@@ -180,4 +180,5 @@ class Podman(Docker):
         settings = [f"{name}={self.folder}/{file}" for name, file in CONFIGURED.items()]
         places = [f"--{name}={self.folder}/{name}" for name in ("root", "runroot", "tmpdir")]
         service = ["podman", "--log-level=info", *places, "--storage-driver=overlay", "system", "service", "--time=0"]
-        self._run_engine(["env", *settings, *service, self.socket], "API service listening on")
+        here = f"--chdir={self.folder}"  # conmon notes in its folder that a container starved
+        self._run_engine(["env", here, *settings, *service, self.socket], "API service listening on")

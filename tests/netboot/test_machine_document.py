@@ -84,6 +84,11 @@ def test_what_is_empty_is_left_out() -> None:
     assert expected == valid(machine_document(plan(node), node, "r1", work()))
 
 
+def test_a_part_of_a_workflow_of_several_machines_is_told_which_one_it_is() -> None:
+    document = valid(machine_document(plan(machine("node-01")), machine("node-01"), "r1", work(part=2)))
+    assert {"id": "r1", "workflow": "install", "number": 1, "part": 2} == document["run"]
+
+
 def test_a_run_keeps_to_the_document_it_began_with_over_every_restart() -> None:
     story = Story().new_site()
     boot = story.boot()
