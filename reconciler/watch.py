@@ -94,10 +94,10 @@ class Watcher:
         loop = asyncio.get_running_loop()
         if why == "poke":
             await asyncio.sleep(self._rested - loop.time())
-        self._rested = loop.time() + self._pause
         self._woken.clear()
         if self._armed != await asyncio.to_thread(self._identify):
             await self._arm()
+        self._rested = loop.time() + self._pause
         return why
 
     def _wake(self, why: Wake) -> None:

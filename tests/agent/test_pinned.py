@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.client import Refused, Server, Unavailable
+from agent.client import Keeper, Refused, Server, Unavailable
 from agent.messages import Claim
 from agent.pinned import read_pins
+from agent.session import Session, Signer
 from agent.workflow import Action, Task, Workflow
 from netboot.certificate import load_tls
 from netboot.settings import Settings
@@ -25,6 +26,12 @@ def agent(url: str, *pins: str) -> Server:
     return Server(url, BOOT, TOKEN, pause=lambda _: None, pins=frozenset(pins))
 
 
+def at_work(url: str, pin: str, timeout: float = 10.0) -> Server:
+    """An agent that has a session."""
+    kept = Keeper(signer=Signer(Session("5" * 16, "c" * 64, "d" * 32)))
+    return Server(url, BOOT, TOKEN, pause=lambda _: None, timeout=timeout, pins=frozenset({pin}), kept=kept)
+
+
 def test_it_claims_from_the_server_that_is_pinned_by_any_of_the_pins(tmp_path: Path) -> None:
     tls = load_tls(Settings(tmp_path))
     with FaultyServer(FakeServer(WORKFLOW), tls=tls.context) as server:
@@ -35,7 +42,7 @@ def test_a_server_with_another_certificate_is_told_nothing_and_refused_with_a_se
     ours, liar = load_tls(Settings(tmp_path / "a")), load_tls(Settings(tmp_path / "b"))
     with FaultyServer(FakeServer(WORKFLOW), tls=liar.context) as server:
         with pytest.raises(Unavailable) as refused:
-            agent(server.url, ours.pin).heartbeat("r1")
+            at_work(server.url, ours.pin).heartbeat("r1")
         assert [] == server.requests
     assert f"it shows the certificate {liar.pin}, and the boot script named {ours.pin}" in str(refused.value)
     assert "look for another server on this network" in str(refused.value)
@@ -57,7 +64,7 @@ def test_it_comes_back_to_its_server_when_the_liar_is_gone(tmp_path: Path) -> No
 def test_a_server_in_clear_is_not_spoken_to(tmp_path: Path) -> None:
     with FaultyServer(FakeServer(WORKFLOW)) as server:
         with pytest.raises(Unavailable, match="does not answer"):
-            agent(server.url.replace("http:", "https:"), "0" * 64).heartbeat("r1")
+            at_work(server.url.replace("http:", "https:"), "0" * 64).heartbeat("r1")
         assert [] == server.requests
 
 
@@ -75,13 +82,13 @@ def test_tls_1_1_is_not_spoken(tmp_path: Path) -> None:
     tls.context.set_ciphers("DEFAULT:@SECLEVEL=0")
     with FaultyServer(FakeServer(WORKFLOW), tls=tls.context) as server:
         with pytest.raises(Unavailable, match="does not answer"):
-            agent(server.url, tls.pin).heartbeat("r1")
+            at_work(server.url, tls.pin).heartbeat("r1")
         assert [] == server.requests
 
 
 def test_a_server_that_never_ends_its_handshake_is_the_worlds_fault() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        slow = Server(f"https://127.0.0.1:{silent.getsockname()[1]}", BOOT, TOKEN, timeout=0.05, pins=frozenset({"0" * 64}))
+        slow = at_work(f"https://127.0.0.1:{silent.getsockname()[1]}", "0" * 64, timeout=0.05)
         with pytest.raises(Unavailable, match="timed out"):
             slow.heartbeat("r1")
 

@@ -111,9 +111,11 @@ class Wire:
         return f'"plan": "{plan}"'.encode() in self.get("/status/reconcile.json")[1]
 
     def get(self, path: str) -> tuple[int, bytes]:
-        self._http.request("GET", path)
-        answer = self._http.getresponse()
-        return answer.status, answer.read()
+        """By a connection of its own: the server ends one that is idle, and a commit may take as long."""
+        with closing(self._http):
+            self._http.request("GET", path)
+            answer = self._http.getresponse()
+            return answer.status, answer.read()
 
 
 async def ask_the_oracle(oracle: World, question: bytes) -> Heard:

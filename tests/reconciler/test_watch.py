@@ -143,7 +143,7 @@ def test_pokes_without_end_are_a_look_now_and_then_and_none_is_lost(tmp_path: Pa
                     watcher.poke()
                 assert "poke" == await watcher.wait()
                 times.append(asyncio.get_running_loop().time())
-        assert all(later - earlier >= pause for earlier, later in pairwise(times))
+        assert all(later - earlier >= 0.99 * pause for earlier, later in pairwise(times))  # a timer may be early by a tick
 
     asyncio.run(run())
 
