@@ -51,8 +51,11 @@ def check_pull_secrets(inventory: Inventory, known: SecretKeys) -> list[Problem]
         if message := known.objection(each.name, each.key):
             problems.append(Problem(*site.where(path), path, "unknown-reference", "error", message))
         if each.registry in site.images.insecure_registries:
-            message = f"{each.registry} is one of the insecure registries: where it has no TLS, this login travels readably."
-            problems.append(Problem(*site.where(path), path, "readable-login", "warning", message))
+            message = (
+                f"{each.registry} is one of the insecure registries, and no login travels where everybody reads it: give the "
+                "registry a certificate, or take away one of the two."
+            )
+            problems.append(Problem(*site.where(path), path, "readable-login", "error", message))
     return problems
 
 

@@ -1,7 +1,8 @@
 """A file in a container registry, as `oras push` puts it there: a manifest with one layer that is the file.
 
 Shell (OCI distribution specification 1.1). Law: what is handed on has the digest that the manifest says, and the manifest the
-one that the reference says, if it says one. Credentials go to the registry and to the token server it names, nowhere else.
+one that the reference says, if it says one. Credentials go to the registry and to the token server it names, nowhere else: as
+docker has it any that speaks HTTPS, and one that does not only if it is the registry itself and that speaks HTTP anyway.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from agent.actions.digest import Digest
 from agent.actions.download import Denied, Download, fetch_text
@@ -107,14 +108,30 @@ class Registry:
         asked = dict(re.findall(r'(\w+)="([^"]*)"', rest))
         if kind.lower() != "bearer" or "realm" not in asked:
             raise Failed(f"{denied}: set REGISTRY_USERNAME and REGISTRY_PASSWORD") from denied
+        realm = token_server(self.reference, asked["realm"])
         query = urlencode({name: asked[name] for name in ("service", "scope") if name in asked})
         headers = {"Authorization": basic} if self.username else {}
-        body = b"".join(Download(f"{asked['realm']}?{query}", headers, tls=self.tls, **self.options))
+        body = b"".join(Download(f"{realm}?{query}", headers, tls=self.tls, **self.options))
         try:
             answer = json.loads(body)
             return f"Bearer {answer.get('token') or answer['access_token']}"
         except (ValueError, KeyError, AttributeError, RecursionError) as error:
-            raise Failed(f"{asked['realm']} gives no token") from error
+            raise Failed(f"{realm} gives no token") from error
+
+
+def token_server(registry: Reference, realm: str) -> str:
+    """`realm`, if who we are may be told there. Raises Failed."""
+    try:
+        server = urlsplit(realm)
+    except ValueError as error:
+        raise Failed(f"{registry.host} names a token server that is no URL: {realm}") from error
+    itself = registry.scheme == server.scheme == "http" and server.netloc.lower() == registry.host.lower()
+    if server.scheme != "https" and not itself:
+        raise Failed(
+            f"{registry.host} wants the login to be shown to {realm}, where everybody on the way reads it: "
+            "have the registry name a token server with https://"
+        )
+    return realm
 
 
 def for_architecture(manifests: Sequence[Mapping[str, Any]], architecture: str) -> str:

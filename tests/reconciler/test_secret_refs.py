@@ -128,9 +128,10 @@ def test_a_pull_secret_that_is_not_there_rejects_the_commit() -> None:
     )
 
 
-def test_a_login_for_a_registry_without_tls_is_a_warning() -> None:
-    problems = compiled(site("images: {", "images: {insecureRegistries: ['r:5000'], ")).problems
-    assert ["readable-login"] == [each.code for each in problems]
+def test_a_login_for_a_registry_without_tls_rejects_the_commit() -> None:
+    result = compiled(site("images: {", "images: {insecureRegistries: ['r:5000'], "))
+    assert [("readable-login", "error")] == [(each.code, each.severity) for each in result.problems]
+    assert result.dump is None
 
 
 def test_a_site_may_take_images_by_digest_only() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from agent.actions.oci2disk import ACTION
-from agent.actions.registry import Reference, for_architecture
+from agent.actions.registry import Reference, Registry, for_architecture, token_server
 from agent.actions.settings import Failed
 from tests.agent.actions.badweb import Answer, Request, Web, file
 from tests.agent.actions.devices import MB, Loop, environment, machine, needs_loop_devices
@@ -121,6 +121,53 @@ def test_a_registry_is_told_who_asks_in_the_way_it_wants(tmp_path: Path, loop: L
         assert 0 == write(tmp_path, web, disk, REGISTRY_USERNAME="me", REGISTRY_PASSWORD="secret")
         assert 1 == write(tmp_path, web, disk)
     assert IMAGE == Path(disk).read_bytes()[: len(IMAGE)]
+
+
+HTTPS, HTTP = Reference.parse("r.example/os:1"), Reference.parse("http://r.example:5000/os:1")
+
+
+@pytest.mark.parametrize(
+    ("registry", "realm"),
+    [(HTTPS, "https://tokens.example/t"), (HTTP, "https://tokens.example/t"), (HTTP, "http://R.example:5000/t")],
+)
+def test_a_login_goes_to_any_token_server_with_tls_and_to_an_insecure_registry_itself(registry: Reference, realm: str) -> None:
+    assert realm == token_server(registry, realm)
+
+
+@pytest.mark.parametrize(
+    ("registry", "realm"),
+    [
+        (HTTPS, "http://r.example/t"),
+        (HTTPS, "HTTP://tokens.example/t"),
+        (HTTP, "http://tokens.example/t"),
+        (HTTP, "http://r.example/t"),
+        (HTTP, "http://r.example:5000@tokens.example/t"),
+        (HTTP, "//r.example:5000/t"),
+        (HTTPS, "file:///etc/passwd"),
+        (HTTPS, "/t"),
+        (HTTPS, "https://[/t"),
+    ],
+)
+def test_a_login_goes_to_no_other_token_server(registry: Reference, realm: str) -> None:
+    with pytest.raises(Failed, match=r"everybody on the way reads it|is no URL"):
+        token_server(registry, realm)
+
+
+@pytest.mark.shell
+def test_a_registry_that_sends_the_login_elsewhere_in_clear_is_refused_before_anything_is_sent() -> None:
+    heard: list[str] = []
+
+    def listen(request: Request, number: int) -> Answer:
+        heard.append(request.path)
+        return Answer(b'{"token": "abc"}')
+
+    with Web(listen) as thief:
+        challenge = {"WWW-Authenticate": f'Bearer realm="{thief.url}/token",service="r"'}
+        with Web(lambda request, number: Answer(status=401, headers=challenge)) as web:
+            here = Registry(Reference.parse(f"{web.url}/os/debian:12"), "me", "secret", options={"patience": 0.0})
+            with pytest.raises(Failed, match="wants the login to be shown to http://"):
+                here.layer("x86_64")
+    assert [] == heard
 
 
 @pytest.mark.shell
