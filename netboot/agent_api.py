@@ -35,7 +35,7 @@ from netboot.reports import (
     decode_session,
 )
 from netboot.runs import Accepted, Claimed, Refused, claim, report
-from netboot.secrets import Unreadable
+from netboot.secrets import Unreadable, unspoken
 from netboot.sessions import Denied, Parked, exchange
 from netboot.store import LogName, Misplaced
 from netboot.tokens import from_header, objection, session_key
@@ -249,13 +249,15 @@ class _Agent:
             return JSONResponse({"error": refused.error}, refused.status)
         plan = world.plans.of(world.observed.boots.get(asked.boot))
         try:
-            document = await asyncio.to_thread(opened, plan, answer.action, world.keys)
+            with unspoken():
+                document = await asyncio.to_thread(opened, plan, answer.action, world.keys)
+                given = JSONResponse(document, headers={"Cache-Control": "no-store"})
         except Unreadable as error:
             world.exchange("secrets", "409", boot=asked.boot, run=asked.run, reason=str(error))
             return JSONResponse({"error": str(error)}, 409)
         await world.ledger.commit()
         world.exchange("secrets", boot=asked.boot, run=asked.run, action=f"{asked.task}/{asked.action}")
-        return JSONResponse(document, headers={"Cache-Control": "no-store"})
+        return given
 
     async def _body(self, request: Request, kind: type[Body]) -> tuple[SessionStatus, Body]:
         """The request and whose it is, once it has shown the signature of the boot it speaks for."""

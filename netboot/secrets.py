@@ -16,7 +16,8 @@ import json
 import re
 from base64 import b64decode
 from binascii import Error as BadBase64
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +47,26 @@ class Keys:
 
     def __add__(self, other: Keys) -> Keys:
         return Keys(self.identities + other.identities, self.public + other.public)
+
+
+@contextmanager
+def unspoken() -> Iterator[None]:
+    """While secrets are open. What nobody foresaw is told by its type and its place, for its message could hold a value, as its
+    traceback could. Raises Unreadable.
+    """
+    try:
+        yield
+    except Unreadable:
+        raise
+    except Exception as error:
+        raise Unreadable(f"a defect of gitboot stops it ({_type_and_place(error)}); please report it") from None
+
+
+def _type_and_place(error: Exception) -> str:
+    at = error.__traceback__
+    while at and at.tb_next:
+        at = at.tb_next
+    return f"{type(error).__name__} in {at.tb_frame.f_code.co_name}, line {at.tb_lineno}" if at else type(error).__name__
 
 
 def parse_keys(text: str) -> Keys:
@@ -83,6 +104,7 @@ def locked(secrets: Iterable[Secret], logins: Iterable[PullSecret], keys: Keys) 
     return why
 
 
+@unspoken()
 def open_secret(secret: Secret, keys: Keys) -> dict[str, str]:
     """Its values by key. Raises Unreadable."""
     if not keys.identities:
@@ -92,6 +114,7 @@ def open_secret(secret: Secret, keys: Keys) -> dict[str, str]:
     return {key: _text(key, value) for key, value in opened.items()}
 
 
+@unspoken()
 def login(value: str, registry: str) -> dict[str, str]:
     """`{"username", "password"}` from `user:password` or from docker's config.json. Raises Unreadable."""
     text = value.strip()

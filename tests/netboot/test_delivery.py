@@ -222,6 +222,37 @@ def test_nothing_of_a_secret_is_said_or_kept_by_the_server(tmp_path: Path) -> No
     with_agent(tmp_path, story, served())
 
 
+def burst(*_: object) -> None:
+    raise ValueError(f"of no use: {VALUES}")
+
+
+@pytest.mark.parametrize("where", ["netboot.secrets.pyrage.decrypt", "netboot.delivery.login", "netboot.delivery._line"])
+def test_what_breaks_while_a_secret_is_open_is_told_by_its_type_and_its_place(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(agent: Agent) -> None:
+        agent.here.keys = KEYS
+        await agent.claim()
+        await agent.report(1, BEGUN)
+        monkeypatch.setattr(where, burst)
+        answer = await ask(agent)
+        log = logged(agent.here.log)
+        said = answer.text + str(log) + str((await agent.client.get("/status/hardware/node-01.json")).json())
+        assert not any(value in said for value in (*VALUES, repr(VALUES)))
+        line = burst.__code__.co_firstlineno + 1
+        assert f"a defect of gitboot stops it (ValueError in burst, line {line}); please report it" in answer.json()["error"]
+        assert answer.json()["error"] == next(each["reason"] for each in log if each["event"] == "secrets")
+
+    with_agent(tmp_path, story, served())
+
+
+def test_what_breaks_while_a_plan_is_loaded_locks_the_secret_and_says_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netboot.secrets.pyrage.decrypt", burst)
+    found = locked(SECRETS, PULL, KEYS)
+    assert ["db", "other", "registry"] == sorted(found)
+    assert not any(value in str(found) for value in VALUES)
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b'{"boot": "b"}', b'{"boot":1,"run":2,"task":3,"action":4}', b"\xff", b"[" * 9999]
 )
