@@ -1,7 +1,8 @@
 """The disks of this machine, from an action's point of view: which one is meant, and whether it may be overwritten.
 
 Shell. Law: nothing is written to a device that was not claimed; to be claimed, it must exist, be used by nothing (a mount, a
-RAID, a volume group), and bear no marker that protects it, and then its whole disk is in `written` before the first byte.
+RAID, a volume group), and bear no marker that protects it, and then its whole disk is in `written` before the first byte. What
+writes files beside others (`edit`) asks the marker and notes the disk as well.
 """
 
 from __future__ import annotations
@@ -42,9 +43,15 @@ def claim(job: Job, path: str) -> Device:
     named = found.path if found.path == path else f"{found.path} ({path})"
     if user := in_use(found.path):
         raise Failed(f"{named} is left as it is: {user}")
-    permit(job, found)
-    note(job, found.disks)
+    edit(job, found)
     return found
+
+
+def edit(job: Job, *found: Device) -> None:
+    """Devices that are ours to write to from now on, beside what is on them. Raises Failed if a disk's marker protects it."""
+    for each in found:
+        permit(job, each)
+    note(job, tuple(dict.fromkeys(disk for each in found for disk in each.disks)))
 
 
 def permit(job: Job, found: Device) -> None:
@@ -56,8 +63,18 @@ def permit(job: Job, found: Device) -> None:
 
 def written(job: Job) -> list[str]:
     """The whole disks that this run has written to so far."""
-    place = job.folder / "written"
-    return place.read_text().splitlines() if place.exists() else []
+    return _noted(job, "written")
+
+
+def made(job: Job) -> list[str]:
+    """The disks and partitions that this run has begun to make anew, so that what is on them now is its own."""
+    return _noted(job, "made")
+
+
+def note_made(job: Job, path: str) -> None:
+    """Before the first byte goes, for another attempt."""
+    if job.folder.is_dir():
+        _add(job, "made", (path,))
 
 
 def device(job: Job, path: str) -> Device:
@@ -136,9 +153,18 @@ def note(job: Job, disks: tuple[str, ...]) -> None:
     if not job.folder.is_dir():
         job.say(f"there is no {job.folder}, so {', '.join(disks)} will not be marked as installed")
         return
-    noted = written(job)
-    with (job.folder / "written").open("a") as file:
-        file.writelines(f"{disk}\n" for disk in disks if disk not in noted)
+    _add(job, "written", disks)
+
+
+def _noted(job: Job, name: str) -> list[str]:
+    place = job.folder / name
+    return place.read_text().splitlines() if place.exists() else []
+
+
+def _add(job: Job, name: str, paths: tuple[str, ...]) -> None:
+    noted = _noted(job, name)
+    with (job.folder / name).open("a") as file:
+        file.writelines(f"{path}\n" for path in paths if path not in noted)
 
 
 def _sysfs(number: int) -> Path:

@@ -1,7 +1,7 @@
 """`disk-partition`: the disks of a machine come to be as the `storage` section in git says.
 
-Shell. Law: every disk that the section names is claimed before anything is written, and a disk that neither this run has
-written to nor git says to wipe is only filled where it is empty. Carried out again it ends the same.
+Shell. Law: every disk that the section names is claimed before anything is written, and what neither this run has made nor git
+says to wipe is only filled where it is empty, in every attempt. Carried out again it ends the same.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def act(job: Job) -> None:
     steps, leaves = layout.steps(storage), layout.leaves(storage)
     if not disks and not steps:
         raise Failed("git says nothing about the disks of this machine: give it a `storage` section")
-    ours = {path for path, disk in disks.items() if disk.get("wipe_table")} | set(devices.written(job))
+    ours = {path for path, disk in disks.items() if disk.get("wipe_table")} | set(devices.made(job))
     tables = {path: layout.partitions(disk, _disk(devices.device(job, path)), storage, mbr=mbr) for path, disk in disks.items()}
-    for path in disks:
+    for path in dict.fromkeys((*disks, *leaves)):
         if path in ours:
             stacks.release(job, path)
     claimed = {path: devices.claim(job, path) for path in (*disks, *leaves)}
@@ -57,6 +57,7 @@ def keeps(job: Job, device: devices.Device, table: list[layout.Partition]) -> bo
 
 def partition(job: Job, device: devices.Device, table: list[layout.Partition], *, mbr: bool) -> None:
     """A new partition table; no table where there are no partitions."""
+    devices.note_made(job, device.path)
     clear(device)
     if table:
         text = layout.script(table, _disk(device), mbr=mbr)
@@ -69,7 +70,7 @@ def protect(job: Job, step: layout.Step, ours: set[str]) -> None:
     """Raises Failed if a thing would be put on what is there now and not ours."""
     for path in step.devices:
         found = devices.device(job, path) if os.path.exists(path) and not step.force else None
-        if found and not set(found.disks) <= ours and (present := devices.signatures(found.path)):
+        if found and found.path not in ours and not set(found.disks) <= ours and (present := devices.signatures(found.path)):
             raise Failed(
                 f"{found.path} is left as it is: there is {', '.join(present)} on it. Run disk-wipe before, "
                 "or set `wipe_table: true` for its disk or `create: {force: true}` for its filesystem"
@@ -80,7 +81,9 @@ def make(job: Job, step: layout.Step, ours: set[str]) -> None:
     """Put one thing on its devices."""
     protect(job, step, ours)
     for path in step.devices:
-        tool("wipefs", "--all", "--force", "--quiet", devices.device(job, path).path)
+        found = devices.device(job, path)
+        devices.note_made(job, found.path)
+        tool("wipefs", "--all", "--force", "--quiet", found.path)
     for command in step.commands:
         tool(*command, given=_key(job, step.key))
 

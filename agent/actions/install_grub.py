@@ -6,6 +6,7 @@ Shell, standard library only.
 from __future__ import annotations
 
 from agent.actions.base import Action, Job
+from agent.actions.devices import device, edit
 from agent.actions.grub import configure, disks_below, firmware, install_bios, install_uefi
 from agent.actions.settings import Parameter, Settings
 from agent.actions.system import installed, running
@@ -35,6 +36,8 @@ def act(job: Job) -> None:
 def install(job: Job, path: str, format: str, disks: list[str], parameter: str) -> None:  # noqa: A002 - Tinkerbell's word for it
     """On the system at `path`, of which `parameter` is the name, or that of the machine's storage."""
     wanted = _firmware(job.settings)
+    if wanted in ("bios", "both"):
+        edit(job, *(device(job, disk) for disk in disks))
     with installed(job, path, format, parameter) as system, running(system):
         if wanted in ("bios", "both"):
             install_bios(job, system, disks or disks_below(job, system))

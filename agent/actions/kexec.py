@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 def act(job: Job) -> None:
     settings = job.settings
-    with installed(job, settings.text("BLOCK_DEVICE"), settings.text("FS_TYPE"), "BLOCK_DEVICE") as system:
+    with installed(job, settings.text("BLOCK_DEVICE"), settings.text("FS_TYPE"), "BLOCK_DEVICE", reading=True) as system:
         found = Entry("", "", "")
         if not settings.text("KERNEL_PATH"):
             menu = system.real(settings.text("GRUBCFG_PATH"))

@@ -2,7 +2,7 @@
 
 Shell, standard library only. Law: what a path of it means is decided inside of it: a link that leads out of the tree, an
 absolute one above all, leads to where it will lead once that system runs, and never to a file of ours. What was mounted is
-unmounted, whatever happens in between.
+unmounted, whatever happens in between. A disk whose marker protects it is not mounted for writing, nor is any beside it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.actions.base import Job, say, tool
-from agent.actions.devices import device
+from agent.actions.devices import device, edit
 from agent.actions.settings import Failed
 
 LINKS = 40
@@ -127,22 +127,33 @@ def filesystems(job: Job) -> list[Mount]:
 
 
 @contextmanager
-def installed(job: Job, path: str, format: str, parameter: str) -> Iterator[System]:  # noqa: A002 - Tinkerbell's word for it
+def installed(
+    job: Job,
+    path: str,
+    format: str,  # noqa: A002 - Tinkerbell's word for it
+    parameter: str,
+    *,
+    reading: bool = False,
+) -> Iterator[System]:
     """The system on one filesystem (`path`, `format`), or, without a path, on all that git says this machine has.
 
-    `parameter` is what `path` comes from, for the sentence that says that it is missing. Raises Failed.
+    `parameter` is what `path` comes from, for the sentence that says that it is missing. Its disks are noted as written to,
+    unless we are `reading`: then nothing can be written, and any disk may be looked at. Raises Failed.
     """
     mounts = [Mount(path, "/", format)] if path else filesystems(job)
     if not mounts or mounts[0].point != "/":
         raise Failed(f"nothing says where the system is: set {parameter}, or give the machine a / in its storage in git")
+    devices = [device(job, each.device) for each in mounts]
+    if not reading:
+        edit(job, *devices)
     with ExitStack() as stack:
         root = Path(tempfile.mkdtemp(prefix="gitboot-"))
         stack.callback(_remove_empty, root)
         system = System(root, tuple(mounts))
-        for each in mounts:
+        for each, found in zip(mounts, devices, strict=True):
             point = system.real(each.point)
             point.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(mounted(device(job, each.device).path, point, each.format))
+            stack.enter_context(mounted(found.path, point, each.format, *(("-o", "ro") if reading else ())))
         yield system
 
 

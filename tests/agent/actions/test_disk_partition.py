@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent import marker
-from agent.actions import disk_partition, layout
+from agent.actions import disk_partition, layout, writefile
 from agent.actions.base import Job
 from agent.actions.disk_partition import ACTION
 from agent.actions.settings import Failed, Settings
@@ -89,6 +89,41 @@ def test_what_is_on_a_disk_that_git_does_not_say_to_wipe_stays(
     said = capsys.readouterr()
     assert f"disk-partition: {disk} has its partitions already" in said.out
     assert f"disk-partition: {disk}p1 is left as it is: there is vfat on it. Run disk-wipe before, or set" in said.err
+    assert before == Path(disk).read_bytes()
+
+
+def test_asked_again_it_leaves_alone_what_it_left_alone_before(tmp_path: Path, loop: Loop) -> None:
+    """An action may have several attempts, and to have looked at a disk is not to have made what is on it."""
+    disk = loop(256 * MB)
+    run("mkfs.ext4", "-q", disk)
+    before = Path(disk).read_bytes()
+    for _ in range(2):
+        assert 1 == lay_out(tmp_path, storage(disk))
+        assert before == Path(disk).read_bytes()
+
+
+def test_a_partition_that_stays_stays_when_one_beside_it_was_filled(tmp_path: Path, loop: Loop) -> None:
+    disk = loop(256 * MB)
+    assert 0 == lay_out(tmp_path, storage(disk))
+    run("mkfs.ext4", "-q", "-F", "-L", "KEPT", f"{disk}p2")
+    run("wipefs", "--all", "--quiet", f"{disk}p3")
+    section = storage(disk, root="xfs")
+    section["filesystems"] = section["filesystems"][2:]
+    before = Path(f"{disk}p2").read_bytes()
+    for root in ("ext4", "btrfs"):
+        section["filesystems"][0]["mount"]["format"] = root
+        assert 0 == lay_out(tmp_path, section, folder="after-a-reset")
+        assert root == kinds(disk)[2]
+        assert before == Path(f"{disk}p2").read_bytes()
+
+
+def test_a_disk_that_another_action_has_only_written_files_to_is_not_the_runs_own(tmp_path: Path, loop: Loop) -> None:
+    disk = loop(256 * MB)
+    run("mkfs.ext4", "-q", disk)
+    settings = {"DEST_DISK": disk, "DEST_PATH": "/note", "CONTENTS": "x"}
+    assert 0 == writefile.ACTION.run(environment(tmp_path / "run", machine(), **settings))
+    before = Path(disk).read_bytes()
+    assert 1 == lay_out(tmp_path, storage(disk))
     assert before == Path(disk).read_bytes()
 
 

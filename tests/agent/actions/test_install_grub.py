@@ -102,6 +102,22 @@ def test_a_protected_disk_is_left_as_it_is(tmp_path: Path, disk: str, capsys: py
 
 @pytest.mark.shell
 @needs_loop_devices
+def test_a_protected_disk_beside_the_systems_keeps_grub_from_both(
+    tmp_path: Path, disk: str, loop: Loop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = loop(4 * MB)
+    with Path(other).open("r+b") as file:
+        file.seek(marker.OFFSET)
+        file.write(marker.encode(marker.Marker("home", "other", "node-01", 1)))
+    before = Path(disk).read_bytes()
+    given = environment(tmp_path / "run", document(disk), FIRMWARE="bios", GRUB_DISK=f"{disk} {other}")
+    assert 1 == install_grub.ACTION.run(given)
+    assert f"install-grub: {other} is left as it is: it was installed by" in capsys.readouterr().err
+    assert before == Path(disk).read_bytes()
+
+
+@pytest.mark.shell
+@needs_loop_devices
 def test_a_machine_without_an_efi_partition_or_a_kernel_is_a_sentence(
     tmp_path: Path, disk: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from agent import marker
+from agent.actions import archive2disk, cexec, grub2disk, install_grub, install_root_fs, network, user, writefile
+from agent.actions.base import Action
 from agent.actions.settings import Failed
 from agent.actions.system import Mount, System, filesystems, installed, running
-from tests.agent.actions.devices import MB, Loop, a_job, machine, mounted, needs_loop_devices, run
+from tests.agent.actions.devices import MB, Loop, a_job, environment, machine, mounted, needs_loop_devices, run, written
 
 pytestmark = pytest.mark.shell
+
+NOWHERE = "http://127.0.0.1:9/root.tar"
 
 
 @pytest.fixture
@@ -124,6 +129,82 @@ def test_all_that_git_mounts_is_there_and_gone_again_even_after_a_failure(tmp_pa
     assert not system.root.exists()
     with mounted(boot, tmp_path / "mnt") as point:
         assert "x" == (point / "loader").read_text()
+
+
+def install_by(disk: str, workflow: str, number: int = 1) -> None:
+    """The marker of a run on a disk."""
+    with Path(disk).open("r+b") as file:
+        file.seek(marker.OFFSET)
+        file.write(marker.encode(marker.Marker("home", workflow, "node-01", number)))
+
+
+@needs_loop_devices
+def test_a_disk_of_another_workflow_is_left_as_it_is_and_so_are_those_beside_it(tmp_path: Path, loop: Loop) -> None:
+    root, data = loop(16 * MB), loop(16 * MB)
+    for disk in (root, data):
+        run("mkfs.ext4", "-q", "-G", "1", disk)
+    install_by(data, "database")
+    before = [Path(disk).read_bytes() for disk in (root, data)]
+    mounts = [{"mount": {"device": device, "point": point}} for device, point in [(root, "/"), (data, "/var/lib")]]
+    job = a_job(tmp_path / "run", machine(storage={"filesystems": mounts}))
+    with pytest.raises(Failed, match=f"^{data} is left as it is: it was installed by run 1 of workflow database"):  # noqa: SIM117
+        with installed(job, "", "", "DEST_DISK"):
+            pass
+    assert before == [Path(disk).read_bytes() for disk in (root, data)]
+    assert not (tmp_path / "run" / "written").exists()
+
+
+WRITING: list[tuple[Action, dict[str, str]]] = [
+    (archive2disk.ACTION, {"ARCHIVE_URL": NOWHERE, "INSECURE_NO_TARFILE_CHECKSUM_VERIFICATION": "true"}),
+    (install_root_fs.ACTION, {"ARCHIVE_URL": NOWHERE, "INSECURE_NO_TARFILE_CHECKSUM_VERIFICATION": "true"}),
+    (writefile.ACTION, {"DEST_PATH": "/note"}),
+    (cexec.ACTION, {"CMD_LINE": "true"}),
+    (user.ACTION, {"USERNAME": "root"}),
+    (network.ACTION, {}),
+    (install_grub.ACTION, {"FIRMWARE": "uefi"}),
+    (grub2disk.ACTION, {"FIRMWARE": "bios"}),
+]
+
+
+@needs_loop_devices
+@pytest.mark.parametrize(("action", "settings"), WRITING, ids=lambda each: getattr(each, "name", ""))
+def test_no_action_writes_into_a_system_of_another_workflow(
+    action: Action, settings: dict[str, str], tmp_path: Path, loop: Loop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    disk = loop(16 * MB)
+    run("mkfs.ext4", "-q", disk)
+    install_by(disk, "database")
+    before = Path(disk).read_bytes()
+    ports = [{"mac": "52:54:00:12:34:01"}]
+    document = machine(storage={"filesystems": [{"mount": {"device": disk, "point": "/"}}]}, interfaces=ports)
+    assert 1 == action.run(environment(tmp_path / "run", document, **settings))
+    assert f"{action.name}: {disk} is left as it is: it was installed by run 1" in capsys.readouterr().err
+    assert before == Path(disk).read_bytes()
+
+
+@needs_loop_devices
+def test_a_workflow_that_may_replace_it_may_edit_it_and_is_noted_before_the_first_byte(tmp_path: Path, loop: Loop) -> None:
+    disk = loop(16 * MB)
+    run("mkfs.ext4", "-q", disk)
+    install_by(disk, "database")
+    document = machine()
+    document["run"]["overwrites"] = ["database"]
+    with installed(a_job(tmp_path / "run", document), disk, "", "DEST_DISK"):
+        assert [disk] == written(tmp_path / "run")
+
+
+@needs_loop_devices
+def test_a_system_that_is_only_read_belongs_to_whom_it_will_and_gets_not_a_byte(tmp_path: Path, loop: Loop) -> None:
+    disk = loop(16 * MB)
+    run("mkfs.ext4", "-q", disk)
+    install_by(disk, "install")
+    before = Path(disk).read_bytes()
+    with installed(a_job(tmp_path / "run", machine()), disk, "", "DEST_DISK", reading=True) as system:
+        assert system.has("/lost+found")
+        with pytest.raises(OSError, match="Read-only"):
+            system.write("/note", b"x")
+    assert before == Path(disk).read_bytes()
+    assert not (tmp_path / "run" / "written").exists()
 
 
 @needs_loop_devices
