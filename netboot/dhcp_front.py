@@ -20,8 +20,11 @@ from netboot.store import Unavailable
 from netboot.world import World
 
 AT_ONCE, PER_SECOND = 50, 5
-"""Packets of one hardware address by one way. A machine's whole boot has some ten, in half a minute. More is a client that runs
-wild, or somebody who has the server open boots; who sends them from elsewhere in a machine's name does not silence it."""
+"""Packets of one hardware address. A machine's whole boot has some ten, in half a minute. More is a client that runs wild, or
+somebody who has the server open boots. Everything else in a packet is the sender's to choose, and makes no other client."""
+STRANGERS_AT_ONCE, STRANGERS_PER_SECOND = 100_000, 500
+"""Packets of all whom git does not know: ten thousand machines may boot at once before git knows one of them. Hardware
+addresses without end cost no more than that, and keep no machine of git waiting."""
 MOST_CLIENTS = 65_536
 """Whose rate is remembered: as many as one may have machines."""
 ASKED = (DISCOVER, REQUEST, DECLINE, RELEASE, INFORM)
@@ -34,7 +37,9 @@ class DhcpFront:
         """`boot_port`: it stands at port 4011."""
         self._world = world
         self._boot_port = boot_port
-        self._rates = Rates(PER_SECOND, AT_ONCE, MOST_CLIENTS)
+        self._machines = Rates(PER_SECOND, AT_ONCE, MOST_CLIENTS)
+        self._each_stranger = Rates(PER_SECOND, AT_ONCE, MOST_CLIENTS)
+        self._strangers = Rates(STRANGERS_PER_SECOND, STRANGERS_AT_ONCE, most=1)
         self.send: Callable[[Outgoing], None] = _unbound
         """`DhcpServer.send`, set once that exists."""
 
@@ -56,7 +61,7 @@ class DhcpFront:
         if packet.op != BOOTREQUEST:
             world.counts["dhcp", "server-message"] += 1
             return None
-        if self._rates.wait((packet.chaddr, packet.giaddr, peer.address), time.monotonic()):
+        if self._too_often(packet.mac, known=packet.mac in plans.current.by_mac):
             world.counts["dhcp", "too-many"] += 1
             return None
         decided = answer(packet, client, plans, world.observed, self._counter(client, local), now)
@@ -68,6 +73,12 @@ class DhcpFront:
             return outgoing
         self._send_after_commit(decided, outgoing)
         return None
+
+    def _too_often(self, mac: str, known: bool) -> bool:
+        now = time.monotonic()
+        if known:
+            return self._machines.wait(mac, now) > 0
+        return self._each_stranger.wait(mac, now) > 0 or self._strangers.wait("", now) > 0
 
     def overhear(self, datagram: bytes, peer: Peer) -> None:
         """A broadcast to clients: it is not for us, and tells who else answers."""
@@ -113,7 +124,7 @@ class DhcpFront:
     def _note(self, packet: Packet, client: Client, decided: Answer, now: float) -> None:
         world, outcome, asked = self._world, decided.outcome, MESSAGES.get(packet.message, str(packet.message))
         if decided.boot:
-            world.observed.touch(decided.boot, now)
+            world.observed.notice(decided.boot, now)
         if decided.stranger and packet.message in ASKED:
             world.strangers.note(packet.mac, now, asked, facts(client), decided.address)
         word = _word(outcome)

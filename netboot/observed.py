@@ -163,8 +163,15 @@ class Observed:
 
     # Telemetry
 
+    def notice(self, boot: str, now: float) -> None:
+        """Something that anybody can send was heard of this boot: it counts until there is a session, which signs."""
+        if status := self.boots.get(boot):
+            session = self.session_of(status.machine, status.macs)
+            if session is None or session.boot != boot:
+                self.touch(boot, now)
+
     def touch(self, boot: str, now: float) -> None:
-        """Something was heard of this boot. Not journalled: after a restart the last event of the boot counts."""
+        """Its session said something. Not journalled: after a restart the last event of the boot counts."""
         if status := self.boots.get(boot):
             status.last_seen = max(status.last_seen, now)
 

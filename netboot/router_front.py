@@ -9,15 +9,20 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from netboot.errors import Malformed
+from netboot.rates import Rates
 from netboot.router_advertisement import ADVERTISEMENT, ALL_ROUTERS, NEIGHBOURS_ONLY, SOLICITATION, recipient
 
 BATCH = 16
 """Solicitations read per wake-up."""
+AT_ONCE, PER_SECOND = 20_000, 500
+"""Answers, to all together: a source address is the sender's to choose. Ten thousand machines that ask twice are below it."""
+TOO_MANY = "more solicitations than are answered"
 _LARGEST = 1500
 _ICMPV6_FILTER = 1
 """linux/icmpv6.h: a bit for each type that is not to be heard."""
@@ -37,6 +42,7 @@ class RouterFront:
         self._own = own or link_local
         self._socket = sock
         self._on_exchange = on_exchange
+        self._rates = Rates(PER_SECOND, AT_ONCE, most=1)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock, self._drain)
 
@@ -53,6 +59,9 @@ class RouterFront:
             except OSError:
                 continue
             source, _, _, scope = sender
+            if self._rates.wait("", time.monotonic()):
+                self._on_exchange(source, TOO_MANY)
+                continue
             try:
                 to = recipient(message, _hop_limit(ancillary), source.partition("%")[0])
                 origin = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, self._own(scope) + struct.pack("@I", scope))

@@ -24,7 +24,7 @@ async def fetch_script(world: World, language: Language, asked: Asked, local: st
         world.strangers.note(mac, now, "boot script", address=peer)
     await world.ledger.commit(answer.events)
     if answer.boot:
-        world.observed.touch(answer.boot, now)
+        world.observed.notice(answer.boot, now)
     world.exchange("script", mac=mac, peer=peer, machine=answer.machine, boot=answer.boot, reason=answer.why)
     return answer
 

@@ -34,7 +34,7 @@ from netboot.log import Log
 from netboot.markers import clear_new_site, new_site_declared
 from netboot.privileges import become, bequeath_nothing, find_user
 from netboot.pruning import Pruner
-from netboot.router_front import RouterFront, open_router_socket
+from netboot.router_front import TOO_MANY, RouterFront, open_router_socket
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
 from netboot.status import StatusWriter
@@ -165,6 +165,9 @@ class Netboot:
             yield
 
     def _solicited(self, source: str, ignored: str) -> None:
+        if ignored == TOO_MANY:
+            self.world.counts["router", "too-many"] += 1
+            return
         self.world.exchange("router", "ignored" if ignored else "advertised", peer=source, reason=ignored)
 
     @contextlib.asynccontextmanager

@@ -154,7 +154,7 @@ class World:
         if mac:
             boot = self.observed.open_boot(mac)
         if boot is not None:
-            self.observed.touch(boot.id, now)
+            self.observed.notice(boot.id, now)
             if boot.phase == "script" and method == "GET":
                 self.note(BootAdvanced(at=now, boot=boot.id, phase="kernel", reason=f"fetches {path}"))
         self.exchange("artifact", peer=peer, path=path, method=method, machine=boot.machine if boot else "")

@@ -64,11 +64,43 @@ def test_every_file_of_ours_that_is_named_is_there(page: Path) -> None:
         assert not test or f"def {test}(" in (ROOT / path).read_text(), f"{path} has no {test}"
 
 
-def test_every_row_of_what_a_neighbour_gets_names_its_test() -> None:
-    tables = re.findall(r"^\| a neighbour who .*\n\|[-|]+\n((?:\|.*\n)+)", (DOCS / "security.md").read_text(), re.MULTILINE)
-    rows = [row for table in tables for row in table.splitlines()]
-    assert len(rows) > 10
-    assert [] == [row for row in rows if "::" not in row and "see below" not in row]
+NO_ATTACKS = ("who | sees and can do | what is promised", "`spec.dhcp.mode` | it is given to", "missing | until then")
+"""The tables of docs/security.md that say what is, and promise nothing of an attack."""
+
+
+def test_every_row_of_every_attack_names_tests_that_run_or_says_why_there_can_be_none() -> None:
+    tables = re.findall(r"^\| (.*) \|\n\|[-|]+\n((?:\|.*\n)+)", (DOCS / "security.md").read_text(), re.MULTILINE)
+    attacks = {head: rows.splitlines() for head, rows in tables if head not in NO_ATTACKS}
+    assert {True} == {head.endswith(" | held by") for head in attacks}
+    rows = [row.strip("| ").rpartition(" | ")[2] for table in attacks.values() for row in table]
+    assert len(rows) > 50
+    assert [] == [row for row in rows if not (re.match(r"no test: \w+ \w+", row) or all(map(is_test, row.split(", "))))]
+
+
+def is_test(cited: str) -> bool:
+    """Whether it is a `file::test` that pytest collects."""
+    found = re.fullmatch(r"`(tests/(?:\w+/)*test_\w+\.py)::([Tt]est\w+)`", cited)
+    if found is None or not (ROOT / found[1]).exists():
+        return False
+    for node in ast.parse((ROOT / found[1]).read_text()).body:
+        match node:
+            case ast.FunctionDef(name=name) if name == found[2]:
+                return name.startswith("test_")
+            case ast.Assign(targets=[ast.Name(id=name)]) if name == found[2]:  # a state machine's
+                return name.startswith("Test")
+    return False
+
+
+def test_a_citation_is_of_a_test_and_of_nothing_else() -> None:
+    assert is_test("`tests/test_docs.py::test_a_citation_is_of_a_test_and_of_nothing_else`")
+    assert is_test("`tests/netboot/test_sessions.py::TestCalls`")
+    for cited in (
+        "tests/test_docs.py",
+        "tests/test_docs.py::is_test",
+        "tests/test_docs.py::test_nothing",
+        "tests/documents.py::test",
+    ):
+        assert not is_test(f"`{cited}`")
 
 
 def test_every_page_can_be_found_from_the_index() -> None:

@@ -24,7 +24,7 @@ from netboot.sealed import Secret as Sealed
 from netboot.secrets import locked, parse_keys
 from netboot.work import Work
 from tests import secret_documents as documents
-from tests.netboot.site import capability, logged, mac, machine, plan
+from tests.netboot.site import capability, exchanged, logged, mac, machine, plan
 from tests.netboot.test_agent_api import ENDED, STARTED, Agent, with_agent
 
 KEYS = parse_keys(documents.IDENTITY)
@@ -118,6 +118,18 @@ def test_nobody_else_and_at_no_other_time(tmp_path: Path) -> None:
         assert 410 == (await ask(agent)).status_code
         everything = b"".join(answer.content for _, answer in answers.values())
         assert not any(value.encode() in everything for value in VALUES)
+
+    with_agent(tmp_path, story, served())
+
+
+def test_whoever_opens_the_machines_session_before_its_agent_has_the_secrets_of_the_work_that_is_due(tmp_path: Path) -> None:
+    async def story(thief: Agent) -> None:
+        thief.here.keys = KEYS
+        late = await exchanged(thief.here, thief.client, thief.boot, "os-of-the-machine")
+        assert (423, True) == (late.status_code, "at work on node-01" in late.json()["error"])
+        await thief.claim()
+        await thief.report(1, BEGUN)
+        assert "correct horse" == given_from_json((await ask(thief)).json()).environment["PW"]
 
     with_agent(tmp_path, story, served())
 

@@ -11,12 +11,14 @@ import pytest
 from msgspec.structs import replace
 
 from netboot.dhcp import decode
-from netboot.dhcp_front import AT_ONCE, DhcpFront
+from netboot.dhcp_front import AT_ONCE, STRANGERS_AT_ONCE, DhcpFront
 from netboot.dhcp_packet import BOOTREPLY, Packet, encode
 from netboot.dhcp_server import Outgoing, Peer
-from netboot.events import BootOpened, LeaseBound
+from netboot.events import BootOpened, LeaseBound, SessionOpened
 from netboot.plan import Dump
 from netboot.rates import Rates
+from netboot.script_front import fetch_script
+from netboot.scripts import Asked
 from netboot.store import Unavailable
 from netboot.world import World
 from tests.netboot.site import logged, mac, machine, plan, world
@@ -264,13 +266,63 @@ def test_a_front_without_a_socket_is_a_defect_that_is_heard_of(tmp_path: Path) -
 
 def test_a_client_that_runs_wild_is_left_alone_and_nobody_else(tmp_path: Path) -> None:
     async def story(door: Door) -> None:
-        door.front._rates = Rates(1e-9, AT_ONCE)  # in whose second nothing happens, however slow this host is
+        door.front._machines = Rates(1e-9, AT_ONCE)  # in whose second nothing happens, however slow this host is
         answers = [door.knock(DISCOVER) for _ in range(AT_ONCE + 100)]
         assert AT_ONCE == sum(answer is not None for answer in answers)
         assert 100 == door.here.counts["dhcp", "too-many"]
         assert door.knock(DISCOVER, 2) is not None
-        relayed = replace(asked(1, {53: bytes([DISCOVER])}), giaddr=bytes([10, 1, 0, 254]))
-        assert door.hand_in(relayed) is not None  # the same machine by another way
+
+    door(tmp_path, story)
+
+
+def test_a_rate_is_the_hardware_addresss_whatever_else_the_sender_chooses(tmp_path: Path) -> None:
+    async def story(door: Door) -> None:
+        door.front._machines = Rates(1e-9, AT_ONCE)
+        packet = asked(1, {53: bytes([DISCOVER])})
+        for n in range(AT_ONCE + 100):
+            padded = packet.chaddr[:6] + n.to_bytes(10, "big")
+            relayed = replace(packet, giaddr=bytes([10, 1, 0, 100 + n]), chaddr=padded)
+            door.front.handle(encode(relayed), Peer(f"10.1.7.{n}", 68, 2, bytes([10, 1, 0, 1])))
+        assert 100 == door.here.counts["dhcp", "too-many"]
+
+    door(tmp_path, story)
+
+
+def test_strangers_without_end_are_bounded_together_and_machines_are_answered_meanwhile(tmp_path: Path) -> None:
+    async def story(door: Door) -> None:
+        door.front._strangers = Rates(1e-9, 20)
+        for number in range(10, 110):
+            door.knock(DISCOVER, number)
+        assert (20, 80) == (len(door.here.strangers.list()), door.here.counts["dhcp", "too-many"])
+        assert door.knock(DISCOVER, 1) is not None
+
+    door(tmp_path, story)
+
+
+def test_ten_thousand_machines_that_nobody_knows_yet_may_all_boot_at_once() -> None:
+    assert STRANGERS_AT_ONCE >= 10_000 * 10, "ten packets each"
+
+
+def test_once_a_session_exists_no_forged_packet_is_a_sign_of_life(tmp_path: Path) -> None:
+    """Or a dead machine would never be missed."""
+
+    async def story(door: Door) -> None:
+        here = door.here
+        door.firmware(DISCOVER)
+        await door.settled()
+        boot = here.observed.open_boot(mac(1))
+        assert boot is not None
+        boot.last_seen = 0.0
+        assert door.knock(DISCOVER) is not None
+        assert boot.last_seen > 0, "before it, what is heard counts"
+        await here.ledger.commit((SessionOpened(at=here.now(), session="s", boot=boot.id, system="os-1"),))
+        boot.last_seen = 0.0
+        door.knock(DISCOVER)
+        door.firmware(REQUEST)
+        door.firmware(DISCOVER)
+        here.artifact_fetched("10.1.0.1", "vmlinuz", "GET")
+        await fetch_script(here, "ipxe", Asked(mac(1), "10.1.0.1"), "10.1.0.1")
+        assert 0.0 == boot.last_seen
 
     door(tmp_path, story)
 

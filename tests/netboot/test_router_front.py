@@ -15,7 +15,7 @@ import pytest
 from netboot.listening import CannotListen
 from netboot.log import Log
 from netboot.router_advertisement import ADVERTISEMENT
-from netboot.router_front import RouterFront, link_local
+from netboot.router_front import TOO_MANY, RouterFront, link_local
 from netboot.server import Netboot
 from netboot.settings import Settings
 
@@ -88,6 +88,15 @@ def test_what_is_not_answered_is_told_with_its_reason_and_the_next_one_is_heard(
         ignored for _, ignored in heard(wire)
     ]
     assert 1 == len(wire.sent)
+
+
+def test_solicitations_without_end_are_answered_so_often_and_then_only_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends them: a source address is the sender's to choose."""
+    monkeypatch.setattr("netboot.router_front.AT_ONCE", 5)
+    monkeypatch.setattr("netboot.router_front.PER_SECOND", 1e-9)
+    wire = Wire(*((SOLICITATION, 255, f"fe80::{n:x}") for n in range(1, 13)))
+    assert [""] * 5 + [TOO_MANY] * 7 == [ignored for _, ignored in heard(wire)]
+    assert 5 == len(wire.sent)
 
 
 def test_what_the_network_refuses_to_carry_costs_that_answer_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +77,45 @@ def test_a_key_that_is_not_listed_does_not_count(site: Signed, ann: Key, eve: Ke
     site.begin("required", ann)
     site.commit(eve, hardware=OTHER)
     assert "of no key that is listed" in site.refused()
+
+
+def test_a_forges_own_key_counts_only_if_it_is_listed(site: Signed, keys: dict[str, Key]) -> None:
+    """Of what its button squashes, nobody else signs anything."""
+    site.begin("required", keys["ann"])
+    site.commit(keys["forge"], hardware=OTHER)
+    assert "of no key that is listed" in site.refused()
+    site.work.git("reset", "-q", "--hard", "HEAD~1")
+    site.commit(keys["ann"], site=site_with("required", keys["ann"], keys["forge"]))
+    site.served()
+    assert site.commit(keys["forge"], hardware=OTHER) == site.served()
+
+
+def test_a_signed_commit_of_another_branch_that_follows_on_what_is_served_is_served(site: Signed, ann: Key) -> None:
+    """Whoever pushes it to ours: a signature knows no branch."""
+    site.begin("required", ann)
+    site.work.git("checkout", "-q", "-b", "experiment")
+    meant_for_elsewhere = site.commit(ann, hardware=OTHER)
+    site.work.git("checkout", "-q", "main")
+    site.work.git("merge", "-q", "--ff-only", "experiment")
+    assert meant_for_elsewhere == site.served()
+
+
+def test_what_lies_under_another_id_in_a_local_object_store_is_served_and_no_git_protocol_carries_it(
+    site: Signed, ann: Key
+) -> None:
+    site.begin("required", ann)
+    site.commit(ann, hardware=OTHER)
+    blob = site.work.git("rev-parse", "HEAD:hardware.yaml")
+    forged = THIRD.encode()
+    loose = site.work.path / ".git/objects" / blob[:2] / blob[2:]
+    loose.unlink()
+    loose.write_bytes(zlib.compress(b"blob %d\0" % len(forged) + forged))
+    if site.url == str(site.work.path):
+        site.served()
+        plan = site.plans.load(site.plans.current_id() or "")
+        assert "10.1.0.13" == plan.machines["node-01"].interfaces[0].address, "which no commit ever said"
+    else:
+        site.delayed()
 
 
 def test_a_commit_that_lists_its_own_signer_is_judged_by_the_list_before_it(site: Signed, ann: Key, eve: Key) -> None:

@@ -39,6 +39,17 @@ def test_the_agent_is_told_which_secret_and_the_plan_has_ciphertext_only() -> No
     assert b"correct horse" not in dump.manifest + b"".join(dump.shards.values())
 
 
+def test_whoever_may_push_may_name_every_secret_in_an_action_of_their_own() -> None:
+    """No rule says which template may have which secret."""
+    template = FILES["template.yaml"].replace("name: look}\nspec", "name: mine}\nspec").replace('"look:v1"', '"mine:v1"')
+    workflow = WORKFLOW.replace("look-at-01", "mine").replace("template: look", "template: mine")
+    dump = compiled({**FILES, "mine.yaml": template, "my-work.yaml": workflow}).dump
+    assert dump is not None
+    tasks = {work.workflow: work.document["tasks"] for work in dump.plan.machines["node-01"].work}
+    [action] = tasks["mine"][0]["actions"]
+    assert ("mine:v1", "db", "password") == (action["image"], action["secrets"][0]["name"], action["secrets"][0]["key"])
+
+
 def test_work_without_secrets_is_what_it_was_before_there_were_any() -> None:
     dump = compiled(dict(SOUND)).dump
     assert dump is not None
