@@ -61,7 +61,7 @@ def test_every_file_of_ours_that_is_named_is_there(page: Path) -> None:
     named = re.findall(r"`((?:agent|netboot|reconciler|schemas|tests|benchmarks|docs)/[\w./-]*)(?:::(\w+))?`", page.read_text())
     for path, test in named:
         assert (ROOT / path).exists(), f"there is no {path}"
-        assert not test or f"def {test}(" in (ROOT / path).read_text(), f"{path} has no {test}"
+        assert not test or is_test(f"`{path}::{test}`"), f"{path} has no test {test}"
 
 
 NO_ATTACKS = ("who | sees and can do | what is promised", "`spec.dhcp.mode` | it is given to", "missing | until then")
@@ -70,9 +70,9 @@ NO_ATTACKS = ("who | sees and can do | what is promised", "`spec.dhcp.mode` | it
 
 def test_every_row_of_every_attack_names_tests_that_run_or_says_why_there_can_be_none() -> None:
     tables = re.findall(r"^\| (.*) \|\n\|[-|]+\n((?:\|.*\n)+)", (DOCS / "security.md").read_text(), re.MULTILINE)
-    attacks = {head: rows.splitlines() for head, rows in tables if head not in NO_ATTACKS}
-    assert {True} == {head.endswith(" | held by") for head in attacks}
-    rows = [row.strip("| ").rpartition(" | ")[2] for table in attacks.values() for row in table]
+    attacks = [(head, rows.splitlines()) for head, rows in tables if head not in NO_ATTACKS]
+    assert {True} == {head.endswith(" | held by") for head, _ in attacks}
+    rows = [row.removesuffix(" |").rpartition(" | ")[2] for _, table in attacks for row in table]
     assert len(rows) > 50
     assert [] == [row for row in rows if not (re.match(r"no test: \w+ \w+", row) or all(map(is_test, row.split(", "))))]
 
@@ -84,7 +84,7 @@ def is_test(cited: str) -> bool:
         return False
     for node in ast.parse((ROOT / found[1]).read_text()).body:
         match node:
-            case ast.FunctionDef(name=name) if name == found[2]:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if name == found[2]:
                 return name.startswith("test_")
             case ast.Assign(targets=[ast.Name(id=name)]) if name == found[2]:  # a state machine's
                 return name.startswith("Test")
@@ -94,12 +94,8 @@ def is_test(cited: str) -> bool:
 def test_a_citation_is_of_a_test_and_of_nothing_else() -> None:
     assert is_test("`tests/test_docs.py::test_a_citation_is_of_a_test_and_of_nothing_else`")
     assert is_test("`tests/netboot/test_sessions.py::TestCalls`")
-    for cited in (
-        "tests/test_docs.py",
-        "tests/test_docs.py::is_test",
-        "tests/test_docs.py::test_nothing",
-        "tests/documents.py::test",
-    ):
+    here = "tests/test_docs.py"
+    for cited in (here, f"{here}::is_test", f"{here}::test_nothing", "tests/documents.py::test"):
         assert not is_test(f"`{cited}`")
 
 
