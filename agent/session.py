@@ -57,7 +57,7 @@ class Signer:
 
 
 def mac(key: str, method: str, target: str, nonce: str, n: int, body: bytes) -> str:
-    """64 hex digits: HMAC-SHA256 over five lines. `target`: path and query as they are sent, from `/agent/` on."""
+    """64 hex digits: HMAC-SHA256 over five lines. `target`: path and query as they are sent, without scheme and host."""
     said = "\n".join((method, target, nonce, str(n), hashlib.sha256(body).hexdigest()))
     return hmac.new(bytes.fromhex(key), said.encode(errors="surrogateescape"), hashlib.sha256).hexdigest()
 

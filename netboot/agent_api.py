@@ -270,14 +270,20 @@ class _Agent:
 
     def _authenticate(self, request: Request, body: bytes, boot: str | None = None) -> SessionStatus:
         """`boot`: what it says that it speaks for, where the target does."""
-        world, header = self._world, request.headers.get("authorization", "")
-        found = world.sessions.authenticate(world.observed, header, request.method, _target(request), body, world.now())
-        if isinstance(found, Denied):
-            world.exchange("agent", str(found.status), path=request.url.path, reason=found.error)
-            raise Denial(found)
+        found = speaker(self._world, request, body)
         if boot is not None:
             _hold_to(found, boot)
         return found
+
+
+def speaker(world: World, request: Request, body: bytes = b"") -> SessionStatus:
+    """Whose request this is, by its signature. Raises Denial."""
+    header = request.headers.get("authorization", "")
+    found = world.sessions.authenticate(world.observed, header, request.method, _target(request), body, world.now())
+    if isinstance(found, Denied):
+        world.exchange("agent", str(found.status), path=request.url.path, reason=found.error)
+        raise Denial(found)
+    return found
 
 
 def _hold_to(session: SessionStatus, boot: str) -> None:

@@ -1,8 +1,8 @@
 """Metadata: what a machine's own system is told of itself, in the forms that operating systems ask for.
 
-Core. The law: all of it comes from one plan, by its machine alone, and is given to who has one of that machine's addresses; it
-travels in clear, so nothing secret can be in it. Sources of the forms: EC2 Instance Metadata Categories (AWS), NoCloud and
-Networking Config Version 2 (cloud-init), `/metadata` as Tinkerbell's rootio action reads it.
+Core. The law: all of it comes from one plan, by its machine alone, and is given to who has one of that machine's addresses, or
+speaks for it; it travels in clear, so nothing secret can be in it. Sources of the forms: EC2 Instance Metadata Categories
+(AWS), NoCloud and Networking Config Version 2 (cloud-init), `/metadata` as Tinkerbell's rootio action reads it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from netboot.boot import Plans
 from netboot.machine_document import network_document
 from netboot.observed import Observed
 from netboot.plan import BootPlan, Interface, Machine, Metadata
+from netboot.records import SessionStatus
 
 EC2_VERSIONS = ("2009-04-04", "2016-09-02", "2018-09-24", "2021-03-23", "latest")
 """Those that cloud-init asks for, and what everybody else does; all are the same tree."""
@@ -72,6 +73,16 @@ def asking(plans: Plans, observed: Observed, address: str) -> Told | None:
     if binding is None or binding.interface.address:  # git has given it another address since
         return None
     return Told(plan, binding.machine, binding.interface)
+
+
+def speaking(plans: Plans, observed: Observed, session: SessionStatus) -> Told | None:
+    """The machine that a session speaks for while its boot is open, by that boot's plan and port; wherever it asks from."""
+    boot = observed.boots.get(session.boot)
+    if session.over or boot is None or boot.closed is not None:
+        return None
+    plan = plans.of(boot)
+    binding = plan.by_mac.get(boot.mac)
+    return Told(plan, binding.machine, binding.interface) if binding and binding.machine.name == boot.machine else None
 
 
 def _own_plan(plans: Plans, observed: Observed, mac: str) -> BootPlan:

@@ -1,7 +1,7 @@
 """Metadata by HTTP: EC2 style with IMDSv2 tokens, NoCloud, and Tinkerbell's document.
 
-Shell. Each answer is a look-up in what `metadata` makes of the machine that has the peer's address; who has none gets a
-sentence. Nothing here writes.
+Shell. Each answer is a look-up in what `metadata` makes of the machine that has the peer's address, or whose session signed the
+request; who has neither gets a sentence. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from netboot.agent_api import Denial, speaker
+from netboot.boot import Plans
 from netboot.imds import TTL_HEADER, Refusal, admit, issue
-from netboot.metadata import EC2_VERSIONS, Told, asking, ec2, ec2_key, nocloud, tinkerbell
+from netboot.metadata import EC2_VERSIONS, Told, asking, ec2, ec2_key, nocloud, speaking, tinkerbell
+from netboot.sessions import Denied
 from netboot.world import World
 
 _NO_CACHE = {"Cache-Control": "no-store"}
@@ -71,11 +74,26 @@ class _Metadata:
         world, peer = self._world, _peer(request)
         if world.plans is None:
             raise HTTPException(503, f"No plan is served yet: {world.no_plan}.", {"Retry-After": "5"})
-        told = asking(world.plans, world.observed, peer)
-        if told is None:
+        there = asking(world.plans, world.observed, peer)
+        if request.headers.get("authorization", "").startswith("Gitboot "):
+            return self._speaking(request, world.plans, there)
+        if there is None:
             world.exchange("metadata", "403", peer=peer, path=request.url.path, reason="no machine has this address")
-            raise HTTPException(403, f"No machine in git has the address {peer}, and metadata is given by address only.")
-        return told
+            raise HTTPException(
+                403, f"No machine in git has the address {peer}, and metadata is given by address, or to a machine's session."
+            )
+        return there
+
+    def _speaking(self, request: Request, plans: Plans, there: Told | None) -> Told:
+        """A session decides; but it speaks from no other machine's address. A body, where there is one, is not read."""
+        session = speaker(self._world, request)
+        told = speaking(plans, self._world.observed, session)
+        if told is None:
+            raise Denial(Denied(410, f"boot {session.boot} of this session is over"))
+        if there is not None and there.machine.name != told.machine.name:
+            why = f"This session speaks for another machine than the one that has the address {_peer(request)}."
+            raise self._refused(request, told, Refusal(403, why))
+        return there or told
 
     def _answer(self, request: Request, told: Told, text: str | None) -> Response:
         self._note(request, told, "ok" if text is not None else "404")

@@ -12,10 +12,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from netboot.events import BootClosed
 from netboot.metadata import EC2_VERSIONS
 from netboot.plan import Metadata
 from netboot.world import World
-from tests.netboot.site import logged, machine, plan
+from tests.netboot.site import Signed, browser, logged, mac, machine, plan, signed
 from tests.netboot.test_http import visit
 
 TTL, TOKEN = "X-aws-ec2-metadata-token-ttl-seconds", "X-aws-ec2-metadata-token"
@@ -48,6 +49,78 @@ def test_each_machine_is_told_of_itself_by_every_form(tmp_path: Path) -> None:
     at(tmp_path, "10.1.0.2", story)
 
 
+# By session
+
+
+async def session_of_one(here: World) -> Signed:
+    """Of node-01, whose boot is open."""
+    async with browser(here, "10.1.0.1") as client:
+        await client.get(f"/ipxe/{mac(1)}/boot.ipxe")
+        boot = here.observed.open_boot(mac(1))
+        assert boot is not None
+        return await signed(here, client, boot.id)
+
+
+@pytest.mark.parametrize("peer", ["10.1.0.1", "10.1.0.99"])
+def test_a_session_is_told_of_its_machine_at_its_address_and_at_one_that_git_does_not_know(tmp_path: Path, peer: str) -> None:
+    async def story(here: World, client: httpx.AsyncClient) -> None:
+        one = await session_of_one(here)
+        for path in ("/latest/user-data", "/nocloud/user-data", "/nocloud/node-01/user-data"):
+            answer = await client.get(path, auth=one)
+            assert (200, ONE.user_data) == (answer.status_code, answer.text)
+        assert peer == (await client.get("/latest/meta-data/local-ipv4", auth=one)).text
+        assert "node-01" == (await client.get("/metadata", auth=one)).json()["metadata"]["instance"]["id"]
+        token = (await client.put("/latest/api/token", headers={TTL: "60"}, auth=one)).text
+        assert 200 == (await client.get("/latest/user-data", headers={TOKEN: token}, auth=one)).status_code
+        assert 403 == (await client.get("/nocloud/node-02/user-data", auth=one)).status_code
+
+    at(tmp_path, peer, story, mode="proxy")
+
+
+def test_a_session_of_another_machine_than_the_address_is_refused(tmp_path: Path) -> None:
+    async def story(here: World, client: httpx.AsyncClient) -> None:
+        one = await session_of_one(here)
+        for path in PATHS:
+            answer = await client.get(path, auth=one)
+            assert 403 == answer.status_code
+            assert "This session speaks for another machine than the one that has the address 10.1.0.2.\n" == answer.text
+        assert 403 == (await client.put("/latest/api/token", headers={TTL: "60"}, auth=one)).status_code
+
+    at(tmp_path, "10.1.0.2", story)
+
+
+@pytest.mark.parametrize("peer", ["10.1.0.1", "10.1.0.99"])
+def test_a_session_that_does_not_prove_itself_is_refused_at_any_address(tmp_path: Path, peer: str) -> None:
+    async def story(here: World, client: httpx.AsyncClient) -> None:
+        one = await session_of_one(here)
+        good = str(one.signer.sign("GET", "/metadata", b""))
+        bad = {
+            "of another path": str(one.signer.sign("GET", "/latest/", b"")),
+            "of another method": str(one.signer.sign("PUT", "/metadata", b"")),
+            "of a body": str(one.signer.sign("GET", "/metadata", b"x")),
+            "none": "Gitboot nonsense",
+            "changed": good[:-1] + ("0" if good[-1] != "0" else "1"),
+        }
+        for name, header in bad.items():
+            assert 401 == (await client.get("/metadata", headers={"Authorization": header})).status_code, name
+        assert 200 == (await client.get("/metadata", headers={"Authorization": good})).status_code
+        again = await client.get("/metadata", headers={"Authorization": good})
+        assert (401, here.sessions.nonce) == (again.status_code, again.json()["nonce"])
+        boot = here.observed.open_boot(mac(1))
+        assert boot is not None
+        await here.ledger.commit((BootClosed(at=here.now(), boot=boot.id, reason="over"),))
+        assert 410 == (await client.get("/metadata", auth=one)).status_code
+
+    at(tmp_path, peer, story)
+
+
+def test_who_shows_any_other_authorization_is_known_by_its_address(tmp_path: Path) -> None:
+    async def story(here: World, client: httpx.AsyncClient) -> None:
+        assert 200 == (await client.get("/metadata", headers={"Authorization": "Basic YTpi"})).status_code
+
+    at(tmp_path, "10.1.0.1", story)
+
+
 def test_where_there_is_no_user_data_ec2_says_404_and_nocloud_is_empty(tmp_path: Path) -> None:
     async def story(here: World, client: httpx.AsyncClient) -> None:
         for path in ("/latest/user-data", "/latest/vendor-data", "/latest/meta-data/public-keys/", "/latest/dynamic/fws/"):
@@ -63,7 +136,10 @@ def test_an_address_that_is_no_machines_gets_a_sentence_and_a_line_in_the_log(tm
         for path in PATHS:
             answer = await client.get(path)
             assert 403 == answer.status_code
-            assert "No machine in git has the address 10.1.0.99, and metadata is given by address only.\n" == answer.text
+            assert (
+                "No machine in git has the address 10.1.0.99, and metadata is given by address, or to a machine's session.\n"
+                == answer.text
+            )
         assert 403 == (await client.put("/latest/api/token", headers={TTL: "60"})).status_code
         line = next(each for each in logged(here.log) if each["event"] == "metadata")
         assert ("10.1.0.99", "403") == (line["peer"], line["outcome"])
