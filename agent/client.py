@@ -121,7 +121,10 @@ class Server:
     kept: Keeper = field(default_factory=Keeper, repr=False)
 
     scrubber: Scrubber = field(default_factory=Scrubber, repr=False)
-    """Knows what was given in secret: no free text that is sent holds any of it."""
+    """Knows the token, the session's key and what was given in secret: no free text that is sent holds any of it."""
+
+    def __post_init__(self) -> None:
+        self.scrubber.learn([self.token])  # an action sees it on the kernel's command line
 
     def claim(self, system: str) -> Claim | Idle:
         """Asked until answered. `system` is the id of this start of the OS. Raises Refused."""
@@ -180,6 +183,8 @@ class Server:
             self.kept.load(self.boot, system)
         if self.kept.signer is None and (over := self._open(system)):
             return over
+        if signer := self.kept.signer:
+            self.scrubber.learn([signer.session.key])
         answer = self._post("/agent/claim", {"boot": self.boot, "system": system})
         if answer.status == 410:
             self.kept.drop()
@@ -210,7 +215,7 @@ class Server:
                 return None
             case 200:
                 raise Unavailable(f"{self.url} answers, but not like gitboot")
-            case 404 | 410:
+            case 410:
                 return Idle("reboot", answer.error, 0.0)
             case 423:
                 retry = answer.document.get("retry")

@@ -143,7 +143,7 @@ def _work(settings: Settings, server: Server, say: Callable[[str], None]) -> int
 def _runtimes(settings: Settings, scrubber: Scrubber) -> Callable[[Around], Runtime]:
     """What makes the runtime of a run. Raises Unusable when there is no engine."""
     if settings.runtime == "process":
-        return lambda around: ProcessRuntime(settings.state, around)
+        return lambda around: ProcessRuntime(settings.state, around, scrubber)
     try:
         engine = connect(settings.engine)
     except (EngineUnavailable, NoSdk) as error:

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from agent.commands import Exited, Found, NotFound
 from agent.container import Around, environment
 from agent.given import NOTHING, Given
 from agent.messages import Attempt
+from agent.scrub import Scrubber
 from agent.workflow import Action
 
 PATIENCE = 60.0
@@ -62,8 +64,10 @@ class ProcessRuntime:
     its run (GITBOOT_…). It does not get the agent's own environment.
     """
 
-    def __init__(self, state: Path, around: Around) -> None:
+    def __init__(self, state: Path, around: Around, scrubber: Scrubber | None = None) -> None:
+        """`scrubber`: what must be in no log, besides what an action is given."""
         self._around = around
+        self._scrubber = scrubber or Scrubber()
         self._directory = directory_of(state, around.run)
         self._children: dict[Attempt, subprocess.Popen[bytes]] = {}
 
@@ -76,7 +80,8 @@ class ProcessRuntime:
                 raise ValueError(f"the process runtime has no images: action {attempt.action} needs a command")
             if given.files:
                 raise ValueError("the process runtime has no mounts: give the action its secrets as variables")
-            self._children[attempt] = self._supervise(place, command, self._environment(attempt, action, given), given)
+            hidden = (*self._scrubber.values, *given.values)
+            self._children[attempt] = self._supervise(place, command, self._environment(attempt, action, given), hidden)
         except (OSError, ValueError) as error:
             self._could_not_start(place, str(error))
 
@@ -134,7 +139,9 @@ class ProcessRuntime:
         }
 
     @staticmethod
-    def _supervise(place: Path, command: tuple[str, ...], environment: dict[str, str], given: Given) -> subprocess.Popen[bytes]:
+    def _supervise(
+        place: Path, command: tuple[str, ...], environment: dict[str, str], hidden: Sequence[str]
+    ) -> subprocess.Popen[bytes]:
         # -I and -S: no user's or site's Python files have a say, and it starts in a third of the time
         program = [sys.executable, "-I", "-S", supervisor.__file__, str(place), *command]
         with (place / "log").open("ab") as log:
@@ -143,7 +150,7 @@ class ProcessRuntime:
             )
         assert process.stdin is not None  # noqa: S101 - for the type checker: it is a pipe
         with process.stdin as secrets:
-            secrets.write(json.dumps(given.values).encode())
+            secrets.write(json.dumps(hidden).encode())
         return process
 
     def _identity(self, place: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Scrubbing: what an action was given in secret is taken out of everything that leaves the machine.
+"""Scrubbing: what an action was given in secret, and what the agent has, is taken out of everything that leaves the machine.
 
 Core, standard library only. Law: each byte of a secret becomes one `*`, so that nothing else moves and an offset stays what it
 was; and whatever may be the beginning of a secret is held back until more has come, so that it makes no difference where a
@@ -28,8 +28,12 @@ class Scrubber:
         """The longest first."""
         self._sorted: list[bytes] = []
         self._blind = False
+        self.values: tuple[str, ...] = ()
+        """All that was learned."""
 
     def learn(self, values: Iterable[str]) -> None:
+        values = tuple(values)
+        self.values = tuple(dict.fromkeys(self.values + values))
         found = {form for value in values for form in _forms(value)}
         self._sorted = sorted(found.union(self._forms))
         self._forms = tuple(sorted(self._sorted, key=len, reverse=True))

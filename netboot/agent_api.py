@@ -25,6 +25,7 @@ from netboot.inventory_document import InventoryRequest, decode_inventory
 from netboot.log_names import console_log, place
 from netboot.machine_document import machine_document
 from netboot.observed import BootStatus, SessionStatus
+from netboot.peers import is_within
 from netboot.reports import (
     ClaimRequest,
     HeartbeatRequest,
@@ -35,10 +36,11 @@ from netboot.reports import (
     decode_session,
 )
 from netboot.runs import Accepted, Claimed, Refused, claim, report
+from netboot.scripts import withheld
 from netboot.secrets import Unreadable, unspoken
 from netboot.sessions import Denied, Parked, exchange
 from netboot.store import LogName, Misplaced
-from netboot.tokens import from_header, objection, session_key
+from netboot.tokens import FOREIGN, from_header, objection, session_key
 from netboot.work import Work
 from netboot.world import World
 
@@ -114,12 +116,8 @@ class _Agent:
         asked = _decoded(decode_session, await _limited(request, LONGEST_REQUEST))
         world, now = self._world, self._world.now()
         peer = request.client.host if request.client else ""
-        boot = world.observed.boots.get(asked.boot)
-        if boot is None:
-            raise HTTPException(404, f"boot {asked.boot} is not known here")
-        if why := objection(world.key, boot.machine, boot.plan, boot.id, presented, now):
-            world.exchange("session", "401", boot=boot.id, machine=boot.machine, peer=peer, reason=why)
-            raise _unauthorised(why)
+        boot = self._shown(asked.boot, presented, peer, now)
+        self._hold_to_address(boot, peer)
         if boot.closed is not None:
             await world.ledger.commit()
             raise HTTPException(410, f"boot {boot.id} is closed: {boot.reason}")
@@ -130,6 +128,27 @@ class _Agent:
         world.exchange("session", "opened", machine=boot.machine, boot=boot.id, session=answer.session, peer=peer)
         key = session_key(world.key, answer.session)
         return JSONResponse({"session": answer.session, "key": key, "nonce": world.sessions.nonce})
+
+    def _shown(self, boot: str, presented: str, peer: str, now: float) -> BootStatus:
+        """The boot whose token was presented: who has none is not told which boots there are."""
+        world = self._world
+        known = world.observed.boots.get(boot)
+        machine, plan = (known.machine, known.plan) if known else ("", "")
+        why = objection(world.key, machine, plan, boot, presented, now)
+        if known is None or why:
+            world.exchange("session", "401", boot=boot, machine=machine, peer=peer, reason=why or FOREIGN)
+            raise _unauthorised(why or FOREIGN)
+        return known
+
+    def _hold_to_address(self, boot: BootStatus, peer: str) -> None:
+        """For whom the script was, its token is. A proxy that passes TLS on cannot say for whom: it has the site's trust."""
+        world = self._world
+        if world.plans is None:
+            raise HTTPException(503, f"No plan is served yet: {world.no_plan}.", {"Retry-After": "5"})
+        why = withheld("boot", (world.plans.current, world.plans.of(boot)), world.observed, boot.macs, peer)
+        if why and not is_within(peer, world.trusted_proxies):
+            world.exchange("session", "403", boot=boot.id, machine=boot.machine, peer=peer, reason=why)
+            raise HTTPException(403, f"{why}.")
 
     def _parked(self, parked: Parked, boot: BootStatus, peer: str, now: float) -> Response:
         if self._world.sessions.contend(boot.machine, parked, peer, now):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 from netboot import grub, ipxe, pxelinux
@@ -103,20 +104,21 @@ def script_for(
     if not turn.binding.interface.netboot:
         return NoScript(f"git says that {mac} of {machine.name} does not boot from the network")
     step = next_step(turn.plan, machine, observed, hold, turn.boot)
-    if isinstance(step, RunWork) and (why := withheld((turn.plan, before), observed, mac, asked.peer)):
+    if isinstance(step, RunWork) and (why := withheld("script", (turn.plan, before), observed, (mac,), asked.peer)):
         return NoScript(why, 403)
     console = Console(house.base, machine.name, mac, turn.plan.id, secure=house.secure)
     text = script_text(house, turn.plan, console, step, _capability(house, turn, observed, now))
     return Script(text, machine.name, turn.boot, step.why, (*turn.events, *step_served(turn, step, observed, now)))
 
 
-def withheld(plans: Iterable[BootPlan], observed: Observed, mac: str, peer: str) -> str:
-    """Why the script of the machine with this MAC, which holds a token, is not for who asks from `peer`; "": it is.
+def withheld(what: str, plans: Iterable[BootPlan], observed: Observed, macs: Iterable[str], peer: str) -> str:
+    """Why the script or boot (`what`) of the machine with these MACs, which holds a token, is not for who asks from `peer`;
+    "": it is.
 
     `plans`: the one that answers, and the one that gave the machine the address it has.
     """
     why = ""
-    for plan in plans:
+    for plan, mac in product(plans, macs):
         binding = plan.by_mac.get(mac)
         if binding is None:
             continue
@@ -127,7 +129,7 @@ def withheld(plans: Iterable[BootPlan], observed: Observed, mac: str, peer: str)
             return ""
         whom = (" and ".join(mine) or "an address that we gave it") if ours else "addresses of the site's subnets"
         why = (
-            f"the script of {binding.machine.name} holds a token, so it is for {whom} only and not for {peer or 'nobody'}; "
+            f"the {what} of {binding.machine.name} holds a token, so it is for {whom} only and not for {peer or 'nobody'}; "
             "a proxy in between has to be named in the Site's trustedProxies"
         )
     return why

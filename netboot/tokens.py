@@ -18,6 +18,9 @@ _EXPIRY = 8
 """Hex digits of seconds since the epoch, which stand before the digest: enough until 2106."""
 
 
+FOREIGN = "The token does not belong to a boot that is known here: boot the machine again, and its script brings a new one."
+
+
 def token(key: bytes, machine: str, plan: str, boot: str, until: float) -> str:
     """64 hex digits, good for one exchange of this boot until `until`, in seconds since the epoch."""
     expiry = f"{int(until) & 0xFFFFFFFF:0{_EXPIRY}x}"
@@ -31,7 +34,7 @@ def objection(key: bytes, machine: str, plan: str, boot: str, presented: str, no
     except ValueError:
         until = 0
     if not hmac.compare_digest(token(key, machine, plan, boot, until).encode(), presented.encode(errors="replace")):
-        return "The token does not belong to this boot."
+        return FOREIGN
     return "" if now <= until else "The token has expired: boot the machine again, and its script brings a new one."
 
 

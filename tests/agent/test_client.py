@@ -183,6 +183,17 @@ def test_secrets_are_asked_for_until_they_are_given_and_leave_in_no_report() -> 
     assert "secret db/pw" not in repr(ours)
 
 
+def test_the_token_and_the_sessions_key_leave_in_no_free_text() -> None:
+    """Every program on the machine can read the kernel's command line."""
+    fake, token = FakeServer(SECRETS), "6553f100" * 8
+    with FaultyServer(fake) as server:
+        ours = Server(server.url, BOOT, TOKEN)
+        ours.claim("s1")
+        ours.inventory("s1", {"cmdline": f"gitboot.token={TOKEN} {SESSION.key}"})
+    assert [{"cmdline": f"gitboot.token={'*' * len(TOKEN)} {'*' * 64}"}] == fake.inventories
+    assert f"gitboot.token={'*' * 64} quiet" == Server("http://x", BOOT, token).scrubber.text(f"gitboot.token={token} quiet")
+
+
 def test_secrets_that_are_refused_are_refused() -> None:
     with FaultyServer(FakeServer(SECRETS)) as server, pytest.raises(Refused, match="os/disk is not in flight"):
         client(server).secrets("r1", DISK)

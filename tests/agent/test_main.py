@@ -14,7 +14,7 @@ from agent import main as entry
 from agent.main import Settings, Unusable, main, read_settings
 from agent.workflow import Action, Task, Workflow
 from tests.agent.fakes import FakeServer
-from tests.agent.http_server import BOOT, TOKEN, FaultyServer
+from tests.agent.http_server import BOOT, SESSION, TOKEN, FaultyServer
 
 PIN = "0123456789abcdef" * 4
 KERNEL = "console=ttyS0 gitboot.server=http://10.1.0.1 gitboot.boot=b7 gitboot.token=aa=bb quiet gitboot.odd\n"
@@ -117,6 +117,27 @@ def test_the_console_is_sent_to_the_server(tmp_path: Path) -> None:
     with FaultyServer(fake) as server:
         assert main([*options(server, tmp_path), "--console", str(console)]) == 0
     assert fake.logs["", "console", 1] == b"gitboot: kernel 6.1 runs\n"
+
+
+@pytest.mark.shell
+def test_the_token_and_the_sessions_key_are_in_no_log_that_the_server_gets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, console, kernel = tmp_path / "state", tmp_path / "console.log", tmp_path / "cmdline"
+    kernel.write_text(f"quiet gitboot.token={TOKEN} and its key: ")
+    console.write_text(f"Command line: quiet gitboot.token={TOKEN}\n")
+    betray = f"cat {kernel} {state}/session; test -s {state}/session && echo; tail -n 1 {kernel}; exit 7"
+    fake = FakeServer(Workflow("w", (Task("t", "m", (Action("a", "img", ("sh", "-c", betray)),)),)))
+    with FaultyServer(fake) as server:
+        assert main([*options(server, state), "--console", str(console)]) == 0
+    log, reason = fake.logs["t", "a", 1], next(event["reason"] for event in fake.accepted if "reason" in event)
+    hidden = b"gitboot.token=" + b"*" * len(TOKEN)
+    assert log.startswith(b"quiet " + hidden + b" and its key: {")
+    assert b"*" * 64 in log
+    assert b"Command line: quiet " + hidden + b"\n" == fake.logs["", "console", 1]
+    assert hidden.decode() in reason
+    told = f"{fake.logs} {fake.accepted} {capsys.readouterr().out}"
+    assert [] == [secret for secret in (TOKEN, SESSION.key) if secret in told]
 
 
 @pytest.mark.shell

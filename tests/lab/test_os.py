@@ -103,6 +103,9 @@ def test_a_machine_boots_it_and_an_action_runs_in_a_container(
     said = [site.get(path).encode() for path in site.status("index.json")["documents"]]
     everything = [heard, vm.console.text().encode(), site.get("/metrics").encode(), *said, *kept]
     assert [] == [each[:200] for each in everything for form in (SECRET, SECRET_64) if form.encode() in each]
+    assert f"gitboot.token={'*' * 64}" in log, "the action has read the kernel's command line"
+    shown = [log, site.get("/metrics"), *(path.read_text(errors="replace") for path in site.state.rglob("*") if path.is_file())]
+    assert [] == re.findall(r"gitboot\.token=[0-9a-f]{64}", "\n".join([*shown, *(each.decode() for each in said)]))
 
 
 def test_the_generic_kernel_drives_an_old_card_in_a_vlan_and_disks_of_all_kinds_and_turns_itself_off(
@@ -111,7 +114,7 @@ def test_the_generic_kernel_drives_an_old_card_in_a_vlan_and_disks_of_all_kinds_
     """Its address is static. Every loader before it tags too: nothing untagged reaches the network."""
     site = Gitboot(network, tmp_path / "site")
     kept_os("generic").into(site.artifacts)
-    static = "ip=10.77.0.12::10.77.0.1:255.255.255.0:by-hand::none:10.77.0.1"
+    static = "ip=10.77.0.11::10.77.0.1:255.255.255.0:by-hand::none:10.77.0.1"
     files = working(site, words=static, command=f"echo one >/dev/nvme0n1 && echo two >/dev/sda && sync && {LOOK}")
     files["node.yaml"] = hardware("node-01", MAC, "10.77.0.11").replace(".11}", ".11, vlan: 42}")
     site.commit(files | {"template.yaml": files["template.yaml"] + "then: poweroff\n"})
@@ -122,7 +125,7 @@ def test_the_generic_kernel_drives_an_old_card_in_a_vlan_and_disks_of_all_kinds_
         disk.path.write_bytes(bytes(8 << 20))
     port = trunk(network, 42)
     with VM(network, "old", MAC, memory=512, nic="e1000", kernel=stick, netdev=port, disk=disks[0], spare=disks[1]) as vm:
-        vm.wait_for(r"gitboot: eth0\.42 has 10.77.0.12 ", within=120)
+        vm.wait_for(r"gitboot: eth0\.42 has 10.77.0.11 ", within=120)
         vm.wait_for("workflow look SUCCESS", within=120)
         vm.wait_for("then: poweroff")
         vm.wait_until_off(within=60)

@@ -23,6 +23,7 @@ from netboot.events import BootAdvanced, RunStarted, SessionEnded
 from netboot.markers import freeze
 from netboot.plan import Dump
 from netboot.sessions import Sessions
+from netboot.tokens import FOREIGN, token
 from netboot.world import World
 from tests.netboot.site import Signed, browser, capability, exchanged, logged, mac, machine, plan, signed, world
 
@@ -345,6 +346,42 @@ def test_a_boot_that_ended_leaves_nobody_waiting_and_its_agent_may_still_finish(
     with_agent(tmp_path, story, plan(replace(failing, work=(replace(failing.work[0], on_failure="reboot"),))))
 
 
+@pytest.mark.parametrize(
+    ("mode", "peer", "opens"),
+    [
+        ("reservation", "10.1.0.1", True), ("reservation", "10.1.0.66", False), ("reservation", "192.0.2.7", True),
+        ("proxy", "10.1.0.66", True), ("off", "10.2.0.66", False), ("proxy", "", False),
+    ],
+)  # fmt: skip
+def test_a_token_that_got_out_opens_a_session_from_no_other_address(tmp_path: Path, mode: str, peer: str, opens: bool) -> None:
+    """As with scripts; a proxy that the site trusts, at 192.0.2.7, passes TLS on and cannot say for whom."""
+
+    async def story(agent: Agent) -> None:
+        agent.here.observed.patience = -1.0
+        before = agent.events
+        async with browser(agent.here, peer) as leaked:
+            answer = await exchanged(agent.here, leaked, agent.boot, "os-2")
+        assert (200 if opens else 403) == answer.status_code
+        if not opens:
+            whom = "10.1.0.1" if mode == "reservation" else "addresses of the site's subnets"
+            told = f"the boot of node-01 holds a token, so it is for {whom} only and not for {peer or 'nobody'}"
+            assert told in answer.json()["error"]
+            assert before == agent.events
+            (refused,) = [line for line in logged(agent.here.log) if (line["event"], line["outcome"]) == ("session", "403")]
+            assert ("node-01", peer) == (refused["machine"], refused["peer"])
+
+    with_agent(tmp_path, story, plan(machine(1, "look"), mode=mode, trusted_proxies=("192.0.2.0/24",)))
+
+
+def test_before_a_plan_is_served_nobody_can_say_where_a_token_belongs(tmp_path: Path) -> None:
+    async def story(agent: Agent) -> None:
+        agent.here.plans = None
+        answer = await exchanged(agent.here, agent.client, agent.boot, "os-2")
+        assert (503, "5") == (answer.status_code, answer.headers["retry-after"])
+
+    with_agent(tmp_path, story)
+
+
 def test_an_expired_token_is_told_what_to_do(tmp_path: Path) -> None:
     async def story(agent: Agent) -> None:
         stale = {"Authorization": f"Bearer {capability(agent.here, agent.boot, -2)}"}
@@ -487,12 +524,17 @@ def test_work_that_is_held_is_waited_for(tmp_path: Path) -> None:
     with_agent(tmp_path, story)
 
 
-def test_a_boot_that_nobody_knows_is_told_to_reboot(tmp_path: Path) -> None:
+@pytest.mark.parametrize("presented", ["x", "0" * 64, "made for nobody"])
+def test_who_has_no_token_is_not_told_which_boots_there_are(tmp_path: Path, presented: str) -> None:
     async def story(agent: Agent) -> None:
-        answer = await agent.client.post(
-            "/agent/session", json={"boot": "forgotten", "system": "os-1"}, headers={"Authorization": "Bearer x"}
-        )
-        assert (404, {"error": "boot forgotten is not known here"}) == (answer.status_code, answer.json())
+        now = agent.here.now()
+        for boot in ("forgotten", agent.boot):
+            shown = presented if presented != "made for nobody" else token(agent.here.key, "", "", boot, now + 60)
+            answer = await agent.client.post(
+                "/agent/session", json={"boot": boot, "system": "os-1"}, headers={"Authorization": f"Bearer {shown}"}
+            )
+            assert (401, {"error": FOREIGN}) == (answer.status_code, answer.json())
+            assert "Bearer" == answer.headers["www-authenticate"]
 
     with_agent(tmp_path, story)
 

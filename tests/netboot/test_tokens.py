@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netboot.tokens import LIFETIME, from_header, objection, session_key, token
+from netboot.tokens import FOREIGN, LIFETIME, from_header, objection, session_key, token
 
 KEY = bytes(range(32))
 NOW = 1_700_000_000.0
 BOOT = ("node-01", "plan-1", "boot-1")
-FOREIGN = "The token does not belong to this boot."
 
 
 def test_a_token_is_its_expiry_and_the_hmac_of_machine_plan_boot_and_expiry() -> None:
