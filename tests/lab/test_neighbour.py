@@ -43,6 +43,7 @@ tasks:
 }
 STARTED = {"type": "action-started", "task": "look", "action": "look", "attempt": 1}
 ENDED = {**STARTED, "type": "action-ended", "state": "SUCCESS", "exit_code": 0, "reason": ""}
+WORK: tuple[dict[str, Any], ...] = (STARTED, ENDED, {"type": "run-ended", "state": "SUCCESS", "reason": ""})
 
 ASK = """
 import json, sys
@@ -204,7 +205,7 @@ def test_its_packets_and_requests_in_the_machines_name_leave_a_session_and_a_run
     shown = site.status("hardware/node-01.json")["conditions"]
     (contested,) = [each for each in shown if each["type"] == "Contested"]
     assert ("True", True) == (contested["status"], NEIGHBOUR in contested["message"])
-    for sequence, event in enumerate((STARTED, ENDED, {"type": "run-ended", "state": "SUCCESS", "reason": ""}), 1):
+    for sequence, event in enumerate(WORK, 1):
         assert (200, {"accepted": sequence}) == node.report(sequence, event)
 
 
@@ -226,7 +227,7 @@ def test_it_floods_the_server_and_the_machine_goes_on(site: Gitboot, node: Host,
     flood = neighbour.place.spawn([sys.executable, "-c", FLOOD, asked, SERVER, SCRIPT])
     for said in ("holds connections", "was turned away", "got 403", "got 429"):
         flood.wait_for(said, 60)
-    for sequence, event in enumerate((STARTED, ENDED, {"type": "run-ended", "state": "SUCCESS", "reason": ""}), 1):
+    for sequence, event in enumerate(WORK, 1):
         assert (200, {"accepted": sequence}) == node.report(sequence, event)
     assert flood.running()
     flood.stop()
