@@ -1,6 +1,8 @@
 """schemathesis asks a live server whatever its OpenAPI document allows, and much that it does not.
 
-The server is one of this process, on loopback; readers show a token, for `Host` is no name of loopback.
+The server is one of this process, on loopback; readers show a token, for `Host` is no name of loopback. A machine of git is
+there too: what is asked in its agent's name is signed, and half of it is of the boot and the run that there are, so that
+answers to those who may ask are compared with the document as well. No operation is without one.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import io
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from copy import deepcopy
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,9 +20,11 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.strategies import booleans
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.core.result import Ok
 
+from netboot.binaries import Binary
 from netboot.log import Log
 from netboot.openapi import document
 from netboot.plans import PlanStore
@@ -28,7 +33,8 @@ from netboot.readers import Admitted, Asked, NotAdmitted, Readers, Token
 from netboot.server import Netboot
 from netboot.settings import Settings
 from tests.netboot.forges import SECRET
-from tests.netboot.site import plan
+from tests.netboot.live_machine import Agent, right, served
+from tests.netboot.site import KERNEL
 
 pytestmark = pytest.mark.shell
 EXAMPLES = 20
@@ -40,10 +46,12 @@ class Live:
 
     def __init__(self, folder: Path) -> None:
         (folder / "secret").write_bytes(SECRET)
-        PlanStore(folder / "state/plans").publish(plan())
+        (folder / "artifacts").mkdir()
+        (folder / "artifacts/vmlinuz").write_bytes(KERNEL)
+        PlanStore(folder / "state/plans").publish(served())
         self._settings = Settings(
             state=folder / "state", new_site=True, webhook_secret_file=folder / "secret", listen="127.0.0.1",
-            dhcp_port=-1, tftp_port=-1, http_port=0, https_port=-1,
+            artifacts=folder / "artifacts", dhcp_port=-1, tftp_port=-1, http_port=0, https_port=-1,
         )  # fmt: skip
         self._started: Future[Netboot] = Future()
         self._loop = asyncio.new_event_loop()
@@ -53,6 +61,7 @@ class Live:
     async def _run(self) -> None:
         try:
             server = Netboot(self._settings, Log(io.StringIO()))
+            server.world.binaries["undionly.kpxe"] = Binary("undionly.kpxe", b"a program", "0" * 64, "/undionly.kpxe")
             async with server.running():
                 self._started.set_result(server)
                 await self._over.wait()
@@ -77,15 +86,40 @@ def unlimited(self: Readers, asked: Asked, tokens: Sequence[Token], now: float) 
 _admit, _days = Readers.admit, count()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Netboot, str]]:
-    folder = tmp_path_factory.mktemp("openapi")
-    with pytest.MonkeyPatch.context() as patch, Live(folder) as server:
-        patch.setattr("netboot.reading.Readers.admit", unlimited)  # wrong tokens would soon be answered by 429 alone
-        yield server, add_token(folder / "state", "schemathesis")
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Netboot, str]]:
+    """One for each operation: what is asked of one changes what another answers."""
+    with Live(tmp_path) as server:
+        monkeypatch.setattr("netboot.reading.Readers.admit", unlimited)  # wrong tokens would soon be answered by 429 alone
+        yield server, add_token(tmp_path / "state", "schemathesis")
 
 
-SCHEMA = schemathesis.openapi.from_dict(document())
+BY_TLS_ALONE = {"POST /agent/secrets"}
+PROVEN = ("/agent/", "/hooks/")
+"""Below these each question is signed here: schemathesis has nothing to prove itself with."""
+
+
+def described() -> dict[str, Any]:
+    whole = deepcopy(document())
+    for path, operations in whole["paths"].items():
+        for operation in operations.values():
+            operation["security"] = [] if path.startswith(PROVEN) else operation["security"]
+    return whole
+
+
+def whole_numbers(value: Any) -> Any:
+    """To JSON Schema 1.0 is an integer, and to this server it is none."""
+    if isinstance(value, dict):
+        return {name: whole_numbers(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+CHECKS = {"negative_data_rejection": {"expected-statuses": ["4xx"]}}
+"""413 is a refusal too."""
+CONFIG = schemathesis.config.SchemathesisConfig.from_dict({"checks": CHECKS})
+SCHEMA = schemathesis.openapi.from_dict(described(), config=CONFIG)
 OPERATIONS: list[APIOperation[Any, Any, Any, Any]] = [each.ok() for each in SCHEMA.get_all_operations() if isinstance(each, Ok)]
 
 
@@ -109,15 +143,31 @@ def test_whatever_is_asked_the_answer_is_one_that_the_document_names(
     server: tuple[Netboot, str], operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode
 ) -> None:
     netboot, reader = server
+    agent = Agent.of(netboot)
+    if operation.label != "POST /agent/session":
+        agent.begin()
     headers = {"Host": "gitboot.lab.example", "Authorization": f"Bearer {reader}"}
+    statuses = set[int]()
+
+    def asked(case: Case[Any]) -> None:
+        answer = case.call_and_validate(base_url=agent.base, headers=headers, auth=agent.prove)
+        statuses.add(answer.status_code)
 
     @settings(
         max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    @given(case=operation.as_strategy(generation_mode=mode))
-    def ask(case: Case[Any]) -> None:
-        case.call_and_validate(base_url=f"http://127.0.0.1:{netboot.http_port}", headers=headers)
+    @given(case=operation.as_strategy(generation_mode=mode), ours=booleans())
+    def ask(case: Case[Any], ours: bool) -> None:
+        if isinstance(case.body, dict):
+            case.body = whole_numbers(case.body)
+        for said in (case.body, case.query):
+            if ours and agent.signer and isinstance(said, dict):
+                said |= {name: value for name, value in agent.known.items() if isinstance(said.get(name), str)}
+        asked(case)
 
+    if mode is GenerationMode.POSITIVE:
+        asked(operation.Case(**right(agent, operation.label)))
+        assert {each // 100 for each in statuses} == {4 if operation.label in BY_TLS_ALONE else 2}
     ask()
     assert 0 == netboot.world.counts["http", "failed"]
