@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,10 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from agent.session import Session, Signature, Signer, from_header, from_json, to_json
-from netboot.events import SessionEnded, SessionOpened
+from netboot.events import BootClosed, SessionEnded, SessionOpened
 from netboot.observed import PATIENCE, fold
+from netboot.scripts import Script
 from netboot.sessions import WINDOW, Denied, Opened, Parked, Sessions, Window
-from netboot.tokens import session_key
+from netboot.tokens import LIFETIME, objection, session_key
 from tests.netboot.plan_example import IPXE, SECOND, Room, machine, port, work
 
 KEY = b"the server's key"
@@ -73,8 +76,20 @@ MACS = {"node-01": "52:54:00:12:34:01", "node-02": SECOND}
 NAMES = st.sampled_from(sorted(MACS))
 
 
+@dataclass(frozen=True)
+class Issued:
+    """A token that a script brought."""
+
+    text: str
+    machine: str
+    boot: str
+    until: float
+
+
 class Calls(RuleBasedStateMachine):
-    """Two machines that boot, are reset, fall silent and are restarted; a server that is; and whoever records all of it."""
+    """Two machines that boot, are reset, fall silent and are restarted; a server that is; and whoever records all of it, every
+    token too. What ought to be is known here by what was said, and not by asking what is tested.
+    """
 
     @initialize()
     def begin(self) -> None:
@@ -85,13 +100,23 @@ class Calls(RuleBasedStateMachine):
         self.starts = 0
         self.signers: dict[str, list[Signer]] = {name: [] for name in MACS}
         """Of each machine: every session that was ever given away, the last one at the end."""
+        self.issued: list[Issued] = []
+        self.heard: dict[str, float] = {}
+        """Of each machine: when its session was opened or last accepted in a request, or the server was started since."""
+        self.spoken_for: dict[str, str] = {}
+        """Of each machine: the boot of its last session."""
         self.recorded: list[tuple[str, str, bytes]] = []
         """(header, target, body) of every request that was accepted."""
 
     @rule(name=NAMES)
     def boot(self, name: str) -> None:
         self.room.discover(MACS[name], said=IPXE)
-        self.room.fetch(MACS[name])
+        script = self.room.fetch(MACS[name])
+        if isinstance(script, Script):
+            self.issued += [
+                Issued(text, name, script.boot, self.room.now + LIFETIME)
+                for text in re.findall(r"gitboot\.token=([0-9a-f]{64})", script.text)
+            ]
 
     @rule(seconds=st.sampled_from([1.0, 8.0, PATIENCE + 1, 4000.0]))
     def nothing_is_heard(self, seconds: float) -> None:
@@ -103,19 +128,38 @@ class Calls(RuleBasedStateMachine):
         observed = fold(self.room.journal)
         observed.listening = self.room.tick()
         self.room.observed, self.sessions = observed, Sessions(KEY, f"{self.starts:032x}")
+        self.heard = dict.fromkeys(self.heard, self.room.now)
 
-    @rule(name=NAMES, system=st.sampled_from(["os-1", "os-2"]))
-    def exchange(self, name: str, system: str) -> None:
-        boot = self.room.observed.open_boot_of(name)
+    @precondition(lambda self: self.issued)
+    @rule(data=st.data(), system=st.sampled_from(["os-1", "os-2"]))
+    def exchange(self, data: st.DataObject, system: str) -> None:
+        """Any token that there ever was, for its boot or for another's; the newest is drawn most."""
+        newest = st.just(self.issued[-1])
+        shown, wanted = (data.draw(newest | newest | st.sampled_from(self.issued)) for _ in range(2))
+        boot = self.room.observed.boots.get(wanted.boot)
         if boot is None:
+            assert wanted.boot in self.closed, "an open boot is not forgotten"
             return
-        before = self.room.observed.session_of(name, boot.macs)
-        lived = before is not None and self.room.observed.lives(before, self.room.now + 1)
-        answer = self.room.exchange(system, boot.id)
+        refused = objection(KEY, boot.machine, boot.plan, boot.id, shown.text, self.room.now)
+        assert (shown.boot == wanted.boot and self.room.now <= shown.until) == (not refused)
+        assert (wanted.boot in self.closed) == (boot.closed is not None)
+        if not refused and boot.closed is None:
+            self.open(wanted, system)
+
+    def open(self, issued: Issued, system: str) -> None:
+        name = issued.machine
+        answer = self.room.exchange(system, issued.boot)
+        over = self.spoken_for.get(name, "") in self.closed
+        lived = name in self.heard and self.room.now - self.heard[name] <= PATIENCE and not over
         assert isinstance(answer, Parked) == lived, "while a session lives there is no second one"
         if isinstance(answer, Opened):
             session = Session(answer.session, session_key(KEY, answer.session), self.sessions.nonce)
             self.signers[name].append(Signer(session))
+            self.heard[name], self.spoken_for[name] = self.room.now, issued.boot
+
+    @property
+    def closed(self) -> set[str]:
+        return {event.boot for event in self.room.journal if isinstance(event, BootClosed)}
 
     @rule(name=NAMES, which=st.integers(0, 3))
     def speak(self, name: str, which: int) -> None:
@@ -134,6 +178,7 @@ class Calls(RuleBasedStateMachine):
         assert isinstance(found, Denied) != current, "the last session that was given away speaks, and no other"
         if not isinstance(found, Denied):
             assert name == found.machine
+            self.heard[name] = self.room.now
             self.recorded.append((header, TARGET, BODY))
 
     @precondition(lambda self: self.recorded)
