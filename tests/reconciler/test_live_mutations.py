@@ -14,7 +14,7 @@ import os
 import socket
 import time
 import zlib
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -99,13 +99,22 @@ class Wire:
         self._socket.close()
 
     def ask(self, question: bytes, answered: bool) -> Heard:
-        self._socket.settimeout(20 if answered else SILENCE)
-        self._socket.sendto(question, self._dhcp)
-        try:
-            reply = self._socket.recv(2048)
-        except TimeoutError:
-            reply = None
+        """What ought to be answered is said again every second, as clients do: one that asks this fast is not always heard."""
+        reply = None
+        for _ in range(20 if answered else 1):
+            self._socket.sendto(question, self._dhcp)
+            if reply := self._reply(question[4:8], 1 if answered else SILENCE):
+                break
         return reply, *self.get(SCRIPT)
+
+    def _reply(self, xid: bytes, seconds: float) -> bytes | None:
+        """The answer to this question; one that is said again can have two."""
+        self._socket.settimeout(seconds)
+        with suppress(TimeoutError):
+            while (reply := self._socket.recv(2048))[4:8] != xid:
+                pass
+            return reply
+        return None
 
     def serves(self, plan: str) -> bool:
         return f'"plan": "{plan}"'.encode() in self.get("/status/reconcile.json")[1]
