@@ -31,6 +31,7 @@ ENGINE_LOG = "128m"
 """What the engine keeps before it drops the beginning: more than is ever asked of it."""
 _LOGGED = re.compile(r'time="[^"]*" level=\w+ msg="((?:[^"\\]|\\.)*)"')
 """What podman tells of a runtime that failed: the runtime's own log line, and words about that."""
+KILLED = 128 + 9
 NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 _SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM"}
 
@@ -117,22 +118,29 @@ def has_begun(state: Mapping[str, Any]) -> bool:
     return str(state.get("Status")) not in ("created", "configured", "initialized")
 
 
-def exit_of(state: Mapping[str, Any]) -> Exited | None:
-    """From `State` of `ContainerInspect`; None while it runs.
+def exit_of(state: Mapping[str, Any], starved: bool = False) -> Exited | None:
+    """From `State` of `ContainerInspect`; None while it runs. `starved`: the kernel has killed for memory since it was started.
 
-    An engine says 128 + n both for signal n and for a program that chose that number: we say what it looks like.
+    An engine says 128 + n both for signal n and for a program that chose that number: we say what it looks like. It hears of
+    the end and of a want of memory apart, and at times of the latter too late.
     """
     if state.get("Running") or state.get("Paused") or state.get("Restarting"):
         return None
     code = int(state.get("ExitCode", 0))
     if not has_begun(state):
         return Exited(None, reason=sentence(str(state.get("Error") or "it was made and never started")))
-    if state.get("OOMKilled"):
+    if state.get("OOMKilled") or (starved and code == KILLED):
         return Exited(code, reason="out of memory: the kernel killed it")
     if state.get("Error"):
         return Exited(code or None, reason=sentence(str(state["Error"])))
     signal = _SIGNALS.get(code - 128)
     return Exited(code, reason=f"exit code {code}, as after signal {code - 128} ({signal})" if signal else "")
+
+
+def kills_for_memory(vmstat: str) -> int:
+    """How often the kernel has killed for want of memory since it started, from /proc/vmstat; 0 before Linux 4.13."""
+    counts = dict(line.split() for line in vmstat.splitlines())
+    return int(counts.get("oom_kill", 0))
 
 
 def ran(state: Mapping[str, Any]) -> float:

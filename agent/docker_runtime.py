@@ -21,7 +21,18 @@ from typing import Any, TypeVar
 
 from agent import supervisor
 from agent.commands import Exited, Found, NotFound
-from agent.container import GRACE, KEPT_LOG, OFFSET_LABEL, Around, container_name, exit_of, has_begun, ran, specification
+from agent.container import (
+    GRACE,
+    KEPT_LOG,
+    OFFSET_LABEL,
+    Around,
+    container_name,
+    exit_of,
+    has_begun,
+    kills_for_memory,
+    ran,
+    specification,
+)
 from agent.engine import Engine, Refused, Unavailable
 from agent.given import NOTHING, Given
 from agent.images import Images, NotHad
@@ -36,6 +47,7 @@ PATIENCE = 120.0
 """Seconds for which an engine may be away before what it runs is given up."""
 LOOK = 30.0
 """Seconds after which we look again whether a container still runs, should its end have passed unheard."""
+VMSTAT = Path("/proc/vmstat")
 LOG_PATIENCE = 20.0
 """Seconds for which the rest of a log may hold up its action's end."""
 
@@ -76,6 +88,8 @@ class DockerRuntime:
         self._memory = memory / self._directory.name
         self._pause = time.sleep
         self._beginnings: dict[Attempt, _Beginning] = {}
+        self._kills: dict[Attempt, int] = {}
+        """The kernel's count when the attempt was started; an agent that came later does not know it."""
         self._threads: dict[Attempt, threading.Thread] = {}
         self._logs: dict[Attempt, threading.Thread] = {}
 
@@ -161,6 +175,7 @@ class DockerRuntime:
             files = lay_out(self._memory / name, given.files)
             made = specification(self._around, attempt, action, command, image, offset, driver, secrets, files)
             self._engine.create(name, made)
+            self._kills[attempt] = _kills()
             self._engine.start(name)
         except (Refused, Unavailable, OSError) as error:
             self._write_end(attempt, Exited(None, reason=f"its container could not be started: {error}"))
@@ -179,7 +194,8 @@ class DockerRuntime:
 
     def _settle(self, attempt: Attempt, state: Mapping[str, Any]) -> Found | None:
         """Write down the end of a container that has ended, and remove it: what it wrote inside itself is in memory here."""
-        ended = exit_of(state)
+        kills = _kills()
+        ended = exit_of(state, starved=kills > self._kills.get(attempt, kills))
         if ended is None:
             return None
         if follower := self._logs.pop(attempt, None):
@@ -271,6 +287,10 @@ class DockerRuntime:
 
     def _place(self, attempt: Attempt) -> Path:
         return place_of(self._directory, attempt)
+
+
+def _kills() -> int:
+    return kills_for_memory(VMSTAT.read_text())
 
 
 def _running_for(state: Mapping[str, Any]) -> float:

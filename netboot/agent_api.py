@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from netboot.bodies import limited as _limited
+from netboot.bodies import limited
 from netboot.boot import Due, claimable
 from netboot.delivery import SecretsRequest, decode_secrets, entitled, opened
 from netboot.endings import cancelled
@@ -113,7 +113,7 @@ class _Agent:
         presented = from_header(request.headers.get("authorization", ""))
         if not presented:
             raise _unauthorised("This request has no token.")
-        asked = _decoded(decode_session, await _limited(request, LONGEST_REQUEST))
+        asked = _decoded(decode_session, await limited(request, LONGEST_REQUEST))
         world, now = self._world, self._world.now()
         peer = request.client.host if request.client else ""
         boot = self._shown(asked.boot, presented, peer, now)
@@ -205,7 +205,7 @@ class _Agent:
 
     async def log(self, request: Request) -> Response:
         """Raw bytes at an offset: a chunk that was already taken is refused with the size, so nothing is lost or doubled."""
-        world, asked, chunk = self._world, request.query_params, await _limited(request, LONGEST_CHUNK)
+        world, asked, chunk = self._world, request.query_params, await limited(request, LONGEST_CHUNK)
         boot = self._authenticate(request, chunk, asked.get("boot", "")).boot
         attempt, offset = _number(asked.get("attempt")), _number(asked.get("offset"))
         name = place(world.observed, boot, asked.get("run", ""), asked.get("task", ""), asked.get("action", ""), attempt)
@@ -215,7 +215,7 @@ class _Agent:
 
     async def console(self, request: Request) -> Response:
         """The same for what the boot's console says: that much of it and no more, for it may go on for months."""
-        chunk, offset = await _limited(request, LONGEST_CHUNK), _number(request.query_params.get("offset"))
+        chunk, offset = await limited(request, LONGEST_CHUNK), _number(request.query_params.get("offset"))
         boot = self._authenticate(request, chunk, request.query_params.get("boot", "")).boot
         if boot not in self._world.observed.boots:
             raise HTTPException(404, f"boot {boot} is not known here")
@@ -280,7 +280,7 @@ class _Agent:
 
     async def _body(self, request: Request, kind: type[Body]) -> tuple[SessionStatus, Body]:
         """The request and whose it is, once it has shown the signature of the boot it speaks for."""
-        data = await _limited(request, LONGEST_REQUEST)
+        data = await limited(request, LONGEST_REQUEST)
         session = self._authenticate(request, data)
         body = _decoded(_DECODE[kind], data)
         assert isinstance(body, kind)  # noqa: S101 - for the type checker: `_DECODE` says so

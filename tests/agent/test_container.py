@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.commands import Exited
-from agent.container import Around, container_name, exit_of, mounts, ran, sentence, specification
+from agent.container import Around, container_name, exit_of, kills_for_memory, mounts, ran, sentence, specification
 from agent.messages import Attempt
 from agent.workflow import Action
 
@@ -97,6 +97,17 @@ def test_a_container_is_found_by_its_name_after_any_restart() -> None:
 )
 def test_the_state_says_how_it_ended(state: dict[str, Any], expected: Exited | None) -> None:
     assert expected == exit_of(state)
+
+
+def test_sigkill_while_the_kernel_killed_for_memory_is_a_want_of_memory_and_no_other_end_is() -> None:
+    assert Exited(137, reason="out of memory: the kernel killed it") == exit_of({"Status": "exited", "ExitCode": 137}, True)
+    for code in (0, 3, 143):
+        assert exit_of({"Status": "exited", "ExitCode": code}) == exit_of({"Status": "exited", "ExitCode": code}, True)
+
+
+def test_the_kernel_counts_what_it_kills_for_memory() -> None:
+    assert 6 == kills_for_memory("pgfault 12\noom_kill 6\nnr_oom_kill 7\n")
+    assert 0 == kills_for_memory("pgfault 12\n")
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,18 @@ def test_a_container_is_made_started_and_removed_when_its_end_and_log_are_writte
     assert Found(0.0, Exited(3)) == agent().find(ATTEMPT)
 
 
+def test_the_kernel_is_asked_whether_it_killed_for_memory_since_the_start(
+    engine: FakeEngine, agent: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.docker_runtime.VMSTAT", tmp_path / "vmstat")
+    for before, after, words in ((6, 7, "out of memory: the kernel killed it"), (7, 7, "exit code 137, as after signal 9")):
+        (tmp_path / "vmstat").write_text(f"oom_kill {before}\n")
+        runtime = begin(agent())
+        (tmp_path / "vmstat").write_text(f"oom_kill {after}\n")
+        engine.end(NAME, 137)
+        assert runtime.wait(ATTEMPT).reason.startswith(words)
+
+
 def left_by_a_dead_agent(
     engine: FakeEngine, runtime: DockerRuntime, log: bytes, status: str = "running", **more: object
 ) -> None:

@@ -15,6 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.reconciler.gitkit import Work
+from tests.reconciler.inventories import SOUND
+
 DEADLINE = 20.0
 FREE = (
     "--listen", "127.0.0.1", "--dhcp-port", "0", "--tftp-port", "0", "--http-port", "0", "--https-port", "0",
@@ -128,3 +131,14 @@ class Gitboot:
         with self._news:
             self.process.wait()
             self._news.notify_all()
+
+
+def sound_site(folder: Path, place: str) -> Work:
+    """A repository at `place` in the folder, with an inventory in which nothing is wrong, and its artefacts in `art`."""
+    work = Work(folder / place)
+    for path, content in SOUND.items():
+        work.write(path, content)
+    work.commit()
+    (folder / "art/inspect").mkdir(parents=True)
+    (folder / "art/inspect/vmlinuz").write_bytes(b"kernel")
+    return work

@@ -26,8 +26,7 @@ from reconciler.service import ReconcileSettings, Service
 from reconciler.source import Source
 from tests.reconciler.gitkit import Work, http_server, is_gone, processes_that_mention, wait_until
 from tests.reconciler.gitservers import BEHAVIOURS, authority, connect_proxy, needs_sshd, sshd
-from tests.reconciler.inventories import SOUND
-from tests.reconciler.process import FREE, Gitboot, gitboot
+from tests.reconciler.process import FREE, Gitboot, gitboot, sound_site
 from tests.reconciler.test_reconcile import SECOND_MACHINE
 
 pytestmark = pytest.mark.shell
@@ -36,13 +35,7 @@ USER, TOKEN = "annabel", "s3cr-t0ken"
 
 @pytest.fixture
 def work(tmp_path: Path) -> Work:
-    work = Work(tmp_path / "served/site")
-    for path, content in SOUND.items():
-        work.write(path, content)
-    work.commit()
-    (tmp_path / "art/inspect").mkdir(parents=True)
-    (tmp_path / "art/inspect/vmlinuz").write_bytes(b"kernel")
-    return work
+    return sound_site(tmp_path, "served/site")
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,7 @@ import pytest
 
 from tests.netboot.forges import SECRET, deliver
 from tests.reconciler.gitkit import Work, http_server, wait_until
-from tests.reconciler.inventories import SOUND
-from tests.reconciler.process import FREE, Gitboot
+from tests.reconciler.process import FREE, Gitboot, sound_site
 from tests.reconciler.test_reconcile import SECOND_MACHINE
 
 pytestmark = pytest.mark.shell
@@ -21,12 +20,7 @@ NEVER = ("--poll", "86400")
 
 @pytest.fixture
 def work(tmp_path: Path) -> Work:
-    work = Work(tmp_path / "served/site")
-    for path, content in SOUND.items():
-        work.write(path, content)
-    work.commit()
-    (tmp_path / "art/inspect").mkdir(parents=True)
-    (tmp_path / "art/inspect/vmlinuz").write_bytes(b"kernel")
+    work = sound_site(tmp_path, "served/site")
     (tmp_path / "secret").write_bytes(SECRET)
     return work
 

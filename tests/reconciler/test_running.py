@@ -18,7 +18,7 @@ import pytest
 
 from tests.reconciler.gitkit import Work, wait_until
 from tests.reconciler.inventories import SOUND
-from tests.reconciler.process import FREE, Gitboot, environment, gitboot
+from tests.reconciler.process import FREE, Gitboot, environment, gitboot, sound_site
 from tests.reconciler.test_reconcile import BROKEN, SECOND_MACHINE
 
 pytestmark = pytest.mark.shell
@@ -28,13 +28,7 @@ ADDRESS = "10.1.0.11"
 
 @pytest.fixture
 def site(tmp_path: Path) -> Work:
-    work = Work(tmp_path / "site")
-    for path, content in SOUND.items():
-        work.write(path, content)
-    work.commit()
-    (tmp_path / "art/inspect").mkdir(parents=True)
-    (tmp_path / "art/inspect/vmlinuz").write_bytes(b"kernel")
-    return work
+    return sound_site(tmp_path, "site")
 
 
 def serve(site: Work, *more: str | Path, state: str = "state") -> Gitboot:
