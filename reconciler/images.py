@@ -29,6 +29,9 @@ class Held:
 
 MOST_NAMED = 5
 """Images that one message names."""
+_STREAM = frozenset({"image2disk", "qemuimg2disk"})
+"""The standard actions that write what a URL gives, and verify it only when they are told a digest."""
+_DIGESTS = frozenset({"IMG_SHA256", "CHECKSUM"})
 Archives = Mapping[str, Held]
 """By path; an archive that is not there is not in it."""
 
@@ -45,6 +48,8 @@ class Images:
     logins: frozenset[str] = frozenset()
     """The registries that the site has a secret for."""
     require_digest: bool = False
+    unverified: Severity = "warning"
+    """What it is to write an image to a disk that nobody can verify."""
 
     def resolve(self, image: str) -> tuple[str, Artifact | None]:
         """The full reference, and the archive that holds it under that name."""
@@ -72,6 +77,8 @@ class Images:
                     problems.append(_from_docker(template, place, image, self._other_tags(action["image"])))
                 if archive is None and self.known and self.require_digest and "@sha256:" not in image:
                     problems.append(_without_digest(template, place, image))
+                if _is_unverified(action):
+                    problems.append(_about(template, place, "unverified-image", self.unverified, _NO_CHECKSUM))
                 login = {"login": registry} if archive is None and (registry := registry_of(image)) in self.logins else {}
                 actions.append({**action, "image": image, "archive": _archive(archive), **login})
             tasks.append({**task, "actions": actions})
@@ -98,7 +105,8 @@ def images_of(inventory: Inventory, archives: Archives | None) -> tuple[Images, 
     readable = {path for path, held in (archives or {}).items() if not held.fault}
     logins = frozenset(each.registry for each in site.images.pull_secrets)
     known = readable.issuperset(site.images.archives)
-    return Images(site.images.prefix, known, index, logins, site.images.require_digest), problems
+    unverified: Severity = "error" if site.unverified == "reject" else "warning"
+    return Images(site.images.prefix, known, index, logins, site.images.require_digest, unverified), problems
 
 
 def archive_places(site: Site) -> Iterator[tuple[Place, str, str]]:
@@ -140,6 +148,19 @@ def _about(template: TemplateDoc, path: Path, code: str, severity: Severity, mes
     if template.text is not None:
         path = ("spec", "data") if "spec" in template.source else ()
     return Problem(*template.where(path), path_text(path), code, severity, message)
+
+
+_NO_CHECKSUM = "Nobody can tell whether this writes the right image to the disk: set IMG_SHA256, or CHECKSUM, in its environment."
+
+
+def _is_unverified(action: Mapping[str, Any]) -> bool:
+    """Whoever sets one of them to nothing says that it is meant so."""
+    return _name(action["image"]) in _STREAM and not _DIGESTS & action["environment"].keys()
+
+
+def _name(image: str) -> str:
+    """The last part, without tag and digest: what says which standard action it is."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
 def _without_digest(template: TemplateDoc, path: Path, image: str) -> Problem:

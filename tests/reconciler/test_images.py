@@ -137,3 +137,27 @@ def test_what_a_workflow_may_overwrite_reaches_its_work() -> None:
     workflow = SOUND["workflow.yaml"].replace("template: look,", 'template: look, overwrites: [debian-11, "*"],')
     work = plan_of(compiled(PREFIX, None, **{"workflow.yaml": workflow})).machines["node-01"].work[0]
     assert ("debian-11", "*") == work.overwrites
+
+
+@pytest.mark.parametrize(
+    ("image", "environment", "unverified"),
+    [
+        ("image2disk:v3", "{IMG_URL: 'http://a/b'}", True),
+        ("registry.example/hub/qemuimg2disk@sha256:" + "a" * 64, "{}", True),
+        ("image2disk:v3", "{IMG_URL: 'http://a/b', IMG_SHA256: '" + "a" * 64 + "'}", False),
+        ("image2disk", "{CHECKSUM: 'sha512:" + "a" * 128 + "'}", False),
+        ("image2disk", "{IMG_SHA256: ''}", False),
+        ("writefile:v3", "{IMG_URL: 'http://a/b'}", False),
+    ],
+)
+@pytest.mark.parametrize(("rule", "severity"), [("", "warning"), ("  artifacts: {unverified: reject}\n", "error")])
+@pytest.mark.parametrize("of", ["task", "action"])
+def test_a_disk_image_without_a_digest_is_a_problem(
+    image: str, environment: str, unverified: bool, rule: str, severity: str, of: str
+) -> None:
+    action = f"{{name: look, image: {image!r}, timeout: 60{', environment: ' + environment if of == 'action' else ''}}}"
+    task = f"- name: t\n      {'environment: ' + environment if of == 'task' else 'volumes: []'}\n      actions: [{action}]"
+    template = f"apiVersion: gitboot/v1\nkind: Template\nmetadata: {{name: look}}\nspec:\n  tasks:\n    {task}\n"
+    inventory = read({**SOUND, "site.yaml": SOUND["site.yaml"] + rule, "template.yaml": template})
+    problems = [each for each in Compiler().compile(inventory).problems if each.code == "unverified-image"]
+    assert [severity] * unverified == [each.severity for each in problems]
