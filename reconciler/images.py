@@ -150,7 +150,7 @@ def _about(template: TemplateDoc, path: Path, code: str, severity: Severity, mes
     return Problem(*template.where(path), path_text(path), code, severity, message)
 
 
-_NO_CHECKSUM = "Nobody can tell whether this writes the right image to the disk: set IMG_SHA256, or CHECKSUM, in its environment."
+_NO_CHECKSUM = "Nobody can tell whether this writes the right image to the disk: give it IMG_SHA256 (or CHECKSUM)."
 
 
 def _is_unverified(action: Mapping[str, Any]) -> bool:
