@@ -25,6 +25,7 @@ _HEADER = re.compile(
 _TAG = re.compile(rb"object ([0-9a-f]{40}|[0-9a-f]{64})\ntype commit\ntag [^\n]+\ntagger [^\n]*\n\n")
 _SIGNATURE = re.compile(rb"^gpgsig", re.MULTILINE)
 _NAME = re.compile(r"(?P<name>[^<]*)(<(?P<mail>[^>]*)>)?")
+_WHEN = re.compile(rb" (\d{1,11}) [+-]\d{4}$")
 _LONGEST = 60
 
 
@@ -40,6 +41,8 @@ class Commit:
     """Whether it carries a signature, whosever."""
     touched: tuple[bool, ...] = ()
     """For each parent, whether the inventory differs from that parent's."""
+    authored: int = 0
+    """When its author made it, as the commit says: seconds since the epoch."""
 
     @property
     def short(self) -> str:
@@ -60,7 +63,8 @@ def read_commit(name: str, data: bytes) -> Commit:
     if len(set(parents)) != len(parents):
         raise Malformed(f"commit {name[:12]} names a parent twice")
     subject = data[found.end() :].lstrip(b"\n").partition(b"\n")[0]
-    return Commit(name, parents, _author(found["author"]), shown(subject), bool(signatures))
+    author, when = found["author"], _WHEN.search(found["author"])
+    return Commit(name, parents, _author(author), shown(subject), bool(signatures), authored=int(when[1]) if when else 0)
 
 
 def names_commit(name: str, data: bytes) -> str:

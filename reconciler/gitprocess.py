@@ -6,9 +6,10 @@ do. Nothing here ever asks a question at a terminal. A command is a fixed list o
 standard input, or behind a word that cannot be an option.
 
 Reading a repository that belongs to another user is allowed (`safe.directory=*`), because nothing in its configuration can
-make us run anything: only `rev-parse`, `ls-tree`, `ls-files`, `cat-file` and `merge-base` are run in it, and for signatures
-`rev-list`, `diff-tree`, `for-each-ref`, `verify-commit` and `verify-tag`, without hooks and file monitor, with programs that
-verify named by us, and no protocol is allowed through which a missing object could be fetched.
+make us run anything: only `rev-parse`, `ls-tree`, `ls-files`, `cat-file` and `merge-base` are run in it, `blame` of a commit
+without text conversion, and for signatures `rev-list`, `diff-tree`, `for-each-ref`, `verify-commit` and `verify-tag`, without
+hooks and file monitor, with programs that verify named by us, and no protocol is allowed through which a missing object could
+be fetched.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ MAX_CONTENT_BYTES = 448 * 1024 * 1024
 """Of all inventory files of a commit that must be read at once."""
 
 _OBJECT = re.compile(rb"([0-9a-f]{40,64}) (\w+) (\d+)")
+_BLAMED = re.compile(rb"([0-9a-f]{40,64}) (\d+) (\d+)(?: \d+)?")
 _KINDS: dict[bytes, EntryKind] = {b"100": "file", b"120": "symlink", b"160": "submodule"}
 
 
@@ -159,6 +160,26 @@ class Repository(ABC):
                 a, b = output[start : at - 1].decode().split(" ")
                 paths = found[a, b] = []
         return found
+
+    def blob(self, revision: str, path: str) -> bytes | None:
+        """A file of a commit, by its path below the source's folder; None where there is none."""
+        found = self._look_up([f"{revision}:{self.below(path)}"])[0] if path.isprintable() else None
+        return self.objects([found[0]], "blob", MAX_CONTENT_BYTES).get(found[0]) if found else None
+
+    def blame(self, revision: str, path: str, lines: Iterable[int]) -> dict[int, tuple[str, int]]:
+        """Line (from 1) of a file of the commit → the commit that git says it is from, and its line there.
+
+        No filter or text conversion of the repository's is run, and its settings pass over no commit.
+        """
+        asked = (f"-L{line},{line}" for line in sorted(set(lines)))
+        options = ("--porcelain", "--root", "--no-textconv", "--ignore-revs-file=")
+        output = self._read("blame", *options, *asked, revision, "--", self.below(path))
+        found = map(_BLAMED.fullmatch, output.split(b"\n"))  # content begins with a tab, whatever else is said with a word
+        return {int(match[3]): (match[1].decode(), int(match[2])) for match in found if match}
+
+    def below(self, path: str) -> str:
+        """A path below the source's folder, from the top of the repository."""
+        return f"{self.source.path}/{path}" if self.source.path else path
 
     def tags_on(self, commits: Container[str]) -> list[str]:
         """The annotated tags that name one of these commits."""

@@ -38,6 +38,8 @@ age_identity = click.option(
     help="age key that opens the secrets in git; may be given several times.",
 )
 
+at = click.option("--at", metavar="REV", help="Branch, tag or commit; else a folder as it lies, or a repository's HEAD.")
+
 
 token_file = click.option(
     "--token-file",

@@ -16,7 +16,16 @@ from reconciler.reader import Reader
 from reconciler.reconcile import archives_of
 from reconciler.secret_refs import unopened
 from reconciler.sentence import Sentence
-from reconciler.target import snapshot_of_target
+from reconciler.target import parse_target, snapshot_of_target
+
+
+def target_at(target: str, rev: str | None) -> str:
+    """PATH_OR_REPO[@REV] of both. Raises Sentence when they name two revisions."""
+    if rev is None:
+        return target
+    if (named := parse_target(target).rev) is not None:
+        raise Sentence(f"{target} names the revision {named} already; leave that or --at {rev} away.", 2)
+    return f"{target}@{rev}"
 
 
 def read(target: str, artifacts: Path | None, keys: Keys | None = None) -> tuple[BootPlan | None, tuple[Problem, ...]]:

@@ -20,7 +20,7 @@ from netboot.scripts import House, script_text
 from netboot.tokens import token
 from reconciler.check import as_text
 from reconciler.commands import options
-from reconciler.commands.reading import read
+from reconciler.commands.reading import read, target_at
 from reconciler.sentence import Sentence
 from reconciler.values import mac as normal_mac
 
@@ -31,9 +31,10 @@ WHATS = ("dhcp", "ipxe", "bootstrap", "workflow", "metadata", "nocloud")
 @click.argument("target", metavar="PATH_OR_REPO[@REV]")
 @click.argument("machine", metavar="NAME_OR_MAC")
 @click.option("--what", type=click.Choice(WHATS), default="ipxe", show_default=True, help="What to print.")
+@options.at
 @options.artifacts
-def command(target: str, machine: str, what: str, artifacts: Path | None) -> None:
-    plan, problems = read(target, artifacts)
+def command(target: str, machine: str, what: str, at: str | None, artifacts: Path | None) -> None:
+    plan, problems = read(target_at(target, at), artifacts)
     if plan is None:
         raise Sentence(f"This inventory cannot be served:\n{as_text(problems)}")
     click.echo(_RENDER[what](plan, _find(plan, machine)), nl=False)

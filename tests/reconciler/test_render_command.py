@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from reconciler.commands.render import command
-from tests.reconciler.inventories import EXAMPLE
+from tests.reconciler.gitkit import Work
+from tests.reconciler.inventories import EXAMPLE, MACHINE, SOUND
 
 MAC = "52:54:00:12:34:01"
 
@@ -63,3 +65,18 @@ def test_metadata_is_shown_as_the_machine_would_read_it() -> None:
     files = run("node-01", "--what", "nocloud").output
     assert "/nocloud/node-01/meta-data\n  instance-id: node-01\n" in files
     assert f"      macaddress: '{MAC}'\n" in files
+
+
+@pytest.mark.shell
+def test_a_machine_is_shown_as_it_was_at_a_commit(tmp_path: Path) -> None:
+    work = Work(tmp_path / "work")
+    before = work.commit(**{name.removesuffix(".yaml"): text for name, text in SOUND.items()})
+    work.commit(hardware=MACHINE.replace("10.1.0.11", "10.1.0.12"))
+
+    def address(target: str, *arguments: str) -> str:
+        shown = CliRunner().invoke(command, [target, "node-01", "--what", "dhcp", *arguments])
+        return shown.output.splitlines()[0]
+
+    assert f"{MAC}  10.1.0.11" == address(str(work.path), "--at", "HEAD~1") == address(f"{work.path}@{before}")
+    assert f"{MAC}  10.1.0.12" == address(str(work.path))
+    assert "names the revision HEAD already" in address(f"{work.path}@HEAD", "--at", before)
