@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeAlias
 from dnslib.label import DNSBuffer, DNSLabelError
 
 from netboot.dhcp_options import unpack
-from netboot.plan import BootPlan, Interface, Shard, Site
+from netboot.plan import BootPlan, Interface, Machine, Shard, Site
 
 A, NS, SOA, PTR = 1, 2, 6, 12
 TTL = 60
@@ -114,15 +114,20 @@ def _qualified(host: str, domain: str) -> str:
     return host if not domain or host.lower().endswith(f".{domain.lower()}") else f"{host}.{domain}"
 
 
+def names_of(machine: Machine, domain: str) -> Iterator[tuple[str, str]]:
+    """Name and address of each reserved interface that has both. `domain`: of those whose options do not say it."""
+    for interface in machine.interfaces:
+        if interface.address and interface.hostname:
+            yield _qualified(interface.hostname, _domain(interface) or domain), interface.address
+
+
 def _part(shard: Shard, domain: str) -> Part:
-    """The two names of each reserved interface. `domain`: of those whose options do not say it."""
+    """Both ways, from name to address and back."""
     names: dict[bytes, dict[int, tuple[bytes, ...]]] = {}
-    for interface in (interface for machine in shard.machines for interface in machine.interfaces):
-        if not (interface.address and interface.hostname):
-            continue
-        name = wire(_qualified(interface.hostname, _domain(interface) or domain))
+    for host, at in (each for machine in shard.machines for each in names_of(machine, domain)):
+        name = wire(host)
         if name is not None:
-            address = IPv4Address(interface.address).packed
+            address = IPv4Address(at).packed
             _add(names, name.lower(), A, address)
             _add(names, reverse(address), PTR, name)
     return Part(names, frozenset(map(_parent, names)))
