@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from netboot.status_documents import Reconciliation
+from netboot.reconcile_document import Reconciliation
 
 NAME = "reconcile.json"
 

@@ -29,6 +29,11 @@ def rfc3339(at: float) -> str:
     )
 
 
+def time_of(at: float | None) -> str | None:
+    """None: it never was."""
+    return None if at is None else rfc3339(at)
+
+
 def run_document(run: RunStatus, lost_since: float | None = None) -> Document:
     """`lost_since`: when its agent was last heard of, if that is too long ago (`endings.lost_since`)."""
     return {

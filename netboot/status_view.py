@@ -14,6 +14,7 @@ from netboot.boot import Diskless, Plans, RunWork, Stay, Step, ToDisk, next_step
 from netboot.inventory_document import Kept, inventory_document, inventory_link, inventory_path
 from netboot.observed import Observed
 from netboot.plan import BootPlan, Machine
+from netboot.reconcile_document import Other, Reconciliation, Seen, reconcile_document
 from netboot.records import Contest
 from netboot.served_document import SERVED_PATH, Program, served_document
 from netboot.status_documents import (
@@ -22,12 +23,8 @@ from netboot.status_documents import (
     DesiredHardware,
     DesiredWorkflow,
     NextStep,
-    Other,
-    Reconciliation,
-    Seen,
     hardware_document,
     hardware_path,
-    reconcile_document,
     to_bytes,
     workflow_document,
     workflow_path,

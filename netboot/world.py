@@ -28,6 +28,7 @@ from netboot.key_files import read_keys
 from netboot.ledger import Ledger
 from netboot.log import Log, Value
 from netboot.observed import Observed
+from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import ReconciliationReader
 from netboot.rivals import Rivals
 from netboot.scripts import House, Language, mac_at
@@ -35,7 +36,6 @@ from netboot.sessions import Sessions
 from netboot.settings import Settings
 from netboot.sightings import Sightings
 from netboot.state_directory import StateDirectory
-from netboot.status_documents import Reconciliation
 from netboot.status_view import Heard, View
 from netboot.store import Unavailable
 from netboot.strangers import Strangers

@@ -22,8 +22,8 @@ from netboot.artifacts import ArtifactStore
 from netboot.log import Log
 from netboot.markers import LOOK_NOW
 from netboot.plans import PlanStore
+from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import read_reconciliation, write_reconciliation
-from netboot.status_documents import Reconciliation
 from reconciler.errors import Unavailable
 from reconciler.git import LocalRepository, open_repository
 from reconciler.guard import Guard

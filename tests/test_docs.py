@@ -401,7 +401,9 @@ def undescribed(schema: Any, at: str) -> Iterator[str]:
 
 
 def test_every_condition_is_named_where_one_looks_for_it() -> None:
-    modules = "".join((ROOT / f"netboot/{name}.py").read_text() for name in ("status_documents", "conditions"))
+    modules = "".join(
+        (ROOT / f"netboot/{name}.py").read_text() for name in ("status_documents", "reconcile_document", "conditions")
+    )
     conditions = set(re.findall(r'\bcondition\("(\w+)"', modules))
     assert conditions <= set(re.findall(r"`(\w+)`", (DOCS / "stuck.md").read_text()))
     assert conditions

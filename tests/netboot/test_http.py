@@ -19,9 +19,9 @@ from netboot.events import BootOpened
 from netboot.http import application
 from netboot.markers import freeze
 from netboot.plan import Dump
+from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import write_reconciliation
 from netboot.request_limits import RequestLimits
-from netboot.status_documents import Reconciliation
 from netboot.store import Unavailable
 from netboot.world import World
 from tests.netboot.site import browser, logged, mac, plan, world

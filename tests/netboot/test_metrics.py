@@ -9,8 +9,8 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from netboot.metrics import page
+from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import write_reconciliation
-from netboot.status_documents import Reconciliation
 from netboot.world import World
 from tests.netboot.site import browser, mac, plan, world
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import ReconciliationReader, read_reconciliation, write_reconciliation
-from netboot.status_documents import Reconciliation
 from tests.netboot.killed import survivals
 
 OLD = Reconciliation("/srv/site", "main", "lab", "c2", "c1", "p1", [{"code": "x"}], last_attempt=2.0, last_success=1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -19,12 +19,9 @@ from netboot.status_documents import (
     Carrier,
     DesiredHardware,
     DesiredWorkflow,
-    Reconciliation,
     hardware_document,
     paths_of,
-    reconcile_document,
     to_bytes,
-    without_credentials,
     workflow_document,
 )
 from netboot.work import Before
@@ -32,18 +29,6 @@ from tests.netboot.story import MAC, SECOND_MAC, Story, begun, work
 
 NODE = DesiredHardware("node-01", (MAC,), ("10.1.0.11",), "x86_64", "plan-1", "runs workflow install", boot_timeout=60.0)
 INSTALLS = DesiredWorkflow(1, "once", (Carrier("node-01", (MAC,)), Carrier("node-02", (SECOND_MAC,))))
-SERVED = Reconciliation("https://host/site.git", "main", head="abc", revision="abc", plan="plan-1", last_success=1000.0)
-
-
-@dataclass(frozen=True)
-class Stranger:
-    mac: str = "52:54:00:99:99:99"
-    address: str = "10.1.200.1"
-    first_seen: float = 1000.0
-    last_seen: float = 1001.0
-    count: int = 2
-    asked: str = "DISCOVER"
-    client: dict[str, str] = field(default_factory=lambda: {"arch": "0"})
 
 
 def valid(kind: str, document: Document) -> Document:
@@ -268,67 +253,6 @@ def test_no_document_shows_what_an_action_was_given() -> None:
     story.claimed(boot, asked=work(Workflow("install", (Task("disk", "node-01", (secret,)),))))
     for document in (hardware_document(NODE, story.observed), workflow_document("install", story.observed, INSTALLS)):
         assert b"hunter2" not in to_bytes(document)
-
-
-# The site
-
-
-def test_the_site_says_what_is_served_what_runs_and_who_is_unknown() -> None:
-    story, _, _ = begun()
-    document = valid("reconcile", reconcile_document(SERVED, story.observed, [Stranger()], 2000.0))
-    assert ({"agent": 1}, {"RUNNING": 1}, "j1") == (document["boots"], document["runs"], document["journal"])
-    assert ["52:54:00:99:99:99"] == [each["mac"] for each in document["unknown"]]
-    assert {"Ready": "True", "Reconciling": "False", "Stalled": "False", "RunsHeld": "False"} == truths(document)
-
-
-@pytest.mark.parametrize(
-    ("site", "reason", "expected"),
-    [
-        (replace(SERVED, head="def", problems=[{"code": "duplicate-mac", "severity": "error"}]), "Rejected", ("False", "True")),
-        (replace(SERVED, problems=[{"code": "no-digest", "severity": "warning"}]), "Served", ("True", "False")),
-        (replace(SERVED, unavailable="connection refused"), "Unavailable", ("False", "False")),
-        (replace(SERVED, head="def", reconciling="commit def is compiled"), "Pending", ("False", "False")),
-        (Reconciliation("https://host/site.git"), "Pending", ("False", "False")),
-    ],
-)
-def test_conditions_say_whose_turn_it_is(site: Reconciliation, reason: str, expected: tuple[str, str]) -> None:
-    document = valid("reconcile", reconcile_document(site, Observed(journal="j1"), [], 2000.0))
-    assert (reason, *expected) == (
-        condition(document, "Ready")["reason"],
-        condition(document, "Ready")["status"],
-        condition(document, "Stalled")["status"],
-    )
-
-
-def test_a_condition_keeps_its_time_until_it_changes() -> None:
-    first = reconcile_document(SERVED, Observed(), [], 2000.0)
-    second = reconcile_document(replace(SERVED, unavailable="git is down"), Observed(), [], 3000.0, first)
-    assert ("1970-01-01T00:50:00.000Z", "1970-01-01T00:33:20.000Z") == (
-        condition(second, "Ready")["lastTransitionTime"],
-        condition(second, "Stalled")["lastTransitionTime"],
-    )
-
-
-@pytest.mark.parametrize(("hold", "journal"), [("frozen by anna", "j1"), ("", "")])
-def test_held_runs_are_shown_everywhere(hold: str, journal: str) -> None:
-    document = reconcile_document(replace(SERVED, hold=hold), Observed(journal=journal), [], 2000.0)
-    assert condition(document, "RunsHeld")["status"] == "True"
-    assert condition(document, "RunsHeld")["message"]
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("https://user:secret@host/x.git", "https://host/x.git"),
-        ("https://token@host/x.git", "https://host/x.git"),
-        ("https://host/x@y.git", "https://host/x@y.git"),
-        ("git@host:x.git", "git@host:x.git"),
-        ("/srv/x.git", "/srv/x.git"),
-    ],
-)
-def test_credentials_of_a_url_are_not_shown(url: str, expected: str) -> None:
-    assert expected == without_credentials(url)
-    assert expected == reconcile_document(replace(SERVED, source=url), Observed(), [], 0.0)["source"]
 
 
 # Which documents an event changes

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 import schemas
 from netboot.boot import Plans
-from netboot.status_documents import Reconciliation
+from netboot.reconcile_document import Reconciliation
 from netboot.status_view import Heard, View, all_paths
 from netboot.strangers import Stranger
 from tests.netboot.plan_example import IPXE, STRANGER, Room, machine, plan, port, work

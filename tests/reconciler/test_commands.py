@@ -26,9 +26,9 @@ from netboot.events import BootOpened
 from netboot.fetch import CannotFetch, Fetched
 from netboot.host import Link
 from netboot.probe import Offer
+from netboot.reconcile_document import Reconciliation
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
-from netboot.status_documents import Reconciliation
 from reconciler.cli import gitboot
 from reconciler.commands import doctor, terminal
 from tests.netboot.dhcp_example import packet

@@ -25,8 +25,8 @@ from netboot.boot import Plans
 from netboot.dhcp_front import DhcpFront
 from netboot.dhcp_server import Peer
 from netboot.plan import Dump
+from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import ReconciliationReader
-from netboot.status_documents import Reconciliation
 from netboot.world import World
 from reconciler.compile import Compiler
 from reconciler.demo.firmware import BIOS, Firmware, discover

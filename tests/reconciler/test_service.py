@@ -17,8 +17,8 @@ import pytest
 
 from netboot.log import Log
 from netboot.plans import KEEP
+from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import read_reconciliation
-from netboot.status_documents import Reconciliation
 from netboot.trust import Trust
 from reconciler import service as module
 from reconciler.errors import Unavailable
