@@ -10,11 +10,12 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from netboot.desk import Answer, Counter, answer, facts
-from netboot.dhcp import Client, Ignore, Note, Packet, Reply, classify, decode
+from netboot.dhcp import Client, Packet, Reply, classify, decode
 from netboot.dhcp_packet import BOOTREQUEST, DECLINE, DISCOVER, INFORM, MESSAGES, RELEASE, REQUEST, dotted
 from netboot.dhcp_server import Outgoing, Peer
 from netboot.errors import Malformed
 from netboot.rates import Rates
+from netboot.recording import DhcpQuestion, of_dhcp, reason, word
 from netboot.rivals import rival_of
 from netboot.store import Unavailable
 from netboot.world import World
@@ -64,7 +65,13 @@ class DhcpFront:
         if self._too_often(packet.mac, known=packet.mac in plans.current.by_mac):
             world.counts["dhcp", "too-many"] += 1
             return None
-        decided = answer(packet, client, plans, world.observed, self._counter(client, local), now)
+        counter = self._counter(client, local)
+        decided = answer(packet, client, plans, world.observed, counter, now)
+        if decided.boot or (decided.machine and client.kind != "other"):
+            seen = world.seen(plans, packet.mac)
+            plan = plans.of(world.observed.open_boot(packet.mac)).id
+            exchange = of_dhcp(DhcpQuestion(datagram, counter), packet.mac, packet.message, decided, plan, now, seen)
+            world.recorder.note(exchange)
         self._note(packet, client, decided, now)
         outgoing = None
         if isinstance(decided.outcome, Reply):
@@ -122,41 +129,25 @@ class DhcpFront:
         self._world.exchange("dhcp", "not-journalled", machine=decided.machine, reason=str(error))
 
     def _note(self, packet: Packet, client: Client, decided: Answer, now: float) -> None:
-        world, outcome, asked = self._world, decided.outcome, MESSAGES.get(packet.message, str(packet.message))
+        world, asked = self._world, MESSAGES.get(packet.message, str(packet.message))
         if decided.boot:
             world.observed.notice(decided.boot, now)
         if decided.stranger and packet.message in ASKED:
             world.strangers.note(packet.mac, now, asked, facts(client), decided.address)
-        word = _word(outcome)
-        world.counts["dhcp", word] += 1
+        said = word(decided)
+        world.counts["dhcp", said] += 1
         world.log.routine(
             "dhcp",
             lambda: {
-                "outcome": word,
+                "outcome": said,
                 "message": asked,
                 "mac": packet.mac,
                 "machine": decided.machine,
                 "client": client.kind,
                 "boot": decided.boot,
-                "reason": _reason(outcome),
+                "reason": reason(decided),
             },
         )
-
-
-def _word(outcome: Reply | Note | Ignore) -> str:
-    match outcome:
-        case Reply(message=message):
-            return message.lower()
-        case Note(kind=kind):
-            return kind.lower()
-        case Ignore():
-            return "ignored"
-
-
-def _reason(outcome: Reply | Note | Ignore) -> str:
-    if isinstance(outcome, Reply) and any(outcome.address):
-        return f"{outcome.reason} {dotted(outcome.address)}"
-    return outcome.reason
 
 
 def _unbound(outgoing: Outgoing) -> None:

@@ -241,6 +241,19 @@ class Journal:
         )
 
 
+def events_of(directory: Path) -> Iterator[Event]:
+    """What is on disk, for whoever looks on: an unfinished end is left out, be it of a write under way. Raises Corrupt for
+    anything else that is not as it was written, and OSError.
+    """
+    last = 0
+    for path in _segments(directory):
+        found = _read(path, last + 1)
+        yield from found.events
+        last += len(found.events)
+        if found.problem and not found.torn:
+            raise Corrupt(f"{path} is damaged at byte {found.size}: {found.problem}")
+
+
 def sync_directory(directory: Path) -> None:
     """Makes the names in it durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

@@ -39,6 +39,11 @@ class Ledger:
         """Why nothing can be recorded now; None when all is well."""
         return self._journal.failure
 
+    @property
+    def position(self) -> int:
+        """Number of the last event in `observed`, durable or not yet."""
+        return self._journal.last
+
     def submit(self, events: Sequence[Event], done: Done) -> None:
         """Applies `events` now; `done` is called in the loop once they are durable, or lost. Raises Unavailable."""
         if self._journal.failure:

@@ -5,6 +5,7 @@ Shell. The decision is `scripts.script_for`'s.
 
 from __future__ import annotations
 
+from netboot.recording import ScriptQuestion, of_script
 from netboot.scripts import Asked, Language, NoScript, Script, script_for
 from netboot.world import World
 
@@ -12,7 +13,7 @@ from netboot.world import World
 async def fetch_script(world: World, language: Language, asked: Asked, local: str) -> Script | NoScript:
     """`local`: the address of ours that was asked. Raises Unavailable: nothing was acknowledged."""
     now, mac, peer = world.now(), asked.mac, asked.peer
-    answer = _decide(world, language, asked, local, now)
+    answer = _decide(world, language, asked, local, now, record=True)
     if isinstance(answer, NoScript):
         world.exchange("script", mac=mac, peer=peer, outcome=str(answer.status), reason=answer.reason)
         if answer.status == 404 and not asked.known_only:
@@ -34,7 +35,14 @@ async def peek_script(world: World, language: Language, asked: Asked, local: str
     return _decide(world, language, asked, local, world.now())
 
 
-def _decide(world: World, language: Language, asked: Asked, local: str, now: float) -> Script | NoScript:
-    if world.plans is None:
+def _decide(world: World, language: Language, asked: Asked, local: str, now: float, record: bool = False) -> Script | NoScript:
+    plans = world.plans
+    if plans is None:
         return NoScript(f"no plan is served yet: {world.no_plan}")
-    return script_for(world.house(local, language), world.plans, world.observed, asked, world.hold(), now, world.new_id())
+    house, hold, fresh = world.house(local, language), world.hold(), world.new_id()
+    answer = script_for(house, plans, world.observed, asked, hold, now, fresh)
+    if record and (asked.mac in plans.current.by_mac or (isinstance(answer, Script) and answer.boot)):
+        question = ScriptQuestion(asked, house.base, hold, fresh, language, house.secure)
+        plan = plans.of(world.observed.open_boot(asked.mac)).id
+        world.recorder.note(of_script(question, answer, plan, now, world.seen(plans, asked.mac)))
+    return answer

@@ -95,6 +95,7 @@ class Netboot:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self.world.directory.close)
             stack.callback(self.log.flush_soon)
+            stack.callback(self.world.recorder.close)
             stack.callback(self.world.artifacts.stop)
             self._follow_changes()
             self.world.git.look()
@@ -331,6 +332,8 @@ class Netboot:
                 self._say_once(str(error))
             self._look_around()
             self._follow_mode()
+            self.world.counts["recording", "dropped"] = self.world.recorder.dropped
+            self.world.recorder.flush_soon()
             self.log.flush_soon()
 
     async def _time_out(self) -> None:

@@ -30,6 +30,8 @@ from netboot.log import Log, Value
 from netboot.observed import Observed
 from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import ReconciliationReader
+from netboot.recorder import Recorder
+from netboot.recording import Exchange, Seen
 from netboot.rivals import Rivals
 from netboot.scripts import House, Language, mac_at
 from netboot.sessions import Sessions
@@ -44,6 +46,8 @@ NEW_STATE = (
     "this state directory is new and knows no history, so it cannot tell which runs are already done; "
     "`gitboot init STATE` says that this is a new site"
 )
+RECORDED_WHOLE = ("dhcp", "script")
+"""Kinds of exchanges whose own front records them with their bytes."""
 
 
 class World:
@@ -57,6 +61,7 @@ class World:
         self.rivals = Rivals()
         self.sightings = Sightings()
         self.inventories = Inventories(settings.state / "inventory")
+        self.recorder = Recorder(settings.state / "recordings")
         self.keys = read_keys(settings.age_identity, settings.state)
         self.sessions = Sessions(directory.key, secrets.token_hex(16))
         self.on_contest: Callable[[str], None] = lambda machine: None
@@ -143,9 +148,42 @@ class World:
         return _server(site or local)
 
     def exchange(self, kind: str, outcome: str = "ok", **values: Value) -> None:
-        """One line and one count for everything a machine asked."""
+        """One line and one count for everything a machine asked, and its place in the recording of its boot."""
         self.counts[kind, outcome] += 1
         self.log.info(kind, outcome=outcome, **values)
+        if kind not in RECORDED_WHOLE:
+            self._record(kind, outcome, {name: value for name, value in values.items() if isinstance(value, str)})
+
+    def seen(self, plans: Plans, mac: str) -> Seen:
+        """What a decision about this MAC is taken from beside the plan, to take it again."""
+        observed = self.observed
+        boot = observed.open_boot(mac)
+        session = observed.session_of(boot.machine, boot.macs) if boot else None
+        return Seen(
+            position=self.ledger.position,
+            current=plans.current.id,
+            pinned=tuple(plans.pinned),
+            locked=dict(plans.current.locked),
+            listening=observed.listening,
+            boot_heard=boot.last_seen if boot else 0.0,
+            session_heard=session.last_seen if session else 0.0,
+        )
+
+    def _record(self, kind: str, outcome: str, values: dict[str, str]) -> None:
+        """What is said in a boot; of everything else the log has a line."""
+        observed, plans, peer = self.observed, self.plans, values.get("peer", "")
+        boot = observed.boots.get(values.get("boot", "")) or observed.open_boot_of(values.get("machine", ""))
+        if boot is None and peer and plans:
+            mac = self.sightings.mac_at(peer) or mac_at(plans.current, peer) or observed.mac_of.get(peer, "")
+            boot = observed.open_boot(mac)
+        if boot is not None:
+            said = values.get("path") or values.get("name") or values.get("action") or ""
+            self.recorder.note(
+                Exchange(
+                    at=time.time(), kind=kind, mac=boot.mac, machine=boot.machine, boot=boot.id, plan=boot.plan,
+                    outcome=outcome, reason=values.get("reason", ""), said=said,
+                )
+            )  # fmt: skip
 
     def artifact_fetched(self, peer: str, path: str, method: str) -> None:
         """The kernel of an open boot on its way: the boot is further than its script. Nothing waits for this to be durable."""
