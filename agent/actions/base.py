@@ -51,6 +51,8 @@ class Action:
     meaning: str
     parameters: Sequence[Parameter]
     act: Callable[[Job], None]
+    replaced: bool = False
+    """Whether a workflow's `command` runs in its place; else those words are handed to it."""
 
     def run(self, environ: Mapping[str, str]) -> int:
         """The exit status."""

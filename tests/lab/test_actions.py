@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions import PROGRAMS
+from agent.actions import APPLETS, PROGRAMS
 from agent.actions.builder import standard_actions
 from tests.lab.docker import Docker, build_actions
 
@@ -50,6 +50,9 @@ def test_an_engine_loads_every_image_and_runs_an_action(actions: Path, docker: D
         assert f"Loaded image: {action.name}:v3" in loaded
     said = docker.ask("docker", "run", "--rm", "--privileged", "--network=host", "--volume=/dev:/dev", "reboot:v3")
     assert said.startswith("reboot: the machine restarts")
+    shell = ["docker", "run", "--rm", "--network=none", "shell:v3"]
+    assert "Linux\n" == docker.ask(*shell, "sh", "-c", "cd /etc && uname | tee /tmp/it | grep -o 'L.*'")
+    assert "there is nothing to run" in docker.run(*shell).stderr
 
 
 def test_every_program_that_was_kept_finds_its_libraries(actions: Path, docker: Docker) -> None:
@@ -58,7 +61,8 @@ def test_every_program_that_was_kept_finds_its_libraries(actions: Path, docker: 
     lines = docker.ask(*python, LIBRARIES).splitlines()
     assert 1 == len(lines), "\n".join(lines)
     assert int(lines[0].split()[0]) > 50
-    missing = f"import shutil; print([name for name in {sorted(PROGRAMS)} if not shutil.which(name)])"
+    assert set(APPLETS) <= set(docker.ask("docker", "run", "--rm", "shell:v3", "busybox", "--list").split())
+    missing = f"import shutil; print([name for name in {sorted({*PROGRAMS, *APPLETS})} if not shutil.which(name)])"
     assert "[]\n" == docker.ask(*python, missing)
     modules = [module for module, _ in standard_actions()]
     docker.ask(*python, f"import importlib; print([importlib.import_module(each) for each in {modules}])")

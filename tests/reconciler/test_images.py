@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from agent.actions.builder import standard_actions
 from netboot.plan import Artifact, BootPlan
 from reconciler.compile import Compiled, Compiler
 from reconciler.images import Held
+from tests.netboot.test_plan import example
 from tests.reconciler.inventories import BARE, SOUND, read
 
 ACTIONS = Artifact("actions.tar", "a" * 64, 7)
@@ -161,3 +163,10 @@ def test_a_disk_image_without_a_digest_is_a_problem(
     inventory = read({**SOUND, "site.yaml": SOUND["site.yaml"] + rule, "template.yaml": template})
     problems = [each for each in Compiler().compile(inventory).problems if each.code == "unverified-image"]
     assert [severity] * unverified == [each.severity for each in problems]
+
+
+def test_the_example_inventory_asks_for_no_image_that_is_not_built_here() -> None:
+    work = [work for machine in example().plan.machines.values() for work in machine.work]
+    asked = {action["image"] for each in work for task in each.document["tasks"] for action in task["actions"]}
+    assert {"registry.lab.example/shell:v3", "registry.lab.example/image2disk:v3"} <= asked
+    assert asked <= {f"registry.lab.example/{action.name}:v3" for _, action in standard_actions()}

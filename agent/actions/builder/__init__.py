@@ -1,7 +1,7 @@
 """Build the images of the standard actions from Debian's packages and the sources beside this file.
 
-Shell, standard library only. Law: no registry and no base image; one file system for all images, which differ in their entry
-point alone. One layer: an engine starts a copy of itself to unpack each, which takes an emulated machine a second.
+Shell, standard library only. Law: no registry and no base image; one file system for all images, which differ in their
+program alone. One layer: an engine starts a copy of itself to unpack each, which takes an emulated machine a second.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def build(out: Path, arch: str, sources: str, tags: Sequence[str], prefix: str) 
     `sources` says where Debian is (text of a `*.sources` file). Raises CannotBuild or OSError; then there is no new `out`.
     """
     images = [
-        Image([f"{prefix}{action.name}:{tag}" for tag in tags], ["/usr/bin/python3", "-S", "-m", module])
+        Image([f"{prefix}{action.name}:{tag}" for tag in tags], ["/usr/bin/python3", "-S", "-m", module], action.replaced)
         for module, action in standard_actions()
     ]
     with begun(out), tempfile.TemporaryDirectory(prefix="gitboot-actions-") as folder:

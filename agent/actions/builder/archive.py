@@ -31,7 +31,9 @@ LEVEL = 6
 class Image:
     names: Sequence[str]
     """References with their tags."""
-    entrypoint: Sequence[str]
+    program: Sequence[str]
+    replaced: bool = False
+    """Whether a container's own command runs in the program's place; else those words are handed to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,13 @@ def begun(out: Path) -> Iterator[Path]:
 
 def _config(image: Image, layers: Sequence[Layer], environment: Mapping[str, str], arch: str) -> bytes:
     created = "1970-01-01T00:00:00Z"
+    told = {"Env": [f"{name}={value}" for name, value in environment.items()]}
     return _json(
         {
             "architecture": arch,
             "os": "linux",
             "created": created,
-            "config": {"Entrypoint": list(image.entrypoint), "Env": [f"{name}={value}" for name, value in environment.items()]},
+            "config": {"Cmd" if image.replaced else "Entrypoint": list(image.program), **told},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{each.digest}" for each in layers]},
             "history": [{"created": created, "created_by": "gitboot actions build"} for _ in layers],
         }

@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from agent.actions import PROGRAMS
+from agent.actions import APPLETS, PROGRAMS
 from agent.os.debian import CannotBuild, run
 
 UNUSED = Path(__file__).with_name("unused.txt")
@@ -26,10 +26,7 @@ def finish(root: Path) -> None:
         if path.name not in CONFIGURATION:
             _remove(path)
     _write_certificates(root)
-    for folder in ("bin", "sbin", "usr/bin", "usr/sbin"):
-        for path in (root / folder).iterdir():
-            if path.name not in PROGRAMS and not re.fullmatch(r"python3(\.\d+)?", path.name):
-                _remove(path)
+    _choose_programs(root)
     lines = [line for line in UNUSED.read_text().splitlines() if not line.startswith("#")]
     for pattern in " ".join(lines).split():
         for path in root.glob(pattern):
@@ -39,6 +36,15 @@ def finish(root: Path) -> None:
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\n")
     (root / "etc/mtab").symlink_to("/proc/self/mounts")
+
+
+def _choose_programs(root: Path) -> None:
+    for folder in ("bin", "sbin", "usr/bin", "usr/sbin"):
+        for path in (root / folder).iterdir():
+            if path.name not in PROGRAMS and not re.fullmatch(r"python3(\.\d+)?", path.name):
+                _remove(path)
+    for name in APPLETS:
+        (root / "usr/bin" / name).symlink_to("/bin/busybox")
     if not (root / "bin/sh").is_symlink():
         (root / "bin/sh").symlink_to("dash")  # dash itself leaves this to a diversion
 

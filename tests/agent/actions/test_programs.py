@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import agent.actions
-from agent.actions import PROGRAMS
+from agent.actions import APPLETS, PROGRAMS
 from agent.actions.inflate import MAGIC
 from agent.actions.layout import mkfs, steps
 
@@ -82,3 +82,8 @@ def test_every_program_that_a_layout_needs_is_kept() -> None:
 
 def test_every_program_that_unpacks_an_archive_is_kept() -> None:
     assert set() == {*MAGIC, "cat"} - set(PROGRAMS)
+
+
+def test_what_busybox_stands_for_takes_no_program_away() -> None:
+    assert set() == set(APPLETS) & set(PROGRAMS)
+    assert "busybox" in PROGRAMS

@@ -57,17 +57,16 @@ def test_a_layer_keeps_links_and_drops_owners_times_and_setuid(tmp_path: Path) -
 
 def test_every_digest_that_the_archive_names_is_right(tmp_path: Path) -> None:
     layers = [layer(a_tree(tmp_path / name), tmp_path / f"{name}.gz") for name in ("tools", "ours")]
-    images = [Image([f"{name}:v3", f"{name}:latest"], ["/bin/sh", name]) for name in ("disk-wipe", "writefile")]
+    images = [Image([f"{name}:v3", f"{name}:latest"], ["/bin/sh", name], name == "shell") for name in ("disk-wipe", "shell")]
     write(tmp_path / "out.tar", images, layers, {"PATH": "/bin"}, "arm64")
     manifest, files = documents(tmp_path / "out.tar")
-    assert [["disk-wipe:v3", "disk-wipe:latest"], ["writefile:v3", "writefile:latest"]] == [
-        each["RepoTags"] for each in manifest
-    ]
+    assert [["disk-wipe:v3", "disk-wipe:latest"], ["shell:v3", "shell:latest"]] == [each["RepoTags"] for each in manifest]
     for each, image in zip(manifest, images, strict=True):
         assert each["Config"] == f"{hashlib.sha256(files[each['Config']]).hexdigest()}.json"
         config = json.loads(files[each["Config"]])
         assert ("arm64", "linux") == (config["architecture"], config["os"])
-        assert {"Entrypoint": image.entrypoint, "Env": ["PATH=/bin"]} == config["config"]
+        program = "Cmd" if image.replaced else "Entrypoint"  # a container's own command takes the place of Cmd
+        assert {program: image.program, "Env": ["PATH=/bin"]} == config["config"]
         digests = [f"sha256:{hashlib.sha256(gzip.decompress(files[place])).hexdigest()}" for place in each["Layers"]]
         assert digests == config["rootfs"]["diff_ids"]
     assert 1 + len(images) + len({each.digest for each in layers}) == len(files)
