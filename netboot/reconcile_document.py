@@ -37,6 +37,8 @@ class Reconciliation:
     """Why git could not be read the last time; empty: it could."""
     hold: str = ""
     """Why no new run may start; empty: they may."""
+    forge: str = ""
+    """Why the forge cannot be told of commits; empty: it can, or there is none."""
     last_attempt: float | None = None
     last_success: float | None = None
     previous: str = ""
@@ -100,6 +102,7 @@ def reconcile_document(
         "plan": site.plan,
         "journal": observed.journal,
         "hold": site.hold,
+        "forge": site.forge,
         "lastAttempt": time_of(site.last_attempt),
         "lastSuccess": time_of(site.last_success),
         "problems": [dict(problem) for problem in site.problems],

@@ -21,6 +21,7 @@ COMMANDS = {
     "init": "Declare a state directory to be a new site, so that runs may start.",
     "check": "Report every problem of an inventory.",
     "render": "Print what a machine would be sent.",
+    "comment": "Put a text on a pull request.",
     "status": "Show what the machines are doing.",
     "doctor": "Say what is missing on this host, and how to get it.",
     "detect": "Print a Site document that fits this host.",

@@ -24,12 +24,15 @@ from netboot.markers import LOOK_NOW
 from netboot.plans import PlanStore
 from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import read_reconciliation, write_reconciliation
+from netboot.report import of_commit
 from reconciler.errors import Unavailable
+from reconciler.forges import Forge
 from reconciler.git import LocalRepository, open_repository
 from reconciler.guard import Guard
 from reconciler.mirror import Mirror
 from reconciler.problems import Problem
 from reconciler.reconcile import Delayed, Outcome, Published, Reconciler, Refused
+from reconciler.reporter import Reporter
 from reconciler.source import Source
 from reconciler.trust import NO_FLOOR, Floor
 from reconciler.watch import Watcher
@@ -55,6 +58,8 @@ class ReconcileSettings:
     timeout: float = 60.0
     """Seconds for any one git command."""
     floor: Floor = NO_FLOOR
+    forge: Forge | None = None
+    """Who is told what became of each commit."""
 
 
 class Service:
@@ -74,12 +79,15 @@ class Service:
         guard = Guard(self._repository, settings.state, self._plans, settings.floor)
         self._reconciler = Reconciler(self._repository, self._plans, self._artifacts, guard)
         self._word = _last_word(settings, self._plans.current_id() or "")
+        self._reporter = Reporter(settings.state, settings.forge, log) if settings.forge else None
         self._tidied = time.monotonic()
         self._thread: threading.Thread | None = None
 
     async def run(self) -> None:
         """Never ends by a fault of the commit or the world."""
         local = self._repository if isinstance(self._repository, LocalRepository) else None
+        if self._reporter:
+            self._reporter.start()
         failures = 0
         find, marker = (lambda: local.directories if local else ()), self._settings.state / LOOK_NOW
         async with Watcher(find, self._settings.poll, marker=marker) as watcher:
@@ -92,6 +100,8 @@ class Service:
         """Returns soon, whatever a look is doing: a git is killed, a download left behind."""
         self._repository.close()
         self._artifacts.stop()
+        if self._reporter:
+            self._reporter.close()
         if self._thread:
             self._thread.join(STOP_SECONDS)
         if not self._thread or not self._thread.is_alive():
@@ -117,7 +127,7 @@ class Service:
     def _look(self) -> Outcome:
         started = time.time()
         outcome = self._reconciler.step()
-        word = self._with_history(_told(self._word, outcome, started))
+        word = self._with_report(self._with_history(_told(self._word, outcome, started)))
         if outcome_changed(self._word, word) or (isinstance(outcome, Published) and outcome.changed):
             self._say(outcome)
         self._word = word
@@ -130,6 +140,12 @@ class Service:
                 self._tidy()
         self._log.flush_soon()
         return outcome
+
+    def _with_report(self, word: Reconciliation) -> Reconciliation:
+        """The forge is told as well, in the reporter's own time."""
+        if self._reporter and (report := of_commit(word)):
+            self._reporter.say(report)
+        return replace(word, forge=self._reporter.trouble if self._reporter else "")
 
     def _with_history(self, word: Reconciliation) -> Reconciliation:
         """When the head moved: whether it moved on, or somebody rewrote history. A rewritten one is followed all the same."""
@@ -182,7 +198,11 @@ class Service:
 
 def outcome_changed(before: Reconciliation, after: Reconciliation) -> bool:
     """Whether there is news: the same answer to the same commit is logged once."""
-    return replace(before, last_attempt=None, last_success=None) != replace(after, last_attempt=None, last_success=None)
+
+    def lasting(word: Reconciliation) -> Reconciliation:
+        return replace(word, last_attempt=None, last_success=None, forge="")
+
+    return lasting(before) != lasting(after)
 
 
 def _lock(state: Path) -> int:

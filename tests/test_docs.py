@@ -348,6 +348,7 @@ def test_every_environment_variable_that_is_named_is_one() -> None:
     assert named <= flags | given | {
         "GITBOOT_CONFIG",
         "GITBOOT_TOKEN",
+        "GITBOOT_FORGE_TOKEN",
         "GITBOOT_MUTATIONS",
         "GITBOOT_KILLS",
         "GITBOOT_COMPLETE",

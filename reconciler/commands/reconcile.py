@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from reconciler.commands import options
+from reconciler.commands import forging, options
 from reconciler.commands.running import reconcile_settings, serve
 
 
 @click.command("reconcile", help="Follow a git repository and publish its plans, without any port.")
 @options.repository
+@forging.options
 @options.state
 @options.artifacts
 def command(**given: Any) -> None:

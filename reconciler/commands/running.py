@@ -23,6 +23,7 @@ from netboot.server import Died, Netboot
 from netboot.settings import Settings
 from netboot.state_directory import Locked
 from netboot.store import Corrupt
+from reconciler.commands.forging import forge_from
 from reconciler.commands.signing import floor_of
 from reconciler.errors import BadSource, Unavailable
 from reconciler.sentence import Sentence
@@ -48,7 +49,14 @@ def reconcile_settings(given: Mapping[str, Any]) -> ReconcileSettings:
         source = Source(given["repo"], given["branch"], given["path"])
     except BadSource as error:
         raise Sentence(str(error), 2) from None
-    return ReconcileSettings(source, given["state"], given["artifacts"], given["poll"], floor=floor_of(given["trust_floor"]))
+    return ReconcileSettings(
+        source,
+        given["state"],
+        given["artifacts"],
+        given["poll"],
+        floor=floor_of(given["trust_floor"]),
+        forge=forge_from(given),
+    )
 
 
 def serve(netboot: Settings | None, reconcile: ReconcileSettings | None) -> None:

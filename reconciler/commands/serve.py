@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from reconciler.commands import options
+from reconciler.commands import forging, options
 from reconciler.commands.running import netboot_settings, reconcile_settings, serve
 
 
 @click.command("serve", help="Serve a git repository: reconciler and netboot servers in one process.")
 @options.repository
+@forging.options
 @options.state
 @options.artifacts
 @options.age_identity

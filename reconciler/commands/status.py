@@ -148,6 +148,8 @@ def _site(site: Document, now: float) -> str:
     ]
     if site["history"] == "rewritten":
         lines.append(f"history was rewritten: commit {site['previous'][:12]} is no ancestor of {site['head'][:12]}")
+    if site["forge"]:
+        lines.append(f"the forge is not told: {site['forge']}")
     problems = site["problems"]
     lines += [f"  {_place(each)}{each.get('severity')}: {each.get('message')}" for each in problems[:MOST_SHOWN]]
     if len(problems) > MOST_SHOWN:

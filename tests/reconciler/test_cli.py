@@ -152,8 +152,12 @@ def test_every_flag_is_also_a_setting(name: str, way: str, tmp_path: Path, monke
 def test_every_flag_of_a_running_command_reaches_its_settings(name: str, tmp_path: Path) -> None:
     from netboot.settings import Settings
     from reconciler.commands.running import netboot_settings, reconcile_settings
+    from reconciler.forges import forge_of
 
     given = {str(option.name): value_of(option, tmp_path)[1] for option in options(name)}
+    if name != "netboot":
+        (tmp_path / "token").write_text("a-token\n")
+        given |= {"forge_url": "https://git", "forge_project": "lab/site", "forge_token_file": tmp_path / "token"}
     made: set[Any] = set()
     if name != "reconcile":
         settings = netboot_settings(given)
@@ -168,6 +172,8 @@ def test_every_flag_of_a_running_command_reaches_its_settings(name: str, tmp_pat
             followed.source.ref,
             followed.source.path,
         }
+        kind, url, project, _ = (given.pop(flag) for flag in ("forge", "forge_url", "forge_project", "forge_token_file"))
+        assert forge_of(kind, url, project, "a-token") == followed.forge
         assert given.pop("trust_floor").read_text() == f"commits: {followed.floor.trust.commits}\n"
     assert set(given.values()) <= made
 
