@@ -171,7 +171,7 @@ class _Agent:
             due.work,
             run_id=run,
             machine=self._machine_document(boot, run, due.work),
-            hold=hold or due.locked,
+            hold=hold or due.held,
             stays=due.stays,
             news=due.news,
         )

@@ -105,7 +105,7 @@ def next_step(plan: BootPlan, machine: Machine, observed: Observed, hold: str | 
         if due and ready.never:
             why = f"{_title(work)} does not go on here: {ready.why}"
             break
-        if due and hold is not None and (held := hold or plan.locks(work)):
+        if due and hold is not None and (held := hold or plan.holds(machine.name, work, observed)):
             return _idle(plan, machine, f"{_title(work)} is due but held: {held}")
         if run is None or due:
             again = f", try {run.number_of_try + 1} of {run.retry + 1}" if run else ""
@@ -133,8 +133,8 @@ class Due(msgspec.Struct, frozen=True):
     """The system that runs is what the machine idles in."""
     news: str = ""
     """Why it should restart rather than wait, or ""."""
-    locked: str = ""
-    """Which secret it lacks, and why, or ""."""
+    held: str = ""
+    """Why no run of it may start here now, or ""."""
 
 
 def claimable(plans: Plans, observed: Observed, boot: BootStatus, hold: str) -> Due:
@@ -146,7 +146,7 @@ def claimable(plans: Plans, observed: Observed, boot: BootStatus, hold: str) -> 
     if isinstance(step, RunWork):
         off = cancels(plans.current, boot.machine, boot.macs, step.work.workflow)
         work = msgspec.structs.replace(step.work, cancel=True) if off else step.work
-        return Due(work, news=fresh, locked=plan.locks(work))
+        return Due(work, news=fresh, held=plan.holds(boot.machine, work, observed))
     return Due(stays=isinstance(step, Diskless) and boot.profile == step.profile.name, news=fresh)
 
 

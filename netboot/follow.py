@@ -1,4 +1,4 @@
-"""Follow the published plan: load what `plans/current` names, keep what open boots are pinned to.
+"""Follow the published plan: load what `plans/current` names with its holds, keep what open boots are pinned to.
 
 Shell. A plan that cannot be loaded changes nothing: the last good one keeps serving, the log and the health page say why, and
 the same plan is tried again when it is published anew. The link is looked at often rather than watched: one system call
@@ -14,6 +14,7 @@ from dataclasses import replace
 import msgspec
 
 from netboot.boot import Plans
+from netboot.holds import Gate, gate
 from netboot.plan import BootPlan
 from netboot.plans import PlanStore
 from netboot.secrets import locked
@@ -21,6 +22,7 @@ from netboot.world import World
 
 POLL_SECONDS = 0.05
 PINS_SECONDS = 1.0
+Stamp = tuple[int, int] | None
 
 
 class Follower:
@@ -33,6 +35,8 @@ class Follower:
         self._changed = changed
         self._seen: tuple[int, int] | None = None
         """Stamp of the link when it was last acted on."""
+        self._gates: dict[str, tuple[Stamp, Gate]] = {}
+        """Plan → what holds its runs, and the stamp of the file that says so."""
         self._lost: set[str] = set()
         """Pinned plans that could not be loaded: said once, and not tried again."""
         self._written: set[str] | None = None
@@ -44,7 +48,7 @@ class Follower:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             ticks += 1
-            if self._stamp() != self._seen or ticks >= PINS_SECONDS / POLL_SECONDS:
+            if self._stamp() != self._seen or self._released() or ticks >= PINS_SECONDS / POLL_SECONDS:
                 ticks = 0
                 await self.look()
 
@@ -61,11 +65,15 @@ class Follower:
                 self._lost.add(missing)
             else:
                 known[missing] = loaded
+        gates = {plan: await self._gate(plan) for plan in {current.id, *known}}
         # No await from here: a boot that opened meanwhile is pinned to what was current, which is still in `known`.
         wanted = world.observed.pinned_plans()
-        world.plans = Plans(current, {plan: known[plan] for plan in wanted if plan in known and plan != current.id})
-        if before is None or before.current is not current:
+        pinned = {plan: _gated(known[plan], gates[plan]) for plan in wanted if plan in known and plan != current.id}
+        world.plans = Plans(_gated(current, gates[current.id]), pinned)
+        self._gates = {plan: self._gates[plan] for plan in gates}
+        if before is None or before.current.id != current.id:
             world.log.info("plan-served", plan=current.id, machines=len(current.machines))
+        if before is None or before.current is not world.plans.current:
             self._changed()
         if wanted != self._written:
             await asyncio.to_thread(self._write_pins, wanted)
@@ -88,6 +96,24 @@ class Follower:
         loaded = await asyncio.to_thread(self._load, plan_id, current)
         self._world.plan_failure = "" if loaded else f"plan {plan_id[:12]} cannot be loaded; the reconciler writes it again"
         return loaded or current
+
+    def _released(self) -> bool:
+        """Whether something else is held of the current plan than was."""
+        current = self._world.plans.current.id if self._world.plans else ""
+        return current in self._gates and self._store.holds_stamp(current) != self._gates[current][0]
+
+    async def _gate(self, plan_id: str) -> Gate:
+        """What holds the runs of a plan now."""
+        stamp, known = self._store.holds_stamp(plan_id), self._gates.get(plan_id)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        holds = await asyncio.to_thread(self._store.holds, plan_id)
+        self._gates[plan_id] = (stamp, gate(holds))
+        if holds.everything:
+            self._world.log.error("holds-unknown", plan=plan_id, reason=holds.everything)
+        else:
+            self._world.log.info("holds", plan=plan_id, runs=len(self._gates[plan_id][1].of_run))
+        return self._gates[plan_id][1]
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
@@ -123,3 +149,7 @@ class Follower:
             self._world.log.warning("pins-not-written", reason=str(error))
         else:
             self._written = pinned
+
+
+def _gated(plan: BootPlan, now: Gate) -> BootPlan:
+    return plan if plan.gate is now else replace(plan, gate=now)

@@ -7,12 +7,11 @@ again gives an equal state. A run that has ended changes no more. What is handed
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from agent.workflow import from_json
 from netboot.events import (
-    ActionEnded,
-    ActionStarted,
     AddressDeclined,
     BootAdvanced,
     BootClosed,
@@ -24,17 +23,12 @@ from netboot.events import (
     LeaseEvent,
     LeaseReleased,
     Phase,
-    RunEnded,
-    RunEvent,
     RunStarted,
-    RunTakenOver,
     SessionEnded,
     SessionEvent,
     SessionOpened,
-    TaskInterrupted,
-    TaskRestarted,
 )
-from netboot.records import KEPT_BOOTS, ActionStatus, BootStatus, RunStatus, SessionStatus
+from netboot.records import KEPT_BOOTS, ActionStatus, BootStatus, RunStatus, SessionStatus, apply_run
 
 __all__ = ["ActionStatus", "BootStatus", "Observed", "RunStatus", "SessionStatus", "fold"]
 
@@ -81,6 +75,8 @@ class Observed:
     """Workflow → ids of its runs, oldest first."""
     _active: dict[str, None] = field(default_factory=dict)
     """Ids of the runs in progress, oldest first."""
+    _failed: dict[tuple[str, int], set[str]] = field(default_factory=dict)
+    """(workflow, number) → machines on which the last run of it failed for good."""
 
     # Questions
 
@@ -161,6 +157,10 @@ class Observed:
         """O(runs in progress)."""
         return [self.runs[run] for run in self._active]
 
+    def failed_on(self, workflow: str, number: int) -> AbstractSet[str]:
+        """The machines on which this run failed or timed out, with no try left."""
+        return self._failed.get((workflow, number), frozenset())
+
     # Telemetry
 
     def notice(self, boot: str, now: float) -> None:
@@ -193,9 +193,9 @@ class Observed:
             case _:
                 run = self.runs[event.run]
                 if run.active:  # a terminal state is final, whatever a journal says later
-                    _apply_run(run, event)
+                    apply_run(run, event)
                 if not run.active:
-                    self._active.pop(run.id, None)
+                    self._end(run)
 
     def _apply_boot(self, event: BootEvent) -> None:
         match event:
@@ -314,8 +314,14 @@ class Observed:
             before.tried_again, run.number_of_try = run.id, before.number_of_try + 1
         self.runs[run.id] = run
         self._active[run.id] = None
+        self._failed.get((run.workflow, run.number), set[str]()).discard(run.machine)
         self._of_workflow.setdefault(run.workflow, []).append(run.id)
         self._identify(run, _keys(event.machine, event.macs))
+
+    def _end(self, run: RunStatus) -> None:
+        self._active.pop(run.id, None)
+        if run.state in ("FAILED", "TIMEOUT") and not run.may_be_tried_again:
+            self._failed.setdefault((run.workflow, run.number), set()).add(run.machine)
 
     def _apply_lease(self, event: LeaseEvent) -> None:
         match event:
@@ -340,42 +346,6 @@ def _returns(last: BootStatus | None, now: float) -> int:
     """A machine that runs from its disk does not ask again within minutes; once it may have been a person."""
     came_back = last is not None and last.phase == "disk" and last.closed is not None and now - last.closed <= SOON
     return last.returns + 1 if last is not None and came_back else 0
-
-
-def _apply_run(run: RunStatus, event: RunEvent) -> None:
-    """`run` is in progress."""
-    match event:
-        case ActionStarted():
-            reset = run.restarts.get(event.task, 0)
-            run.attempts.append(ActionStatus(event.task, event.action, event.attempt, reset, event.at))
-            _reported(run, event)
-        case ActionEnded():
-            if attempt := run.in_flight:
-                attempt.state, attempt.ended = event.state, event.at
-                attempt.exit_code, attempt.reason = event.exit_code, event.reason
-            _reported(run, event)
-        case TaskInterrupted():
-            _interrupt(run, event.at, event.reason)
-        case TaskRestarted():
-            run.restarts[event.task] = event.reset
-            run.boot, run.system = event.boot, event.system
-        case RunTakenOver():
-            run.boot, run.system = event.boot, event.system
-        case RunEnded():
-            _interrupt(run, event.at, event.reason)
-            run.state, run.ended, run.reason = event.state, event.at, event.reason
-            if event.sequence:
-                _reported(run, event)
-
-
-def _reported(run: RunStatus, event: ActionStarted | ActionEnded | RunEnded) -> None:
-    run.sequence = event.sequence
-    run.reports.append(event)
-
-
-def _interrupt(run: RunStatus, at: float, reason: str) -> None:
-    if attempt := run.in_flight:
-        attempt.state, attempt.ended, attempt.reason = "INTERRUPTED", at, reason
 
 
 def _name(machine: str) -> str:

@@ -17,6 +17,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from netboot.holds import OPEN, Gate
+from netboot.observed import Observed
+from netboot.policy import NO_POLICY, Policy
 from netboot.sealed import PullSecret, Secret, held_by, named_by
 from netboot.trust import OFF, Trust
 from netboot.work import Work
@@ -24,6 +27,7 @@ from netboot.work import Work
 FORMAT = 1
 """Raised when a field changes its meaning; a field that a server does not know it refuses by itself."""
 
+T = TypeVar("T")
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 """SHA-256 in lower-case hex."""
 Handover = Literal["auto", "exit", "sanboot", "grub", "no-boot-file"]
@@ -40,7 +44,7 @@ class Site(_Part, frozen=True):
     name: str
     domain: str = ""
     server: str = ""
-    """Address machines reach this server at; "" when it is to be found from the listening interface."""
+    """Address machines reach this server at; "": found from the listening interface."""
     mode: Mode = "reservation"
     unknown: Unknown = "ignore"
     boot_timeout: int = 1800
@@ -55,6 +59,7 @@ class Site(_Part, frozen=True):
     trusted_proxies: tuple[str, ...] = ()
     """CIDRs of those whose X-Forwarded-For counts."""
     trust: Trust = OFF
+    policy: Policy = NO_POLICY
 
 
 class Subnet(_Part, frozen=True):
@@ -151,8 +156,7 @@ class Machine(_Part, frozen=True):
     """`disk`, `wait` or `profile:<name>`."""
     handover: Handover = "auto"
     disks: tuple[Disk, ...] = ()
-    work: tuple[Work, ...] = ()
-    """In the order they are to run."""
+    work: tuple[Work, ...] = ()  # in the order they are to run
     loader: str = ""
     """A row of `loader.LOADERS`, a file that the operator put there, or "" for the default."""
     storage: dict[str, Any] = {}
@@ -160,6 +164,8 @@ class Machine(_Part, frozen=True):
     bonds: tuple[Bond, ...] = ()
     rpi: RaspberryPi | None = None
     metadata: Metadata | None = None
+    protect: bool = False
+    """It never runs a destructive action."""
 
     @property
     def macs(self) -> tuple[str, ...]:
@@ -215,10 +221,13 @@ class BootPlan:
     """As ciphertext."""
     locked: Mapping[str, str] = field(default_factory=dict)
     """Those of them that this server cannot read, each with why: no part of the plan, but what came of loading it here."""
+    gate: Gate = OPEN
+    """What holds its runs: no part of it either."""
 
-    def locks(self, work: Work) -> str:
-        """Which secret the work needs that this server cannot read, and why; "" when there is none."""
-        return held_by(named_by(work.document, self.site.pull_secrets), self.locked) if self.locked else ""
+    def holds(self, machine: str, work: Work, observed: Observed) -> str:
+        """Why no run of this work may start on this machine now, or ""."""
+        locked = self.locked and held_by(named_by(work.document, self.site.pull_secrets), self.locked)
+        return self.gate.holds(machine, work, observed) or locked or ""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BootPlan) and other.id == self.id
@@ -338,9 +347,6 @@ def _manifest(data: bytes) -> Manifest:
     if found != FORMAT:
         raise ValueError(f"the plan has format {found}; this gitboot reads format {FORMAT}")
     return _decode(_manifest_decoder, data, "the manifest")
-
-
-T = TypeVar("T")
 
 
 def _decode(decoder: msgspec.json.Decoder[T], data: bytes, what: str) -> T:

@@ -4,6 +4,7 @@ Shell. The layout is the contract between the two processes:
 
     plans/shards/<digest>         content-addressed, shared between plans
     plans/<id>/manifest.json      one plan
+    plans/<id>/holds.json         which of its runs may not start yet; it is replaced when some are released
     plans/revisions/<commit>.json the plan a commit compiled to, and where each value came from
     plans/current -> <id>         the served plan, changed by one rename
 
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import msgspec
 
+from netboot.holds import NAME, Holds, decode_holds, encode_holds, unknown
 from netboot.plan import BootPlan, Dump, load, manifest_artifacts, manifest_shards
 
 KEEP = 5
@@ -92,21 +94,50 @@ class PlanStore:
             present = set()
         return [digest for digest in digests if digest not in present]
 
-    def publish(self, dump: Dump, anew: bool = False) -> None:
+    def publish(self, dump: Dump, anew: bool = False, holds: Holds | None = None) -> None:
         """Make it the current plan. A crash before the last line changes nothing that is served.
 
-        `anew` writes also the shards that are stored already: for a plan that was found damaged. Raises OSError.
+        `anew` writes also the shards that are stored already: for a plan that was found damaged. `holds`: its own; None: none
+        of its runs is held. Raises OSError.
         """
+        self.keep(dump, anew, holds or Holds(dump.plan.id))
+        self._point(dump.plan.id)
+
+    def keep(self, dump: Dump, anew: bool, holds: Holds) -> None:
+        """Everything of `publish` but that it becomes the current plan."""
         shards = self.directory / "shards"
         shards.mkdir(parents=True, exist_ok=True)
         for digest in dump.shards if anew else self.lacking(dump.shards):
             _write(shards / digest, dump.shards[digest])
         target = self.directory / dump.plan.id
         target.mkdir(exist_ok=True)
+        _write(target / NAME, encode_holds(holds))
         _write(target / "manifest.json", dump.manifest)
         for folder in (shards, target, self.directory, self.directory.parent):
             _sync_folder(folder)
-        self._point(dump.plan.id)
+
+    def write_holds(self, holds: Holds) -> None:
+        """Of a plan that is stored. Raises OSError."""
+        target = self.directory / holds.plan
+        _write(target / NAME, encode_holds(holds))
+        _sync_folder(target)
+
+    def holds(self, plan_id: str) -> Holds:
+        """Those of a stored plan; where they cannot be read, every new run is held."""
+        try:
+            return decode_holds((self.directory / plan_id / NAME).read_bytes(), plan_id)
+        except FileNotFoundError:
+            return decode_holds(None, plan_id)
+        except OSError as error:
+            return unknown(plan_id, f"they cannot be read: {error.strerror}")
+
+    def holds_stamp(self, plan_id: str) -> tuple[int, int] | None:
+        """Differs after every change of a plan's holds; None: there are none."""
+        try:
+            status = os.stat(self.directory / plan_id / NAME)
+        except OSError:
+            return None
+        return status.st_ino, status.st_ctime_ns
 
     def write_revision(self, revision: Revision, shards: Mapping[str, bytes]) -> None:
         """Keep where one commit's values came from; `shards` are the parts not stored before, by digest. Raises OSError."""
@@ -154,7 +185,7 @@ class PlanStore:
         for shard in (self.directory / "shards").iterdir():
             if shard.name not in named:  # leftovers of a crash are named by nobody either
                 shard.unlink()
-        for left in (*self.directory.glob(f"{_PLAN}/manifest.json.new"), *self.directory.glob("revisions/*.new")):
+        for left in (*self.directory.glob(f"{_PLAN}/*.json.new"), *self.directory.glob("revisions/*.new")):
             left.unlink()
         for folder in self.directory.glob(_PLAN):
             if not (folder / "manifest.json").exists():

@@ -1,7 +1,7 @@
 """What is known about one boot, one attempt of an action, and one run.
 
 Core. Law: these records hold what the journal's events said and nothing that could not be folded from them again, telemetry
-(`last_seen`) apart. Only `observed.Observed` writes them; for everybody else they are for reading. Times are seconds since the
+(`last_seen`) apart. Only `observed.Observed` changes them; for everybody else they are for reading. Times are seconds since the
 epoch.
 """
 
@@ -12,7 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.workflow import Workflow
-from netboot.events import ActionEnded, ActionStarted, ActionState, OnFailure, Phase, Repeat, RunEnded, RunState, Via
+from netboot.events import (
+    ActionEnded,
+    ActionStarted,
+    ActionState,
+    OnFailure,
+    Phase,
+    Repeat,
+    RunEnded,
+    RunEvent,
+    RunState,
+    RunTakenOver,
+    TaskInterrupted,
+    TaskRestarted,
+    Via,
+)
 
 KEPT_BOOTS = 10
 """The last ones of each machine are those whose consoles are kept."""
@@ -152,3 +166,39 @@ class RunStatus:
     def done(self) -> list[tuple[str, str]]:
         """(task, action) of what succeeded and need not be done again, in order."""
         return [(a.task, a.action) for a in self.attempts if a.state == "SUCCESS" and a.reset == self.restarts.get(a.task, 0)]
+
+
+def apply_run(run: RunStatus, event: RunEvent) -> None:
+    """What a run in progress has become with `event`. For `observed.Observed` alone."""
+    match event:
+        case ActionStarted():
+            reset = run.restarts.get(event.task, 0)
+            run.attempts.append(ActionStatus(event.task, event.action, event.attempt, reset, event.at))
+            _reported(run, event)
+        case ActionEnded():
+            if attempt := run.in_flight:
+                attempt.state, attempt.ended = event.state, event.at
+                attempt.exit_code, attempt.reason = event.exit_code, event.reason
+            _reported(run, event)
+        case TaskInterrupted():
+            _interrupt(run, event.at, event.reason)
+        case TaskRestarted():
+            run.restarts[event.task] = event.reset
+            run.boot, run.system = event.boot, event.system
+        case RunTakenOver():
+            run.boot, run.system = event.boot, event.system
+        case RunEnded():
+            _interrupt(run, event.at, event.reason)
+            run.state, run.ended, run.reason = event.state, event.at, event.reason
+            if event.sequence:
+                _reported(run, event)
+
+
+def _reported(run: RunStatus, event: ActionStarted | ActionEnded | RunEnded) -> None:
+    run.sequence = event.sequence
+    run.reports.append(event)
+
+
+def _interrupt(run: RunStatus, at: float, reason: str) -> None:
+    if attempt := run.in_flight:
+        attempt.state, attempt.ended, attempt.reason = "INTERRUPTED", at, reason

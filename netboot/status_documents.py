@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -88,8 +88,8 @@ class DesiredWorkflow:
     repeat: str
     machines: tuple[Carrier, ...]
     cancel: bool = False
-    held: str = ""
-    """Why no run of it may start here, or ""."""
+    held: Mapping[str, str] = field(default_factory=dict)
+    """Machine → why no run of it may start there now."""
 
 
 def to_bytes(document: Document) -> bytes:
@@ -222,7 +222,8 @@ def _machine(name: str, desired: DesiredWorkflow, carrier: Carrier, observed: Ob
     if run is not None:
         return run_summary(run, machine, lost_since(observed, run, now))
     ready = readiness(observed, name, desired.number, carrier.before)
-    waits = f"is held: {desired.held}" if desired.held else "the machine has not booted for this run"
+    held = desired.held.get(machine)
+    waits = f"is held: {held}" if held else "the machine has not booted for this run"
     state, reason = "PENDING", ready.why or waits
     if desired.cancel or ready.never:
         state, reason = "CANCELLED", "git cancels it before it began" if desired.cancel else ready.why

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from netboot.boot import Diskless, Plans, RunWork, Stay, Step, ToDisk, next_step
+from netboot.holds import OPEN
 from netboot.inventory_document import Kept, inventory_document, inventory_link, inventory_path
 from netboot.observed import Observed
 from netboot.plan import BootPlan, Machine
@@ -90,8 +91,8 @@ class View:
             return to_bytes(inventory_document(name, kept)) if (kept := heard.inventory_of(name)) else None
         if kind == "workflows" and path == workflow_path(name):
             work = _workflows(plan).get(name)
-            if work is not None and plan.locked:
-                work = replace(work, held=_held(plan, name))
+            if work is not None and (plan.locked or plan.gate is not OPEN):
+                work = replace(work, held=_held(plan, name, observed))
             if work is not None or observed.runs_of_workflow(name):
                 return to_bytes(workflow_document(name, observed, work, now))
         return None
@@ -156,10 +157,10 @@ def _step(step: Step) -> NextStep:
             return NextStep("wait")
 
 
-def _held(plan: BootPlan, name: str) -> str:
-    """Which secret a workflow lacks, and why, or ""."""
-    works = (work for machine in plan.machines.values() for work in machine.work if work.workflow == name)
-    return next((why for work in works if (why := plan.locks(work))), "")
+def _held(plan: BootPlan, name: str, observed: Observed) -> dict[str, str]:
+    """Machine → why no run of the workflow may start there now."""
+    works = ((machine.name, work) for machine in plan.machines.values() for work in machine.work if work.workflow == name)
+    return {machine: why for machine, work in works if (why := plan.holds(machine, work, observed))}
 
 
 def _in_order(carrier: Carrier) -> tuple[int, str]:

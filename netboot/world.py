@@ -22,12 +22,14 @@ from netboot.binaries import Binary
 from netboot.boot import Plans
 from netboot.dhcp import Server
 from netboot.events import BootAdvanced, JournalOpened
+from netboot.holds import OPEN
 from netboot.inventories import Inventories
 from netboot.ipxe import Secure
 from netboot.key_files import read_keys
 from netboot.ledger import Ledger
 from netboot.log import Log, Value
 from netboot.observed import Observed
+from netboot.policy import outside_windows
 from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import ReconciliationReader
 from netboot.recorder import Recorder
@@ -113,8 +115,10 @@ class World:
         return secrets.token_hex(8)
 
     def hold(self) -> str:
-        """Why no new run may start now, or ""."""
-        return markers.frozen(self.settings.state) or ("" if self.observed.journal else NEW_STATE)
+        """Why no new run may start now, or "". That of the newest plan counts also for boots that are pinned to others."""
+        frozen = markers.frozen(self.settings.state) or ("" if self.observed.journal else NEW_STATE)
+        gate = self.plans.current.gate if self.plans else OPEN
+        return frozen or gate.everything or outside_windows(gate.policies, time.time())
 
     @property
     def no_plan(self) -> str:

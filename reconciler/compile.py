@@ -219,6 +219,7 @@ def _site(site: Site) -> boot.Site:
         pull_secrets=site.images.pull_secrets,
         trusted_proxies=tuple(map(str, site.trusted_proxies)),
         trust=site.trust,
+        policy=site.policy,
     )
 
 
@@ -282,6 +283,7 @@ def _hardware(site: Site, hardware: Hardware, profile: Profile | None, work: tup
         bonds=tuple(boot.Bond(bond.name, bond.mode, bond.interfaces) for bond in hardware.bonds),
         storage=dict(hardware.storage),
         metadata=metadata_of(site, hardware),
+        protect=hardware.protect,
     )
 
 

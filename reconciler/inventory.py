@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Literal
 
+from netboot.policy import Policy
 from netboot.sealed import PullSecret
 from netboot.sealed import Secret as Sealed
 from netboot.trust import Trust
@@ -131,6 +132,7 @@ class Site(_Object):
     """Of machines that do not say their own; the same holds for `vendor_data`, as written."""
     vendor_data: str
     trust: Trust
+    policy: Policy
 
     _by_first: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
     """First address and index of each subnet, ascending: ten thousand machines ask, and a site may have a thousand subnets."""
@@ -246,6 +248,7 @@ class Hardware(_Object):
     """This and `vendor_data`: None when they are the site's."""
     user_data: str
     vendor_data: str | None
+    protect: bool
 
 
 @dataclass(frozen=True, slots=True)

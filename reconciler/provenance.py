@@ -45,6 +45,8 @@ def places_of(
     source = hardware.source
     places = {name: _line(source, ("spec", name)) for name in ("arch", "profile", "idle", "handover", "loader")}
     places["name"] = _line(source, ("metadata", "name"))
+    if hardware.protect:
+        places["protect"] = _line(source, ("spec", "protect"))
     if hardware.handover == "auto" and profile is not None and profile.handover is not None:
         places["handover"] = _line(profile.source, ("spec", "handover"))
     for label in hardware.labels:

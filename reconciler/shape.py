@@ -23,7 +23,7 @@ from reconciler.yaml import Fault
 
 Shape = Literal["site", "hardware", "profile", "workflow", "secret", "template", "template-data", "document", "trust-floor"]
 """A schema; `template-data` is a template whose workflow document is text, `document` a workflow document by itself,
-`trust-floor` a site's setting of trust by itself with a commit beside it."""
+`trust-floor` a site's setting of trust by itself with a commit and a policy beside it."""
 
 
 class Complaints:
@@ -116,8 +116,9 @@ _NUMERIC = frozenset(("limit", "duration", "count", "size", "sectors", "volume-s
 def _validator(shape: Shape) -> Draft202012Validator:
     checker = _formats(template=shape == "template")
     if shape == "trust-floor":
-        trust = schemas.load("site")["properties"]["spec"]["properties"]["trust"]
-        fields = {**trust["properties"], "since": {"title": "commit", "type": "string", "format": "commit"}}
+        site = schemas.load("site")["properties"]["spec"]["properties"]
+        trust, since = site["trust"], {"title": "commit", "type": "string", "format": "commit"}
+        fields = {**trust["properties"], "since": since, "policy": site["policy"]}
         return Draft202012Validator({**trust, "properties": fields}, format_checker=checker)
     if shape not in ("template", "template-data", "document"):
         return Draft202012Validator(schemas.load(shape), format_checker=checker)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from netboot.plan import BootPlan, Machine
+from netboot.policy import NO_POLICY, Policy
 from netboot.trust import Commits, Signer, Trust
 from netboot.work import Work
 from reconciler.commits import Commit, Span, oldest_first, untouched
@@ -28,11 +29,12 @@ _WAY = "docs/signing.md has the ways on"
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What the server's own configuration says of trust."""
+    """What the server's own configuration says of trust and policy."""
 
     trust: Trust = field(default_factory=Trust)
     since: str = ""
     """The id of a commit that the operator vouches for; "": none."""
+    policy: Policy = NO_POLICY
 
 
 NO_FLOOR = Floor()

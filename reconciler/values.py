@@ -16,6 +16,7 @@ from agent.workflow import If, Then
 from netboot.loader import LOADERS
 from reconciler import container_values
 from reconciler.openssh import public_key
+from reconciler.policy_setting import group, share, time_of_day
 from reconciler.signers import commit, gpg_key, moment, ssh_key
 
 LONGEST_DURATION = 0xFFFFFFFF
@@ -345,6 +346,9 @@ FORMATS: Mapping[str, Callable[..., object]] = {
     "ssh-key": ssh_key,
     "gpg-key": gpg_key,
     "moment": moment,
+    "share": share,
+    "group": group,
+    "time-of-day": time_of_day,
     "commit": commit,
     "if": condition,
     "then": then,

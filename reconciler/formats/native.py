@@ -34,6 +34,7 @@ from reconciler.inventory import (
 from reconciler.metadata import check_metadata
 from reconciler.openssh import public_key
 from reconciler.places import Path, Source
+from reconciler.policy_setting import check_policy, policy_of
 from reconciler.shape import Complaints, Shape, check
 from reconciler.signers import check_trust, trust_of
 from reconciler.storage import check_storage
@@ -95,6 +96,7 @@ def _site(metadata: Map, spec: Map, source: Source) -> Site:
         public_keys=_public_keys(spec) or (),
         vendor_data=spec.get("vendorData", ""),
         trust=trust_of(spec.get("trust", {})),
+        policy=policy_of(spec.get("policy", {})),
     )
 
 
@@ -149,6 +151,7 @@ def _hardware(metadata: Map, spec: Map, source: Source) -> Hardware:
         public_keys=_public_keys(spec),
         user_data=spec.get("userData", ""),
         vendor_data=spec.get("vendorData"),
+        protect=spec.get("protect", False),
     )
 
 
@@ -257,6 +260,7 @@ def _check_local(lowered: Object, complaints: Complaints, encode_option: EncodeO
             _check_options([subnet.options for subnet in subnets], ("spec", "subnets"), complaints, encode_option)
             check_names([signer.name for signer in lowered.trust.signers], ("spec", "trust", "signers"), "signer", complaints)
             check_trust(lowered.trust, ("spec", "trust"), complaints)
+            check_policy(lowered.policy, lowered.trust, ("spec", "policy"), complaints)
         case Hardware(interfaces=interfaces, disks=disks, bonds=bonds):
             check_names([disk.name for disk in disks], ("spec", "disks"), "disk", complaints)
             check_names([bond.name for bond in bonds], ("spec", "bonds"), "bond", complaints)

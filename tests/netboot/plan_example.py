@@ -177,9 +177,8 @@ class Room:
         self.speak(known.id, system)
         due = claimable(self.plans, self.observed, known, self.hold)
         run, now = f"run-{next(self.ids)}", self.tick()
-        decision = claim(
-            self.observed, known.id, system, now, due.work, run_id=run, hold=self.hold, stays=due.stays, news=due.news
-        )
+        hold = self.hold or due.held
+        decision = claim(self.observed, known.id, system, now, due.work, run_id=run, hold=hold, stays=due.stays, news=due.news)
         self.happen(*decision.events)
         self.observed.touch(known.id, now)
         return decision

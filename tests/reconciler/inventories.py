@@ -98,6 +98,15 @@ spec:
     requireDigest: true
   dns: {upstreams: [192.0.2.53]}
   trustedProxies: [10.1.0.5/32, 192.0.2.0/24]
+  policy:
+    limits:
+    - {change: destructive, machines: 10}
+    - {change: move, share: 25%, per: "label:rack"}
+    windows:
+    - {days: [sat, sun], from: 22:00, to: 05:00}
+    rolling: {atOnce: 4, stopAfter: 2}
+    approvers:
+    - {signer: ann, may: [destructive, loosen]}
   trust:
     commits: required
     signers:
@@ -176,6 +185,7 @@ spec:
   profile: inspect
   idle: profile:menu
   handover: sanboot
+  protect: true
   loader: shim
   rpi: {serial: "10000000D7BB3E8B", firmware: rpi4, config: "arm_64bit=1\\n"}
   interfaces:
