@@ -145,6 +145,7 @@ def _own(plan: BootPlan, machine: Machine) -> Iterator[tuple[str, str]]:
         yield "Raspberry Pi config.txt", machine.rpi.config
     yield "idle", machine.idle
     yield "handover", machine.handover
+    yield "protected", "yes" if machine.protect else ""
     yield "server", plan.site.server
     yield from _names(plan, machine)
     yield from _metadata(plan, machine)

@@ -185,7 +185,6 @@ spec:
   profile: inspect
   idle: profile:menu
   handover: sanboot
-  protect: true
   loader: shim
   rpi: {serial: "10000000D7BB3E8B", firmware: rpi4, config: "arm_64bit=1\\n"}
   interfaces:
@@ -214,6 +213,7 @@ spec:
     #cloud-config
     timezone: Europe/Berlin
   vendorData: ""
+  protect: true
   storage:
     disks:
     - device: /dev/disk/by-gitboot/root
