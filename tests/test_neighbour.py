@@ -29,7 +29,7 @@ from netboot.request_limits import RequestLimits
 from netboot.server import Netboot
 from netboot.settings import Settings
 from netboot.tftp_packets import Error, ReadRequest, decode, encode
-from reconciler.demo.firmware import BIOS, Firmware, Stage, discover
+from reconciler.firmware import BIOS, Firmware, Stage, discover
 from tests.netboot.site import mac, machine
 from tests.netboot.test_server import until
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from reconciler.demo.firmware import ARM64, BIOS, UEFI, Firmware
 from reconciler.demo.machine import Machine, Place
 from reconciler.demo.rows import Note, Row, has_new_work, row_of
 from reconciler.demo.wire import Silence, http_get
+from reconciler.firmware import ARM64, BIOS, UEFI, Firmware
 
 Document = Mapping[str, Any]
 

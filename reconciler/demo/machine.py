@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.boot_script import Disk, Kernel, Script, Unreadable, Wait, read_script
 from reconciler.demo import wire
 from reconciler.demo.children import PYTHON, leashed, lines_of
-from reconciler.demo.firmware import BIOS, Firmware, Lease, Stage
 from reconciler.demo.rows import Note
-from reconciler.demo.script import Disk, Kernel, Script, Unreadable, Wait, read_script
 from reconciler.demo.wire import Network, NoSuchFile, Silence
+from reconciler.firmware import BIOS, Firmware, Lease, Stage
 
 WORDS = ("server", "pin", "http", "boot", "token")
 """Of the kernel's command line, for the agent."""

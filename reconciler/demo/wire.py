@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from netboot.errors import Malformed
 from netboot.tftp_packets import Ack, Data, Error, OptionAck, Packet, ReadRequest, decode, encode
-from reconciler.demo.firmware import Firmware, Lease, Stage, acknowledged, discover, offered, request
+from reconciler.firmware import Firmware, Lease, Stage, acknowledged, discover, offered, request
 
 PATIENCE = (1.0, 2.0, 4.0)
 """Seconds to wait for an answer after each try."""

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from agent.session import Signer, from_json
 from netboot.dhcp_packet import DECLINE, DISCOVER, RELEASE, REQUEST, Packet, decode, encode
-from reconciler.demo.firmware import BIOS, Firmware, discover
+from reconciler.firmware import BIOS, Firmware, discover
 from tests.lab.clients import udhcpc
 from tests.lab.network import Namespace, Network
 from tests.lab.site import PROFILE, Gitboot, hardware, workflow

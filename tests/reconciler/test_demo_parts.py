@@ -14,12 +14,12 @@ from netboot.dhcp_options import encode, pack
 from netboot.ipxe import Capability, boot_script, disk_script, find_script, wait_script
 from netboot.ipxe import Console as Head
 from netboot.plan import Artifact, Profile
+from reconciler.boot_script import Disk, Kernel, Unreadable, Wait, read_script
 from reconciler.demo.edit import propose
-from reconciler.demo.firmware import BIOS, UEFI, Firmware, acknowledged, discover, offered, request
 from reconciler.demo.log_lines import last_words, readable
 from reconciler.demo.rows import Note, Row, has_new_work, row_of
 from reconciler.demo.screen import Plain, Terminal
-from reconciler.demo.script import Disk, Kernel, Unreadable, Wait, read_script
+from reconciler.firmware import BIOS, UEFI, Firmware, acknowledged, discover, offered, request
 
 MACHINE = Firmware("52:54:00:12:34:01", UEFI, bytes(range(16)))
 XID = b"\1\2\3\4"

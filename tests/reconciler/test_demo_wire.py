@@ -12,10 +12,10 @@ import pytest
 from netboot.tftp import File, NotFound
 from netboot.tftp_server import serve_tftp
 from reconciler.demo import wire
-from reconciler.demo.firmware import UEFI, Firmware, Lease
 from reconciler.demo.machine import Machine, Place
 from reconciler.demo.rows import Note
 from reconciler.demo.wire import Network, NoSuchFile, Silence, http_get, lease, tftp_read, tftp_size
+from reconciler.firmware import UEFI, Firmware, Lease
 
 pytestmark = pytest.mark.shell
 

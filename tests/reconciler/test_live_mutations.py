@@ -29,7 +29,7 @@ from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import ReconciliationReader
 from netboot.world import World
 from reconciler.compile import Compiler
-from reconciler.demo.firmware import BIOS, Firmware, discover
+from reconciler.firmware import BIOS, Firmware, discover
 from reconciler.reader import Reader
 from tests.netboot.site import browser, world
 from tests.reconciler.gitkit import Work, wait_until
