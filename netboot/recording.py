@@ -22,7 +22,12 @@ from netboot.ipxe import Secure, mask
 from netboot.observed import Observed
 from netboot.scripts import Asked, House, Language, NoScript, Script, script_for
 
-CONFIGURATIONS: Mapping[Language, str] = {"ipxe": "boot script", "grub": "grub.cfg", "pxelinux": "pxelinux.cfg"}
+PATHS: Mapping[Language, str] = {
+    "ipxe": "ipxe/{}/boot.ipxe",
+    "grub": "grub/boot.cfg-01-{}",
+    "pxelinux": "pxelinux.cfg/01-{}",
+}
+"""Where each loader asks for its script, by its MAC with hyphens."""
 
 
 class DhcpQuestion(msgspec.Struct, frozen=True, tag="dhcp"):
@@ -124,7 +129,7 @@ def of_dhcp(
 def of_script(
     question: ScriptQuestion, decided: Script | NoScript, plan: str, now: float, seen: Seen | None = None
 ) -> Exchange:
-    asked, said = question.asked, CONFIGURATIONS[question.language]
+    asked, said = question.asked, PATHS[question.language].format(question.asked.mac.replace(":", "-"))
     if isinstance(decided, NoScript):
         return Exchange(
             at=now, kind="script", mac=asked.mac, plan=plan, outcome=str(decided.status), reason=decided.reason, said=said,

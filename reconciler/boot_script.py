@@ -64,13 +64,18 @@ def read_script(text: str) -> Script:
                 initrds.append(_image(words)[0])
             case "boot" if kernel is not None:
                 return Script(Kernel(kernel[0], " ".join(kernel[1:]), tuple(initrds)), _reason(said))
-            case "exit" | "sanboot":
+            case _ if _to_disk(command, words):
                 return Script(Disk(), _reason(said))
             case "sleep":
                 return Script(Wait(float(words[0])), _reason(said))
             case _ if command not in _HARMLESS:
                 raise Unreadable(f"this simulated iPXE has no command {command!r}")
     raise Unreadable("it ends without booting anything")
+
+
+def _to_disk(command: str, words: list[str]) -> bool:
+    """Back to the firmware, to the disk itself, or to the loader that does nothing but start what is installed."""
+    return command in ("exit", "sanboot") or (command == "chain" and any("/ipxe/disk-" in word for word in words))
 
 
 def _commands(lines: list[str]) -> Iterator[tuple[str, list[str]]]:

@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "Report every problem of an inventory.",
     "render": "Print what a machine would be sent.",
     "comment": "Put a text on a pull request.",
+    "simulate": "Show a machine's boot packet by packet, without a server.",
     "status": "Show what the machines are doing.",
     "doctor": "Say what is missing on this host, and how to get it.",
     "detect": "Print a Site document that fits this host.",

@@ -121,7 +121,7 @@ PROFILES: Mapping[str, Profile] = {
     "ipxe": Profile(("ipxe-rom",), "x86_64"),
     "arm64": Profile(("arm64", "ipxe-arm64"), "aarch64"),
     "arm64-http": Profile(("arm64-http", "ipxe-arm64"), "aarch64"),
-    "uboot": Profile(("uboot",), "aarch64"),
+    "uboot": Profile(("uboot", "arm64", "ipxe-arm64"), "aarch64"),
     "rpi": Profile(("bios",), "aarch64"),
 }
 """The first of its architecture is what is taken for granted."""

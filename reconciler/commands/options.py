@@ -38,6 +38,9 @@ age_identity = click.option(
     help="age key that opens the secrets in git; may be given several times.",
 )
 
+repo = click.option(
+    "--repo", metavar="PATH_OR_REPO", default=".", show_default=True, help="The inventory: a folder or a repository."
+)
 at = click.option("--at", metavar="REV", help="Branch, tag or commit; else a folder as it lies, or a repository's HEAD.")
 
 

@@ -1,12 +1,14 @@
-"""Reading an inventory without a server: what `check` and `render` share."""
+"""Reading an inventory without a server: what several commands share."""
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from netboot.artifacts import ArtifactStore
-from netboot.plan import Artifact, BootPlan
+from netboot.plan import Artifact, Binding, BootPlan
 from netboot.secrets import Keys
+from reconciler.check import as_text
 from reconciler.compile import Compiler
 from reconciler.errors import BadSource, Unavailable
 from reconciler.images import Held
@@ -17,6 +19,7 @@ from reconciler.reconcile import archives_of
 from reconciler.secret_refs import unopened
 from reconciler.sentence import Sentence
 from reconciler.target import parse_target, snapshot_of_target
+from reconciler.values import mac as normal_mac
 
 
 def target_at(target: str, rev: str | None) -> str:
@@ -45,6 +48,31 @@ def read(target: str, artifacts: Path | None, keys: Keys | None = None) -> tuple
     compiled = Compiler().compile(inventory, *_found(inventory, artifacts))
     sealed = unopened(inventory, keys) if keys else ()
     return compiled.dump.plan if compiled.dump else None, (*problems, *compiled.problems, *sealed)
+
+
+def read_plan(target: str, artifacts: Path | None) -> BootPlan:
+    """The plan of a target that can be served. Raises Sentence."""
+    plan, problems = read(target, artifacts)
+    if plan is None:
+        raise Sentence(f"This inventory cannot be served:\n{as_text(problems)}")
+    return plan
+
+
+def find_machine(plan: BootPlan, text: str) -> Binding:
+    """By name, which means its first interface that boots from the network, or by a MAC in any usual notation."""
+    if text in plan.machines:
+        machine = plan.machines[text]
+        boots = [interface for interface in machine.interfaces if interface.netboot]
+        return Binding(machine, (boots or machine.interfaces)[0])
+    try:
+        found = plan.by_mac.get(normal_mac(text))
+    except ValueError:
+        found = None
+    if found is None:
+        close = get_close_matches(text, plan.machines, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"machines in it: {len(plan.machines)}."
+        raise Sentence(f"There is no machine {text!r} in this inventory; {hint}", 2)
+    return found
 
 
 def _found(inventory: Inventory, folder: Path | None) -> tuple[dict[str, Artifact], dict[str, Held]] | tuple[None, None]:

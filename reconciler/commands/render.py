@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -18,11 +17,9 @@ from netboot.observed import Observed
 from netboot.plan import Binding, BootPlan, Interface
 from netboot.scripts import House, script_text
 from netboot.tokens import token
-from reconciler.check import as_text
 from reconciler.commands import options
-from reconciler.commands.reading import read, target_at
+from reconciler.commands.reading import find_machine, read_plan, target_at
 from reconciler.sentence import Sentence
-from reconciler.values import mac as normal_mac
 
 WHATS = ("dhcp", "ipxe", "bootstrap", "workflow", "metadata", "nocloud")
 
@@ -34,27 +31,8 @@ WHATS = ("dhcp", "ipxe", "bootstrap", "workflow", "metadata", "nocloud")
 @options.at
 @options.artifacts
 def command(target: str, machine: str, what: str, at: str | None, artifacts: Path | None) -> None:
-    plan, problems = read(target_at(target, at), artifacts)
-    if plan is None:
-        raise Sentence(f"This inventory cannot be served:\n{as_text(problems)}")
-    click.echo(_RENDER[what](plan, _find(plan, machine)), nl=False)
-
-
-def _find(plan: BootPlan, text: str) -> Binding:
-    """By name, which means its first interface that boots from the network, or by a MAC in any usual notation."""
-    if text in plan.machines:
-        machine = plan.machines[text]
-        boots = [interface for interface in machine.interfaces if interface.netboot]
-        return Binding(machine, (boots or machine.interfaces)[0])
-    try:
-        found = plan.by_mac.get(normal_mac(text))
-    except ValueError:
-        found = None
-    if found is None:
-        close = get_close_matches(text, plan.machines, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"machines in it: {len(plan.machines)}."
-        raise Sentence(f"There is no machine {text!r} in this inventory; {hint}", 2)
-    return found
+    plan = read_plan(target_at(target, at), artifacts)
+    click.echo(_RENDER[what](plan, find_machine(plan, machine)), nl=False)
 
 
 def _base(plan: BootPlan) -> str:
