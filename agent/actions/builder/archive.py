@@ -106,7 +106,7 @@ def _config(image: Image, layers: Sequence[Layer], environment: Mapping[str, str
             "architecture": arch,
             "os": "linux",
             "created": created,
-            "config": {"Cmd" if image.replaced else "Entrypoint": list(image.program), **told},
+            "config": {"Cmd" if image.replaced else "Entrypoint": list(image.program)} | told,
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{each.digest}" for each in layers]},
             "history": [{"created": created, "created_by": "gitboot actions build"} for _ in layers],
         }
