@@ -46,6 +46,7 @@ This server tells machines how to boot, carries out the workflows that a git rep
 
 /status/index.json      every status document there is
 /status/reconcile.json  which commit is served, and what is wrong with the newest one
+/status/issues.json     what somebody ought to look at
 /metrics                for Prometheus
 /auto.ipxe              what any iPXE may chain to
 /openapi.json           every endpoint, for programs

@@ -5,18 +5,19 @@ Core. The files in the state directory and the answers over HTTP are the same by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from netboot.boot import Diskless, Plans, RunWork, Stay, Step, ToDisk, next_step
+from netboot.heard import Heard
 from netboot.holds import OPEN
-from netboot.inventory_document import Kept, inventory_document, inventory_link, inventory_path
+from netboot.inventory_document import inventory_document, inventory_link, inventory_path
+from netboot.issue_document import ISSUES_PATH, all_issues, issues_document
 from netboot.observed import Observed
 from netboot.plan import BootPlan, Machine
-from netboot.reconcile_document import Other, Reconciliation, Seen, reconcile_document
-from netboot.records import Contest
+from netboot.reconcile_document import Reconciliation, reconcile_document
 from netboot.served_document import SERVED_PATH, Program, served_document
 from netboot.status_documents import (
     RECONCILE_PATH,
@@ -32,21 +33,6 @@ from netboot.status_documents import (
 )
 
 INDEX_PATH = "index.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What is known of the wire and not journalled; asked for by the documents that show it."""
-
-    strangers: Callable[[], Iterable[Seen]] = tuple
-    rivals: Callable[[], Iterable[Other]] = tuple
-    address_of: Callable[[str], str] = lambda mac: ""
-    inventory_of: Callable[[str], Kept | None] = lambda name: None
-    """What a machine's agent said that it is made of."""
-    inventories: Callable[[], Collection[str]] = tuple
-    """The names of those machines."""
-    contest_of: Callable[[str], Contest | None] = lambda name: None
-    """Who came last to a machine while its session lived."""
 
 
 class View:
@@ -66,12 +52,14 @@ class View:
         heard: Heard,
         now: float,
     ) -> bytes | None:
-        """The document's bytes, or None when there is no such path. O(1) but for the index and a workflow's machines."""
+        """The document's bytes, or None when there is no such path. O(1) but for the index, the issues and a workflow."""
         if path == RECONCILE_PATH:
             named = plans.current.by_mac if plans else {}
             unknown = [stranger for stranger in heard.strangers() if stranger.mac not in named]
             self._previous = reconcile_document(word, observed, unknown, now, self._previous, heard.rivals())
             return to_bytes(self._previous)
+        if path == ISSUES_PATH:
+            return to_bytes(issues_document(all_issues(plans, observed, word, heard, now)))
         if plans is None:
             return None
         plan = plans.current
@@ -79,27 +67,33 @@ class View:
             return to_bytes(_index(plan, observed, heard.inventories()))
         if path == SERVED_PATH:
             return to_bytes(served_document(plans, self._programs))
-        kind, _, name = path.removesuffix(".json").partition("/")
-        if kind == "hardware" and path == hardware_path(name) and name in plan.machines:
-            machine = plan.machines[name]
-            seen_at = {mac: address for mac in machine.macs if (address := heard.address_of(mac))}
-            kept = heard.inventory_of(name)
-            desired = _hardware(plans, machine, observed, word.hold)
-            inventory = inventory_link(name, kept) if kept else None
-            return to_bytes(hardware_document(desired, observed, seen_at, now, inventory, heard.contest_of(name)))
-        if kind == "inventory" and path == inventory_path(name) and name in plan.machines:
-            return to_bytes(inventory_document(name, kept)) if (kept := heard.inventory_of(name)) else None
-        if kind == "workflows" and path == workflow_path(name):
-            work = _workflows(plan).get(name)
-            if work is not None and (plan.locked or plan.gate is not OPEN):
-                work = replace(work, held=_held(plan, name, observed))
-            if work is not None or observed.runs_of_workflow(name):
-                return to_bytes(workflow_document(name, observed, work, now))
-        return None
+        return _of_one(path, plans, observed, word, heard, now)
+
+
+def _of_one(path: str, plans: Plans, observed: Observed, word: Reconciliation, heard: Heard, now: float) -> bytes | None:
+    """The document of one machine or workflow."""
+    plan = plans.current
+    kind, _, name = path.removesuffix(".json").partition("/")
+    if kind == "hardware" and path == hardware_path(name) and name in plan.machines:
+        machine = plan.machines[name]
+        seen_at = {mac: address for mac in machine.macs if (address := heard.address_of(mac))}
+        kept = heard.inventory_of(name)
+        desired = _hardware(plans, machine, observed, word.hold)
+        inventory = inventory_link(name, kept) if kept else None
+        return to_bytes(hardware_document(desired, observed, seen_at, now, inventory, heard.contest_of(name)))
+    if kind == "inventory" and path == inventory_path(name) and name in plan.machines:
+        return to_bytes(inventory_document(name, kept)) if (kept := heard.inventory_of(name)) else None
+    if kind == "workflows" and path == workflow_path(name):
+        work = _workflows(plan).get(name)
+        if work is not None and (plan.locked or plan.gate is not OPEN):
+            work = replace(work, held=_held(plan, name, observed))
+        if work is not None or observed.runs_of_workflow(name):
+            return to_bytes(workflow_document(name, observed, work, now))
+    return None
 
 
 def all_paths(plan: BootPlan, observed: Observed, inventories: Collection[str] = ()) -> list[str]:
-    """Every document there is for this plan."""
+    """Every document there is for this plan that is written to a file."""
     workflows = _workflows(plan).keys() | {run.workflow for run in observed.runs.values()}
     return [
         RECONCILE_PATH,
@@ -113,7 +107,8 @@ def all_paths(plan: BootPlan, observed: Observed, inventories: Collection[str] =
 
 def _index(plan: BootPlan, observed: Observed, inventories: Collection[str]) -> dict[str, Any]:
     paths = all_paths(plan, observed, inventories)
-    return {"apiVersion": "gitboot/v1", "kind": "Index", "plan": plan.id, "documents": [f"/status/{path}" for path in paths]}
+    documents = [f"/status/{path}" for path in (*paths, ISSUES_PATH)]
+    return {"apiVersion": "gitboot/v1", "kind": "Index", "plan": plan.id, "documents": documents}
 
 
 def _hardware(plans: Plans, machine: Machine, observed: Observed, hold: str) -> DesiredHardware:

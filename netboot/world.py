@@ -22,6 +22,7 @@ from netboot.binaries import Binary
 from netboot.boot import Plans
 from netboot.dhcp import Server
 from netboot.events import BootAdvanced, JournalOpened
+from netboot.heard import Heard
 from netboot.holds import OPEN
 from netboot.inventories import Inventories
 from netboot.ipxe import Secure
@@ -40,7 +41,7 @@ from netboot.sessions import Sessions
 from netboot.settings import Settings
 from netboot.sightings import Sightings
 from netboot.state_directory import StateDirectory
-from netboot.status_view import Heard, View
+from netboot.status_view import View
 from netboot.store import Unavailable
 from netboot.strangers import Strangers
 
@@ -80,6 +81,7 @@ class World:
             self.inventories.of,
             self.inventories.names,
             self.sessions.contest_of,
+            self._served_since,
         )
         self.counts: Counter[tuple[str, str]] = Counter()
         """(kind, outcome) → exchanges since start."""
@@ -224,6 +226,12 @@ class World:
             return file if file.is_relative_to(root) and file.suffix == ".log" and file.is_file() else None
         except (OSError, ValueError, RuntimeError):  # a name too long, a NUL, links in a circle
             return None
+
+    def _served_since(self) -> float:
+        try:
+            return (self.plan_folder / "current").lstat().st_mtime
+        except OSError:
+            return 0.0
 
     @property
     def last_success(self) -> float | None:

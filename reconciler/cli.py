@@ -24,6 +24,7 @@ COMMANDS = {
     "comment": "Put a text on a pull request.",
     "simulate": "Show a machine's boot packet by packet, without a server.",
     "status": "Show what the machines are doing.",
+    "issues": "Show what somebody ought to look at, and what each of it means.",
     "doctor": "Say what is missing on this host, and how to get it.",
     "detect": "Print a Site document that fits this host.",
     "freeze": "Start no new runs until `gitboot unfreeze`.",

@@ -23,6 +23,7 @@ import pytest
 from click.testing import CliRunner
 
 from agent import main as agent
+from netboot.issue_kinds import CATALOGUE
 from netboot.status_documents import EXPECTED
 from reconciler.check import passes
 from reconciler.cli import COMMANDS, gitboot
@@ -36,6 +37,7 @@ from tests.test_architecture import is_core
 
 DOCS = ROOT / "docs"
 CONFIGURATION = DOCS / "configuration.md"
+ISSUES = DOCS / "issues.md"
 GENERATED = "<!-- from here on written by `python -m tests.test_docs` -->\n"
 SCHEMAS = sorted(path for path in (ROOT / "schemas").glob("*.json") if path.stem.title() not in KINDS)
 """Of what we write; tests/reconciler/test_schemas.py holds those of what users write."""
@@ -444,6 +446,21 @@ def test_the_changelog_keeps_its_form() -> None:
     }
 
 
+def issues() -> str:
+    """The catalogue as a person reads it."""
+    lines = []
+    for name, kind in CATALOGUE.items():
+        causes = "\n".join(f"- {cause}" for cause in kind.causes)
+        lines.append(f"## {name}\n\n**{kind.title}.** {kind.means}\n\n{causes}\n\n**What to do:** {kind.remedy}\n")
+    return "\n".join(lines)
+
+
+def test_every_issue_is_explained_as_the_catalogue_says_it() -> None:
+    assert f"\n{issues()}" == ISSUES.read_text().partition(GENERATED)[2], "run `python -m tests.test_docs`"
+
+
 if __name__ == "__main__":
+    head = ISSUES.read_text().partition(GENERATED)[0]
+    ISSUES.write_text(f"{head}{GENERATED}\n{issues()}")
     kept = CONFIGURATION.read_text().partition(GENERATED)[0]
     CONFIGURATION.write_text(f"{kept}{GENERATED}\n{configuration()}")

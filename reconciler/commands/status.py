@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import click
 from rich.table import Table
@@ -20,19 +14,13 @@ from rich.text import Text
 
 from netboot.served_document import SERVED_PATH
 from reconciler.commands import options
-from reconciler.commands.terminal import columns, printable, show
+from reconciler.commands.documents import Document, Read, files, over_http
+from reconciler.commands.terminal import age, columns, printable, show
 from reconciler.sentence import Sentence
 
-Document = dict[str, Any]
-Read = Callable[[str], Document | None]
-"""A path below /status/ → its document, or None when there is none."""
-
-TIMEOUT = 10
-LONGEST = 64 << 20
 MOST_SHOWN = 10
 AS_IT_GOES = ("Ready", "Reconciling", "Booting")
 """Conditions that a machine's phase and run tell of; any other that is true calls for somebody."""
-WANTED = "Here it is read from --token-file or GITBOOT_TOKEN; on the server itself, --state needs none."
 COLOURS = {
     "SUCCESS": "green",
     "RUNNING": "cyan",
@@ -49,7 +37,7 @@ COLOURS = {
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Read its files instead.")
 @options.token_file
 def command(machine: str | None, server: str, state: Path | None, token_file: Path | None) -> None:
-    with _files(state) if state else _http(server, options.token_from(token_file)) as read:
+    with files(state) if state else over_http(server, options.token_from(token_file)) as read:
         site = read("reconcile.json")
         if site is None:
             raise Sentence(f"{state or server} has no status yet; is a gitboot serving there?")
@@ -72,70 +60,6 @@ def _machines(read: Read) -> list[str]:
     index = read("index.json") or {}
     paths = [str(path).removeprefix("/status/") for path in index.get("documents", [])]
     return sorted(path[len("hardware/") : -len(".json")] for path in paths if path.startswith("hardware/"))
-
-
-@contextmanager
-def _files(state: Path) -> Iterator[Read]:
-    """Raises Sentence when the directory cannot be read."""
-
-    def read(path: str) -> Document | None:
-        try:
-            return _document((state / "status" / path).read_bytes(), str(state))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise Sentence(f"{error.filename} cannot be read ({error.strerror}); check its owner.") from None
-
-    if not state.is_dir():
-        raise Sentence(f"There is no state directory {state}; correct --state.", 2)
-    yield read
-
-
-@contextmanager
-def _http(server: str, token: str) -> Iterator[Read]:
-    """One connection for all documents. Raises Sentence when nobody, or not gitboot, answers."""
-    try:
-        url = urlsplit(server if "://" in server else f"http://{server}")
-        kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}[url.scheme]
-        connection = kind(url.hostname or "", url.port, timeout=TIMEOUT)
-    except (ValueError, KeyError, http.client.HTTPException):
-        raise Sentence(
-            f"{server!r} is not an address such as http://10.1.0.1 or http://10.1.0.1:8080; correct --server.", 2
-        ) from None
-
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-
-    def read(path: str) -> Document | None:
-        try:
-            connection.request("GET", f"{url.path.rstrip('/')}/status/{path}", headers=headers)
-            answer = connection.getresponse()
-            data = answer.read(LONGEST)
-        except (OSError, http.client.HTTPException) as error:
-            raise Sentence(
-                f"{server} does not answer ({error}); name the server with --server, or read a state directory with --state."
-            ) from None
-        if answer.status == 404 and answer.getheader("content-type", "").startswith("text/plain"):
-            return None
-        if answer.status in (401, 429):
-            raise Sentence(printable(f"{server} says: {data[:1000].decode(errors='replace').strip()} {WANTED}"))
-        if answer.status != 200:
-            raise Sentence(f"{server} answers HTTP {answer.status} for /status/{path}; is it a gitboot?")
-        return _document(data, server)
-
-    try:
-        yield read
-    finally:
-        connection.close()
-
-
-def _document(data: bytes, whose: str) -> Document:
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict) or document.get("apiVersion") != "gitboot/v1":
-        raise Sentence(f"{whose} answers, but not like a gitboot of this version.")
-    return document
 
 
 def _site(site: Document, now: float) -> str:
@@ -183,7 +107,7 @@ def _strangers(unknown: list[Document], now: float) -> Iterator[str]:
         who = "1 machine that is not in git has" if len(unknown) == 1 else f"{len(unknown)} machines that are not in git have"
         yield f"{who} asked for something; add the MACs that are yours:"
     for each in unknown[:MOST_SHOWN]:
-        yield f"  {each['mac']}  {each['address'] or 'no address'}  {each['asked']}, seen {_age(each['lastSeen'], now)} ago"
+        yield f"  {each['mac']}  {each['address'] or 'no address'}  {each['asked']}, seen {age(each['lastSeen'], now)} ago"
     if len(unknown) > MOST_SHOWN:
         yield f"  and {len(unknown) - MOST_SHOWN} more in /status/reconcile.json"
 
@@ -204,7 +128,7 @@ def _table(machines: list[Document], now: float) -> Table:
         table.add_row(
             *map(_text, (each["name"], address, phase)),
             Text(printable(doing), COLOURS.get(state, "")),
-            _text(_age(each["lastSeen"], now)),
+            _text(age(each["lastSeen"], now)),
             _text(each["next"]),
         )
     return table
@@ -218,7 +142,7 @@ def _details(machine: Document, now: float) -> list[Table | str]:
         ("machine", machine["name"]),
         ("MACs", ", ".join(machine["macs"])),
         ("addresses", ", ".join(_addresses(machine))),
-        ("seen", _age(machine["lastSeen"], now)),
+        ("seen", age(machine["lastSeen"], now)),
         ("boot", f"{boot['phase']}{'' if boot['closed'] is None else ', closed'}: {boot['reason']}" if boot else "never"),
         ("waits for", f"{boot['expected']}, until {boot['deadline']}" if boot and boot["expected"] else "nothing"),
         ("next", machine["next"]),
@@ -250,7 +174,7 @@ def _run(run: Document) -> str:
 
 
 def _hardware(known: Document | None, now: float) -> str:
-    return f"{known['summary']}; seen {_age(known['reported'], now)} ago" if known else "not known: no agent has told of it"
+    return f"{known['summary']}; seen {age(known['reported'], now)} ago" if known else "not known: no agent has told of it"
 
 
 def _inventory(known: Document | None, read: Read) -> Iterator[Table]:
@@ -300,14 +224,3 @@ def _actions(run: Document) -> Table:
 
 def _text(value: object) -> Text:
     return Text(printable(value))
-
-
-def _age(at: str | None, now: float) -> str:
-    """`2026-01-31T12:00:00.123Z` → `12s`, `3m`, `5h`, `2d`; `never`."""
-    if at is None:
-        return "never"
-    seconds = max(0, int(now - datetime.fromisoformat(at).timestamp()))
-    for size, letter in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= 2 * size:
-            return f"{seconds // size}{letter}"
-    return f"{seconds}s"

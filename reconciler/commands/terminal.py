@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
@@ -33,6 +34,17 @@ def columns(*names: str) -> Table:
     for name in names:
         table.add_column(name, overflow="fold", no_wrap=name != names[-1] and not sys.stdout.isatty())
     return table
+
+
+def age(at: str | None, now: float) -> str:
+    """`2026-01-31T12:00:00.123Z` → `12s`, `3m`, `5h`, `2d`; `never`."""
+    if at is None:
+        return "never"
+    seconds = max(0, int(now - datetime.fromisoformat(at).timestamp()))
+    for size, letter in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{letter}"
+    return f"{seconds}s"
 
 
 def _escaped(letter: str) -> str:

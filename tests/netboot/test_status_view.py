@@ -10,8 +10,9 @@ from jsonschema import Draft202012Validator
 
 import schemas
 from netboot.boot import Plans
+from netboot.heard import Heard
 from netboot.reconcile_document import Reconciliation
-from netboot.status_view import Heard, View, all_paths
+from netboot.status_view import View, all_paths
 from netboot.strangers import Stranger
 from tests.netboot.plan_example import IPXE, STRANGER, Room, machine, plan, port, work
 
@@ -38,7 +39,7 @@ def test_every_path_that_is_listed_has_a_document_and_is_in_the_index() -> None:
     } == set(paths)
     documents = {path: seen(room, path) for path in paths}
     assert all(documents.values())
-    assert [f"/status/{path}" for path in paths] == documents["index.json"]["documents"]
+    assert [f"/status/{path}" for path in (*paths, "issues.json")] == documents["index.json"]["documents"]
     assert room.plans.current.id == documents["index.json"]["plan"]
 
 
@@ -66,12 +67,14 @@ def test_before_the_first_plan_there_is_only_the_word_of_the_reconciler() -> Non
         ("hardware/node-01.json", "hardware"),
         ("workflows/install.json", "workflow"),
         ("served.json", "served"),
+        ("issues.json", "issues"),
     ],
 )
 def test_documents_are_what_their_schemas_say(path: str, schema: str) -> None:
     room = Room.of(WORKING)
     room.discover(said=IPXE)
     room.claim(room.script().boot, work())
+    room.now += 100
     found = list(Draft202012Validator(schemas.load(f"status-{schema}")).iter_errors(seen(room, path)))
     assert [] == [error.message for error in found]
 

@@ -1,0 +1,28 @@
+"""What is known of the wire and of this server, and is not journalled.
+
+Core. The law: it is asked for by the documents that show it, and no decision about a machine rests on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from netboot.inventory_document import Kept
+from netboot.reconcile_document import Other, Seen
+from netboot.records import Contest
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    strangers: Callable[[], Iterable[Seen]] = tuple
+    rivals: Callable[[], Iterable[Other]] = tuple
+    address_of: Callable[[str], str] = lambda mac: ""
+    inventory_of: Callable[[str], Kept | None] = lambda name: None
+    """What a machine's agent said that it is made of."""
+    inventories: Callable[[], Collection[str]] = tuple
+    """The names of those machines."""
+    contest_of: Callable[[str], Contest | None] = lambda name: None
+    """Who came last to a machine while its session lived."""
+    served_since: Callable[[], float] = lambda: 0.0
+    """When the served plan was published, seconds since the epoch; 0: not known."""

@@ -1,0 +1,53 @@
+"""All issues of the moment in one document: `/status/issues.json`.
+
+Core. The law: the site's stand before the machines', and those in order of name. It is made when it is asked for and never
+written to a file: most of what it says comes true by nothing happening. The shape is `schemas/status-issues.json`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from netboot.boot import Plans
+from netboot.heard import Heard
+from netboot.issue_kinds import CATALOGUE
+from netboot.issues import Issue, of_machine, of_site
+from netboot.observed import Observed
+from netboot.reconcile_document import Reconciliation
+from netboot.run_documents import Document, rfc3339
+
+ISSUES_PATH = "issues.json"
+
+
+def all_issues(plans: Plans | None, observed: Observed, word: Reconciliation, heard: Heard, now: float) -> Iterator[Issue]:
+    """O(machines)."""
+    named = plans.current.by_mac if plans else {}
+    alone = plans is None or plans.current.site.mode == "reservation"  # else there must be another
+    rivals = {each.address: each.first_seen for each in heard.rivals()} if alone else {}
+    strangers = {each.mac: each.first_seen for each in heard.strangers() if each.mac not in named}
+    yield from of_site(word, rivals, strangers, now)
+    if plans is not None:
+        due = heard.served_since()
+        for name, machine in sorted(plans.current.machines.items()):
+            yield from of_machine(plans, machine, observed, word.hold, now, due, heard.contest_of(name))
+
+
+def issues_document(found: Iterable[Issue]) -> Document:
+    issues = [_issue(each) for each in found]
+    return {
+        "apiVersion": "gitboot/v1",
+        "kind": "Issues",
+        "counts": dict(Counter(each["kind"] for each in issues)),
+        "issues": issues,
+    }
+
+
+def _issue(issue: Issue) -> Document:
+    return {
+        "kind": issue.kind,
+        "machine": issue.machine or None,
+        "since": rfc3339(issue.since) if issue.since else None,
+        "title": CATALOGUE[issue.kind].title,
+        "message": issue.message,
+    }

@@ -1,0 +1,53 @@
+"""`gitboot issues`: what somebody ought to look at now, and what each of it means."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from pathlib import Path
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from netboot.issue_document import ISSUES_PATH
+from netboot.issue_kinds import CATALOGUE, Kind
+from reconciler.commands import options
+from reconciler.commands.documents import Document, over_http
+from reconciler.commands.terminal import age, columns, printable, show
+from reconciler.sentence import Sentence
+
+KINDS = {str(name): kind for name, kind in CATALOGUE.items()}
+
+
+@click.command("issues", help="Show what somebody ought to look at; with an issue's NAME, what it means and what to do.")
+@click.argument("name", required=False)
+@click.option("--server", metavar="URL", default="http://127.0.0.1", show_default=True, help="A running gitboot.")
+@options.token_file
+def command(name: str | None, server: str, token_file: Path | None) -> int:
+    """The exit code is 1 when there are issues, so that a script can ask."""
+    if name is not None:
+        if name not in KINDS:
+            raise Sentence(f"There is no issue {name!r}; there are {', '.join(KINDS)}.", 2)
+        click.echo(explained(KINDS[name]), nl=False)
+        return 0
+    with over_http(server, options.token_from(token_file)) as read:
+        document = read(ISSUES_PATH)
+    if document is None:
+        raise Sentence(f"{server} knows no issues; is it a gitboot of this version?")
+    show(_table(document["issues"], time.time()) if document["issues"] else "Nothing that anybody has to look at.")
+    return 1 if document["issues"] else 0
+
+
+def explained(kind: Kind) -> str:
+    lines = [kind.title, "", *textwrap.wrap(kind.means, 100), "", "Likely causes, the likeliest first:"]
+    lines += [line for cause in kind.causes for line in textwrap.wrap(cause, 96, initial_indent="- ", subsequent_indent="  ")]
+    return "\n".join([*lines, "", *textwrap.wrap(f"What to do: {kind.remedy}", 100), ""])
+
+
+def _table(issues: list[Document], now: float) -> Table:
+    table = columns("MACHINE", "ISSUE", "FOR", "WHAT")
+    for each in issues:
+        since = age(each["since"], now) if each["since"] else "-"
+        table.add_row(*(Text(printable(text)) for text in (each["machine"] or "(site)", each["kind"], since, each["message"])))
+    return table

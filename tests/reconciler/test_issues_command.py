@@ -1,0 +1,82 @@
+"""`gitboot issues`, against a server that says what the test has it say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from reconciler.cli import gitboot
+
+pytestmark = pytest.mark.shell
+ISSUE = {
+    "kind": "agent-lost",
+    "machine": "node-01",
+    "since": "2026-01-31T12:00:00Z",
+    "title": "T",
+    "message": "silent \x1b[31m",
+}
+
+
+class Said:
+    issues: list[dict[str, Any]]
+    status = 200
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, Said]]:
+    said = Said()
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            document = {"apiVersion": "gitboot/v1", "kind": "Issues", "counts": {}, "issues": said.issues}
+            data = json.dumps(document).encode()
+            self.send_response(said.status if self.path == "/status/issues.json" else 500)
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: object) -> None:
+            """Silent."""
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as http:
+        thread = Thread(target=http.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}", said
+        http.shutdown()
+        thread.join()
+
+
+def test_issues_are_a_table_and_an_exit_code(server: tuple[str, Said]) -> None:
+    url, said = server
+    said.issues = [ISSUE, ISSUE | {"kind": "runs-held", "machine": None, "since": None}]
+    result = CliRunner().invoke(gitboot, ["issues", "--server", url], standalone_mode=False)
+    head, first, second = result.output.splitlines()
+    assert ["MACHINE", "ISSUE", "FOR", "WHAT"] == head.split()
+    assert ["node-01", "agent-lost"] == first.split()[:2]
+    assert first.endswith(r"silent \x1b[31m")
+    assert ["(site)", "runs-held", "-"] == second.split()[:3]
+    assert result.return_value == 1
+
+
+def test_nothing_is_said_so_and_exits_with_0(server: tuple[str, Said]) -> None:
+    url, said = server
+    said.issues = []
+    result = CliRunner().invoke(gitboot, ["issues", "--server", url], standalone_mode=False)
+    assert ("Nothing that anybody has to look at.\n", 0) == (result.output, result.return_value)
+
+
+def test_an_issue_is_explained_without_a_server() -> None:
+    result = CliRunner().invoke(gitboot, ["issues", "boot-loop"], standalone_mode=False)
+    assert "What to do: Look at its console after the hand-over" in result.output
+
+
+def test_an_unknown_name_is_told_the_known_ones() -> None:
+    result = CliRunner().invoke(gitboot, ["issues", "boot-lop"])
+    assert result.exit_code == 2
+    assert "boot-loop" in result.output
