@@ -70,6 +70,13 @@ def open_target(text: str, timeout: float = 60) -> Iterator[Repository]:
         yield repository
 
 
+def prefix_of(text: str, timeout: float = 60) -> str:
+    """Where a target's files are in its repository, with a slash behind; "" for its top, and where git has no say."""
+    location = locate(parse_target(text).url)
+    place = _place(location.path.absolute(), timeout) if isinstance(location, Local) else None
+    return place.prefix if place else ""
+
+
 def _source_of(text: str, timeout: float) -> Source | Path:
     """The folder that is to be read as it lies, or what names the commit."""
     target = parse_target(text)
