@@ -100,9 +100,10 @@ def test_no_file_name_and_no_message_can_be_a_command(file: str, message: str) -
     assert ("error", file, message) == (found[0], found[1]["file"], found[2])
 
 
-@pytest.mark.parametrize(
-    "hostile", ["x\n::stop-commands::a", "x\r\n::error::y", "::set-env name=a::b", "a,line=7:b", "%0A::debug::"]
-)
+HOSTILE = ["x\n::stop-commands::a", "x\r\n::error::y", "::set-env name=a::b", "a,line=7:b", "%0A::debug::"]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_names_stay_names(hostile: str) -> None:
     (found,) = as_a_runner_reads(as_github([Annotation(hostile, 3, 0, "error", "x", hostile)]))
     assert ("error", {"file": hostile, "line": "3", "title": f"{hostile}:3 x"}, hostile) == found
@@ -129,11 +130,12 @@ def test_sarif_of_nothing_wrong_says_so() -> None:
     assert [] == report["runs"][0]["results"]
 
 
-@given(
-    st.lists(
-        st.builds(Annotation, TEXT, st.integers(0, 9), st.integers(0, 9), st.sampled_from(["error", "notice"]), TEXT, TEXT)
-    )
-)
+PLACE = st.integers(0, 9)
+ANY = st.builds(Annotation, TEXT, PLACE, PLACE, st.sampled_from(["error", "warning", "notice"]), TEXT, TEXT)
+
+
+@settings(max_examples=40)
+@given(st.lists(ANY, max_size=5))
 def test_any_annotations_are_valid_in_every_form(annotations: list[Annotation]) -> None:
     jsonschema.validate(json.loads(as_sarif(annotations)), SARIF)
     jsonschema.validate(json.loads(as_gitlab(annotations)), CODE_QUALITY)
