@@ -15,6 +15,17 @@ Then = Literal["reboot", "poweroff", "kexec", "wait"]
 If = Literal["success", "failure", "always"]
 """After what an action is carried out: while all is well, after an earlier action of its task has failed for good, or both."""
 
+STANDARD: Mapping[str, bool] = {
+    **dict.fromkeys(("archive2disk", "cexec", "disk-partition", "disk-wipe", "grub2disk", "image2disk"), True),
+    **dict.fromkeys(
+        ("install-grub", "install-root-fs", "network", "oci2disk", "qemuimg2disk", "shell", "user", "writefile"), True
+    ),
+    **dict.fromkeys(("kexec", "reboot", "slurp"), False),
+}
+"""The standard actions, and whether each writes to disks: who claims one here that it does not is refused. Containers are
+privileged: what is none of these may write to any.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Archive:

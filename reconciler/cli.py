@@ -20,6 +20,7 @@ COMMANDS = {
     "netboot": "Serve the published plan (DHCP, TFTP, HTTP), without git.",
     "init": "Declare a state directory to be a new site, so that runs may start.",
     "check": "Report every problem of an inventory.",
+    "plan": "Say what a change would do to which machine.",
     "render": "Print what a machine would be sent.",
     "comment": "Put a text on a pull request.",
     "simulate": "Show a machine's boot packet by packet, without a server.",

@@ -120,6 +120,16 @@ class Repository(ABC):
             at = start + int(match[3]) + 1
         return found
 
+    def merge_base(self, one: str, other: str) -> str:
+        """Where two histories part. Raises `Unavailable` when they have no commit in common, as far as they are here."""
+        try:
+            words = ("merge-base", "--end-of-options", one, other)
+            return self._git.run(f"--git-dir={self.directory}", *words).decode().split()[0]
+        except GitFailed as error:
+            if error.status != 1 or error.stderr:
+                raise self.unavailable(error) from None
+        raise Unavailable(f"{one[:12]} and {other[:12]} have no commit in common here: fetch the whole history.")
+
     def is_in_history(self, earlier: str, revision: str) -> bool:
         """Whether it is, as far as history is here; a commit is in its own."""
         found = self._look_up([f"{earlier}^{{commit}}", f"{revision}^{{commit}}"])

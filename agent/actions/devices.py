@@ -21,6 +21,7 @@ from agent.actions.layout import partition_path
 from agent.actions.settings import Failed
 from agent.marker import may_overwrite
 from agent.marking import SECTOR, partitions, read_block
+from agent.workflow import STANDARD
 
 BY_NAME = "/dev/disk/by-gitboot/"
 
@@ -55,7 +56,9 @@ def edit(job: Job, *found: Device) -> None:
 
 
 def permit(job: Job, found: Device) -> None:
-    """Raises Failed if the marker of a disk of it protects it from this run."""
+    """Raises Failed if the marker of a disk of it protects it from this run, or if this action is known to write to none."""
+    if not STANDARD.get(job.name, True):
+        raise Failed(f"{found.path} is left as it is: {job.name} is one of the actions that write to none")
     for disk in found.disks:
         if reason := may_overwrite(read_block(disk), job.machine):
             raise Failed(f"{disk} is left as it is: {reason}")

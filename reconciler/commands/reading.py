@@ -45,9 +45,16 @@ def read(target: str, artifacts: Path | None, keys: Keys | None = None) -> tuple
         raise Sentence(str(error), 2) from None
     if inventory is None:
         return None, problems
-    compiled = Compiler().compile(inventory, *_found(inventory, artifacts))
-    sealed = unopened(inventory, keys) if keys else ()
-    return compiled.dump.plan if compiled.dump else None, (*problems, *compiled.problems, *sealed)
+    plan, found = compile_found(Compiler(), inventory, artifacts, problems)
+    return plan, (*found, *(unopened(inventory, keys) if keys else ()))
+
+
+def compile_found(
+    compiler: Compiler, inventory: Inventory, artifacts: Path | None, problems: tuple[Problem, ...]
+) -> tuple[BootPlan | None, tuple[Problem, ...]]:
+    """The plan of an inventory that was read with these problems, and all of its problems."""
+    compiled = compiler.compile(inventory, *_found(inventory, artifacts))
+    return compiled.dump.plan if compiled.dump else None, (*problems, *compiled.problems)
 
 
 def read_plan(target: str, artifacts: Path | None) -> BootPlan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,11 @@ def test_by_hand_there_is_no_run_to_mark_a_disk_with(tmp_path: Path, loop: Loop,
     claim(job, disk)
     assert f"{disk} will not be marked" in capsys.readouterr().out
     assert disk == device(job, disk).path
+
+
+@pytest.mark.shell
+def test_an_action_that_is_known_to_write_to_no_disk_is_refused_one(tmp_path: Path) -> None:
+    job = replace(a_job(tmp_path, {}), name="slurp")
+    with pytest.raises(Failed, match=r"slurp is one of the actions that write to none$"):
+        devices.edit(job, devices.Device("/dev/sda", 4 * MB, ("/dev/sda",)))
+    assert [] == devices.written(job)

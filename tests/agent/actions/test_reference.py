@@ -9,6 +9,7 @@ import pytest
 
 from agent.actions.base import Action
 from agent.actions.builder import standard_actions
+from agent.workflow import STANDARD
 
 PAGE = (Path(__file__).parents[3] / "docs" / "actions.md").read_text()
 ACTIONS = [action for _, action in standard_actions()]
@@ -38,3 +39,7 @@ def test_an_action_is_started_by_the_module_that_bears_its_name() -> None:
     assert [action.name.replace("-", "_") for action in ACTIONS] == [
         module.rpartition(".")[2] for module, _ in standard_actions()
     ]
+
+
+def test_every_action_is_known_to_whoever_must_tell_what_a_workflow_writes() -> None:
+    assert {action.name for action in ACTIONS} == STANDARD.keys()

@@ -1,0 +1,108 @@
+"""`gitboot plan`: two commits compared, and an exit status that says what came of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click import ClickException
+from click.testing import CliRunner
+from jsonschema import Draft202012Validator
+
+import schemas
+from reconciler.cli import gitboot
+from tests.reconciler.gitkit import Work
+from tests.reconciler.inventories import MACHINE, SOUND, WORKFLOW
+
+pytestmark = pytest.mark.shell
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    work = Work(tmp_path / "work")
+    work.commit(**{name.removesuffix(".yaml"): text for name, text in SOUND.items()})
+    return work
+
+
+@dataclass
+class Shown:
+    exit_code: int
+    output: str
+
+
+def call(*arguments: str) -> Shown:
+    """As `reconciler.cli.main` calls it."""
+    result = CliRunner().invoke(gitboot, ["plan", *arguments], standalone_mode=False)
+    if isinstance(result.exception, ClickException):
+        return Shown(result.exception.exit_code, result.exception.format_message())
+    assert result.exception is None, result.exception
+    return Shown(result.return_value, result.output)
+
+
+def plan(work: Work, commits: str, *arguments: str) -> Shown:
+    return call(commits, "--repo", str(work.path), *arguments)
+
+
+def test_a_changed_address_is_told_and_exits_with_2(work: Work) -> None:
+    work.commit(hardware=MACHINE.replace("10.1.0.11", "10.1.0.12"))
+    shown = plan(work, "HEAD~1..HEAD")
+    assert 2 == shown.exit_code, shown.output
+    assert "~ address  10.1.0.11 → 10.1.0.12" in shown.output
+    assert shown.output.endswith("1 machine: 1 next boot (1 moved).\n")
+
+
+def test_a_commit_that_changes_nothing_on_the_wire_exits_with_0(work: Work) -> None:
+    work.commit(notes="# only words\n")
+    shown = plan(work, "HEAD~1..")
+    assert (0, True) == (shown.exit_code, "No change" in shown.output)
+
+
+def test_the_files_as_they_lie_can_be_compared_before_they_are_committed(work: Work) -> None:
+    assert 0 == plan(work, "HEAD").exit_code
+    work.write("workflow.yaml", WORKFLOW.replace("node-01}", "node-01, run: 2}"))
+    shown = plan(work, "main")
+    assert (2, True) == (shown.exit_code, "workflow look-at-01 run  1 → 2" in shown.output)
+
+
+def test_three_dots_compare_with_where_a_branch_left(work: Work) -> None:
+    work.git("checkout", "-q", "-b", "topic")
+    work.commit(hardware=MACHINE.replace("10.1.0.11", "10.1.0.12"))
+    work.git("checkout", "-q", "main")
+    work.commit(workflow=WORKFLOW.replace("node-01}", "node-01, run: 2}"))
+    assert "look-at-01" in plan(work, "main..topic").output
+    shown = plan(work, "main...topic")
+    assert "look-at-01" not in shown.output
+    assert "~ address  10.1.0.11 → 10.1.0.12" in shown.output
+
+
+def test_a_first_commit_is_all_new(work: Work) -> None:
+    first = work.git("rev-parse", "HEAD")
+    empty = work.commit_tree(b"")
+    shown = plan(work, f"{empty}..{first}")
+    assert (2, True) == (shown.exit_code, "node-01, new" in shown.output)
+
+
+@pytest.mark.parametrize(
+    ("commits", "said"),
+    [("HEAD~1..HEAD", "HEAD ("), ("HEAD..HEAD~1", "nothing can be compared to it"), ("nowhere..HEAD", "'nowhere'")],
+)
+def test_what_cannot_be_told_exits_with_1(work: Work, commits: str, said: str) -> None:
+    work.commit(hardware=MACHINE.replace("profile:", "profle:"))
+    shown = plan(work, commits)
+    assert (1, True) == (shown.exit_code, said in shown.output), shown.output
+
+
+def test_a_wrong_call_exits_with_1_too(work: Work) -> None:
+    assert 1 == plan(work, "HEAD..HEAD", "--format", "prose").exit_code
+    assert 1 == call().exit_code
+
+
+def test_programs_get_all_of_it(work: Work) -> None:
+    work.commit(hardware=MACHINE.replace("10.1.0.11", "10.1.0.12"))
+    document = json.loads(plan(work, "HEAD~1..HEAD", "--format", "json").output)
+    Draft202012Validator(schemas.load("difference")).validate(document)
+    (machine,) = document["machines"]
+    assert {"name": "DNS 10.1.0.12 PTR", "before": None, "after": "node-01"} in machine["settings"]
+    assert work.git("rev-parse", "HEAD") == document["after"]["revision"]
