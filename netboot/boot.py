@@ -11,17 +11,16 @@ work or by timeout. All answers of one boot come from one plan, its machine and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import msgspec
 
-from netboot.endings import END_OF_WORK, cancel
-from netboot.events import PHASES, BootAdvanced, BootClosed, BootOpened, Event, Phase, Via
+from netboot.endings import END_OF_WORK
+from netboot.events import PHASES, BootAdvanced, BootClosed, BootOpened, Event, Phase, Trying, Via
 from netboot.observed import BootStatus, Observed, RunStatus
 from netboot.plan import Binding, BootPlan, Handover, Machine, Profile
-from netboot.runs import missed, superseded
+from netboot.runs import superseded
 from netboot.work import Work, readiness
 
 
@@ -55,18 +54,39 @@ Step = RunWork | Diskless | ToDisk | Stay
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """Another commit's plan, for one boot of one machine."""
+
+    machine: str
+    trying: Trying
+    plan: BootPlan
+
+
+@dataclass(frozen=True, slots=True)
 class Plans:
     """The plans that may answer, as one frozen value read once per datagram or request."""
 
     current: BootPlan
     pinned: Mapping[str, BootPlan]
-    """By id: those that open boots were opened with."""
+    """By id: those that open boots were opened with, and those that are to be tried."""
+    tried: Mapping[str, Tried] = field(default_factory=dict)
+    """By the MACs that the machine has in the plan that it is to try."""
 
     def of(self, boot: BootStatus | None) -> BootPlan:
         """The boot's own plan. A plan that is gone in spite of its pin is replaced by the current one: better than silence."""
         if boot is None or boot.plan == self.current.id:
             return self.current
         return self.pinned.get(boot.plan, self.current)
+
+    def opening(self, observed: Observed, mac: str) -> tuple[BootPlan, Trying | None]:
+        """By which plan a boot of this interface opens now, and the try that it is. What is in progress is finished first."""
+        tried = self.tried.get(mac)
+        if tried is None or not observed.tries.pending(tried.machine, tried.trying):
+            return self.current, None
+        macs = tried.plan.machines[tried.machine].macs
+        if any(run.active for run in observed.runs_of(tried.machine, macs)):
+            return self.current, None
+        return tried.plan, tried.trying
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -83,6 +103,11 @@ class Turn(msgspec.Struct, frozen=True):
     events: tuple[Event, ...] = ()
     alive: bool = False
     """An agent is at work in this boot: what is asked beside it changes nothing."""
+    rehearses: bool = False
+
+    def hold(self, hold: str) -> str | None:
+        """What `next_step` is to be told of a hold: a rehearsal starts no run, so nothing holds it back."""
+        return None if self.rehearses else hold
 
 
 def next_step(plan: BootPlan, machine: Machine, observed: Observed, hold: str | None, boot: str) -> Step:
@@ -138,7 +163,9 @@ class Due(msgspec.Struct, frozen=True):
 
 
 def claimable(plans: Plans, observed: Observed, boot: BootStatus, hold: str) -> Due:
-    """A boot keeps to its plan, but what git cancels meanwhile does not begin."""
+    """A boot keeps to its plan, but what git cancels meanwhile does not begin, and in a rehearsal nothing does."""
+    if boot.rehearses:
+        return Due()
     plan = plans.of(boot)
     machine = plan.machines.get(boot.machine)
     step = next_step(plan, machine, observed, None, boot.id) if machine else None
@@ -152,10 +179,12 @@ def claimable(plans: Plans, observed: Observed, boot: BootStatus, hold: str) -> 
 
 def _news(plans: Plans, observed: Observed, boot: BootStatus, hold: str, own: Step | None) -> str:
     """Only a machine that waits would hear of it. `own`: its step by the plan that its boot is pinned to."""
-    if boot.plan == plans.current.id or (machine := plans.current.machines.get(boot.machine)) is None:
+    plan, trying = plans.opening(observed, boot.mac)
+    if (boot.plan, boot.trying) == (plan.id, trying) or (machine := plan.machines.get(boot.machine)) is None:
         return ""
     waits_its_turn = isinstance(own, RunWork) and not ((run := run_of(observed, machine, own.work, boot.id)) and run.active)
-    step = next_step(plans.current, machine, observed, "" if waits_its_turn else hold, boot.id)
+    free = trying is not None and trying.rehearse
+    step = next_step(plan, machine, observed, None if free else "" if waits_its_turn else hold, boot.id)
     if isinstance(own, RunWork):
         kept = isinstance(step, RunWork) and _which(step.work) == _which(own.work)
         return f"restarts, for there is a new plan: {step.why}" if waits_its_turn and not kept else ""
@@ -166,64 +195,11 @@ def _which(work: Work) -> tuple[str, int, int]:
     return work.workflow, work.run, work.part
 
 
-def called_off(plan: BootPlan, observed: Observed, now: float) -> tuple[Event, ...]:
-    """Ends the runs in progress of workflows that git cancels now, whatever plan they began with. O(runs in progress)."""
-    ended: list[Event] = []
-    for run in observed.active_runs() if _any_cancelled(plan) else ():
-        if cancels(plan, run.machine, run.macs, run.workflow):
-            ended.extend(cancel(observed, run.id, f"git cancels workflow {run.workflow}", now))
-    return tuple(ended)
-
-
 def cancels(plan: BootPlan, machine: str, macs: Iterable[str], workflow: str) -> bool:
     """Whether a plan cancels a workflow on a machine, which is known by its name or else by any of its MACs."""
     bound = (plan.by_mac[mac].machine for mac in macs if mac in plan.by_mac)
     found = plan.machines.get(machine) or next(bound, None)
     return found is not None and any(work.workflow == workflow and work.cancel for work in found.work)
-
-
-def not_begun(plans: Plans, observed: Observed, now: float, fresh: Callable[[], str], grace: float = 60.0) -> tuple[Event, ...]:
-    """Ends, before they began, the runs for which a machine booted and no agent came within `pending_timeout` of that.
-    `fresh` makes the id of a run. O(open boots).
-    """
-    patient = {plan.id: plan for plan in (plans.current, *plans.pinned.values()) if _any_pending_timeout(plan)}
-    if not patient or now - observed.listening <= grace:
-        return ()
-    ended: list[Event] = []
-    for boot in observed.open_boots():
-        plan = patient.get(boot.plan)
-        if plan is None or boot.phase in ("agent", "disk"):
-            continue
-        if machine := plan.machines.get(boot.machine):
-            work = _overdue(plan, machine, observed, boot, now)
-            if work is not None:
-                ended.extend(missed(work, boot, run_of(observed, machine, work, boot.id), now, fresh()))
-    return tuple(ended)
-
-
-@lru_cache(maxsize=4)
-def _any_cancelled(plan: BootPlan) -> bool:
-    """Asked every other second of a plan that mostly has none; so is its sister."""
-    return any(work.cancel for machine in plan.machines.values() for work in machine.work)
-
-
-@lru_cache(maxsize=4)
-def _any_pending_timeout(plan: BootPlan) -> bool:
-    return any(work.pending_timeout for machine in plan.machines.values() for work in machine.work)
-
-
-def _overdue(plan: BootPlan, machine: Machine, observed: Observed, boot: BootStatus, now: float) -> Work | None:
-    """What the machine should have begun with by now."""
-    patience = min((work.pending_timeout for work in machine.work if work.pending_timeout), default=0)
-    if not patience or now - boot.opened <= patience:  # almost always: asked for every open boot, every second
-        return None
-    step = next_step(plan, machine, observed, "", boot.id)
-    if not isinstance(step, RunWork) or not 0 < step.work.pending_timeout < now - boot.opened:
-        return None
-    if readiness(observed, step.work.workflow, step.work.run, step.work.before).why:
-        return None
-    run = run_of(observed, machine, step.work, boot.id)
-    return step.work if run is None or not run.active else None
 
 
 def _title(work: Work) -> str:
@@ -303,9 +279,10 @@ def script_asked(plans: Plans, observed: Observed, mac: str, hold: str, now: flo
         return turn
     if boot.phase == "kernel":
         return _open(plans, observed, opening, boot, "the machine began to boot anew in phase kernel")
-    if boot.plan == plans.current.id:
+    plan, trying = plans.opening(observed, mac)
+    if (boot.plan, boot.trying) == (plan.id, trying):
         return turn
-    return _open(plans, observed, opening, boot, f"it waits, and goes over to plan {plans.current.id}")
+    return _open(plans, observed, opening, boot, f"it waits, and goes over to plan {plan.id}")
 
 
 def step_served(turn: Turn, step: Step, observed: Observed, now: float) -> tuple[Event, ...]:
@@ -333,23 +310,15 @@ def step_served(turn: Turn, step: Step, observed: Observed, now: float) -> tuple
     return (*ended, BootAdvanced(at=now, boot=turn.boot, phase=phase, reason=step.why, profile=profile))
 
 
-def timed_out(observed: Observed, timeout: float, now: float) -> tuple[Event, ...]:
-    """Boots not heard of for `timeout` seconds are over; a run they carried goes on when its machine comes back."""
-    return tuple(
-        BootClosed(at=now, boot=boot.id, reason=f"not heard of for {timeout:.0f} seconds in phase {boot.phase}")
-        for boot in observed.expired(now, timeout)
-    )
-
-
 def _joined(plans: Plans, boot: BootStatus, mac: str) -> Turn:
     plan = plans.of(boot)
-    return Turn(plan, plan.by_mac.get(mac), boot.id, boot.phase, boot.reason)
+    return Turn(plan, plan.by_mac.get(mac), boot.id, boot.phase, boot.reason, rehearses=boot.rehearses)
 
 
 def _works(turn: Turn, observed: Observed, hold: str) -> bool:
     """Whether the boot's own plan has work for the machine that asks."""
     return turn.binding is not None and isinstance(
-        next_step(turn.plan, turn.binding.machine, observed, hold, turn.boot), RunWork
+        next_step(turn.plan, turn.binding.machine, observed, turn.hold(hold), turn.boot), RunWork
     )
 
 
@@ -365,20 +334,23 @@ class _Opening(msgspec.Struct, frozen=True):
 
 
 def _open(plans: Plans, observed: Observed, asked: _Opening, before: BootStatus | None = None, why: str = "") -> Turn:
-    """A new boot, by the current plan alone; none for an interface that it does not know or that does not boot from us."""
-    plan, now = plans.current, asked.now
+    """A new boot, by the current plan or the one to be tried; none for an interface that it does not know or that does not
+    boot from us. A try is a boot of its own.
+    """
+    (plan, trying), now = plans.opening(observed, asked.mac), asked.now
     closed = () if before is None else (BootClosed(at=now, boot=before.id, reason=why),)
     binding = plan.by_mac.get(asked.mac)
     if binding is None or not binding.interface.netboot:
         return Turn(plan, binding, phase=asked.phase, events=closed)
-    machine = binding.machine
-    boot = _continued(observed, machine, asked, before) or asked.fresh
+    name, macs = binding.machine.name, binding.machine.macs
+    boot = asked.fresh if trying else _continued(observed, binding.machine, asked, before) or asked.fresh
     client = before.client if before is not None and before.id == boot else asked.client
     opened = BootOpened(
-        at=now, boot=boot, machine=machine.name, macs=machine.macs, mac=asked.mac, plan=plan.id, via=asked.via, client=client
+        at=now, boot=boot, machine=name, macs=macs, mac=asked.mac, plan=plan.id, via=asked.via, client=client, trying=trying
     )
     advanced = () if asked.phase != "ipxe" else (BootAdvanced(at=now, boot=boot, phase="ipxe"),)
-    return Turn(plan, binding, boot, asked.phase, events=(*closed, opened, *advanced))
+    rehearses = trying is not None and trying.rehearse
+    return Turn(plan, binding, boot, asked.phase, events=(*closed, opened, *advanced), rehearses=rehearses)
 
 
 def _continued(observed: Observed, machine: Machine, asked: _Opening, before: BootStatus | None) -> str:

@@ -125,7 +125,7 @@ def _turn(question: _Question) -> Turn:
 def _firmware(question: _Question, turn: Turn, binding: Binding) -> Answer:
     """A machine's PXE ROM, HTTP Boot or iPXE: its DISCOVER opens or joins the boot whose plan answers."""
     observed, now = question.observed, question.now
-    step = next_step(turn.plan, binding.machine, observed, question.at.hold, turn.boot)
+    step = next_step(turn.plan, binding.machine, observed, turn.hold(question.at.hold), turn.boot)
     to_disk = isinstance(step, ToDisk) and step.handover == "no-boot-file"
     urls = question.urls(binding.machine.loader)
     settled = _settled(question, turn, binding, None if to_disk else boot_file(question.client, urls))

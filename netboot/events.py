@@ -25,6 +25,9 @@ ActionState = Literal["RUNNING", "SUCCESS", "FAILED", "TIMEOUT", "INTERRUPTED"]
 Repeat = Literal["once", "everyBoot"]
 OnFailure = Literal["rescue", "reboot", "poweroff"]
 Via = Literal["dhcp", "script"]
+Kind = Literal["disk", "image", "url", "memory", "work"]
+"""Of what a rehearsal looks at."""
+Verdict = Literal["ok", "note", "failed"]
 
 
 def _tag(name: str) -> str:
@@ -42,6 +45,41 @@ class JournalOpened(_Event, frozen=True, kw_only=True):
     journal: str
 
 
+class Trying(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A commit that one machine tries for one boot."""
+
+    id: str
+    revision: str
+    """Id of the commit."""
+    ref: str = ""
+    """As it was asked for."""
+    by: str = ""
+    rehearse: bool = False
+    """Nothing of its work is started: the agent looks whether it could be, and says what it would do."""
+
+
+class Installed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the marker of a disk says of itself (`agent.marker`)."""
+
+    site: str
+    workflow: str
+    machine: str
+    run: int
+    part: int = 0
+
+
+class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that a rehearsal looked at."""
+
+    kind: Kind
+    subject: str
+    """What was looked at; a URL is without its password and query."""
+    state: Verdict
+    said: str
+    workflow: str = ""
+    installed: Installed | None = None
+
+
 class BootOpened(_Event, frozen=True, kw_only=True):
     """A machine began to boot and is pinned to `plan` until the boot closes. `mac` is the interface that asked."""
 
@@ -52,6 +90,8 @@ class BootOpened(_Event, frozen=True, kw_only=True):
     plan: str
     via: Via
     client: dict[str, str] = {}
+    trying: Trying | None = None
+    """None: it boots what is served to everybody."""
 
 
 class BootAdvanced(_Event, frozen=True, kw_only=True):
@@ -67,6 +107,13 @@ class BootAdvanced(_Event, frozen=True, kw_only=True):
 class BootClosed(_Event, frozen=True, kw_only=True):
     boot: str
     reason: str
+
+
+class Rehearsed(_Event, frozen=True, kw_only=True):
+    """What the agent of a rehearsal found."""
+
+    boot: str
+    findings: tuple[Finding, ...]
 
 
 class SessionOpened(_Event, frozen=True, kw_only=True):
@@ -181,7 +228,7 @@ class AddressDeclined(_Event, frozen=True, kw_only=True):
     address: str
 
 
-BootEvent: TypeAlias = BootOpened | BootAdvanced | BootClosed
+BootEvent: TypeAlias = BootOpened | BootAdvanced | BootClosed | Rehearsed
 SessionEvent: TypeAlias = SessionOpened | SessionEnded
 RunEvent: TypeAlias = RunStarted | RunTakenOver | ActionStarted | ActionEnded | TaskInterrupted | TaskRestarted | RunEnded
 LeaseEvent: TypeAlias = LeaseBound | LeaseReleased | AddressDeclined

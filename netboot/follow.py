@@ -8,16 +8,17 @@ costs microseconds, and can neither be missed nor die.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import msgspec
 
-from netboot.boot import Plans
+from netboot.boot import Plans, Tried
 from netboot.holds import Gate, gate
 from netboot.plan import BootPlan
 from netboot.plans import PlanStore
 from netboot.secrets import locked
+from netboot.tries import Judged
 from netboot.world import World
 
 POLL_SECONDS = 0.05
@@ -59,7 +60,10 @@ class Follower:
         if current is None:
             return
         known = {**before.pinned, before.current.id: before.current} if before else {}
-        for missing in world.observed.pinned_plans() - known.keys() - self._lost - {current.id}:
+        asked = world.tries.look()
+        tried = [each for each in world.tries.latest if each.plan and not each.refused]
+        wanted = world.observed.pinned_plans() | {each.plan for each in tried}
+        for missing in wanted - known.keys() - self._lost - {current.id}:
             loaded = await asyncio.to_thread(self._load, missing, current)
             if loaded is None:
                 self._lost.add(missing)
@@ -67,13 +71,14 @@ class Follower:
                 known[missing] = loaded
         gates = {plan: await self._gate(plan) for plan in {current.id, *known}}
         # No await from here: a boot that opened meanwhile is pinned to what was current, which is still in `known`.
-        wanted = world.observed.pinned_plans()
+        wanted = world.observed.pinned_plans() | {each.plan for each in tried}
         pinned = {plan: _gated(known[plan], gates[plan]) for plan in wanted if plan in known and plan != current.id}
-        world.plans = Plans(_gated(current, gates[current.id]), pinned)
+        now = _gated(current, gates[current.id])
+        world.plans = Plans(now, pinned, _tried(tried, {**pinned, now.id: now}, now))
         self._gates = {plan: self._gates[plan] for plan in gates}
         if before is None or before.current.id != current.id:
             world.log.info("plan-served", plan=current.id, machines=len(current.machines))
-        if before is None or before.current is not world.plans.current:
+        if before is None or before.current is not now or asked:
             self._changed()
         if wanted != self._written:
             await asyncio.to_thread(self._write_pins, wanted)
@@ -153,3 +158,16 @@ class Follower:
 
 def _gated(plan: BootPlan, now: Gate) -> BootPlan:
     return plan if plan.gate is now else replace(plan, gate=now)
+
+
+def _tried(wanted: list[Judged], plans: Mapping[str, BootPlan], current: BootPlan) -> dict[str, Tried]:
+    """By MAC; none that is another machine's by what is served now."""
+    found: dict[str, Tried] = {}
+    for judged in wanted:
+        plan, name = plans.get(judged.plan), judged.asked.machine
+        if plan is None or name not in plan.machines:
+            continue
+        for mac in plan.machines[name].macs:
+            if mac not in current.by_mac or current.by_mac[mac].machine.name == name:
+                found[mac] = Tried(name, judged.trying, plan)
+    return found

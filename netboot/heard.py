@@ -5,12 +5,13 @@ Core. The law: it is asked for by the documents that show it, and no decision ab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from netboot.inventory_document import Kept
 from netboot.reconcile_document import Other, Seen
 from netboot.records import Contest
+from netboot.tries import Judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +27,5 @@ class Heard:
     """Who came last to a machine while its session lived."""
     served_since: Callable[[], float] = lambda: 0.0
     """When the served plan was published, seconds since the epoch; 0: not known."""
+    tries: Callable[[], Sequence[Judged]] = tuple
+    """What is asked for to be tried."""

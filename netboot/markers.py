@@ -19,7 +19,7 @@ LOOK_NOW = "look-now"
 
 def freeze(state: Path, reason: str) -> str:
     """Returns the sentence that status and scripts show. Raises OSError when the state directory cannot be written."""
-    sentence = f"frozen by {_who()} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    sentence = f"frozen by {who()} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     if reason:
         sentence += f": {' '.join(reason.split())}"
     partial = state / f"{FROZEN}.new"
@@ -68,7 +68,8 @@ def look_now(state: Path) -> None:
     (state / LOOK_NOW).write_text(f"{datetime.now(UTC).isoformat()}\n")
 
 
-def _who() -> str:
+def who() -> str:
+    """Who is at this terminal."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):

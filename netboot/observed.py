@@ -23,12 +23,14 @@ from netboot.events import (
     LeaseEvent,
     LeaseReleased,
     Phase,
+    Rehearsed,
     RunStarted,
     SessionEnded,
     SessionEvent,
     SessionOpened,
 )
 from netboot.records import KEPT_BOOTS, ActionStatus, BootStatus, RunStatus, SessionStatus, apply_run
+from netboot.tries import Tries
 
 __all__ = ["ActionStatus", "BootStatus", "Observed", "RunStatus", "SessionStatus", "fold"]
 
@@ -58,6 +60,7 @@ class Observed:
     """MAC → when its lease was bound."""
     declined: dict[str, float] = field(default_factory=dict)
     """Address → when a client last found it in use by somebody else."""
+    tries: Tries = field(default_factory=Tries)
     listening: float = field(default=0.0, compare=False)
     """Since when the server has listened without a break. Telemetry, as when a boot was last seen."""
     _open: dict[str, str] = field(default_factory=dict)
@@ -70,7 +73,6 @@ class Observed:
     """(workflow, number, part, boot id for everyBoot, key) → run id."""
     _known: dict[str, list[str]] = field(default_factory=dict)
     """Key → ids of the runs that it identifies."""
-
     _of_workflow: dict[str, list[str]] = field(default_factory=dict)
     """Workflow → ids of its runs, oldest first."""
     _active: dict[str, None] = field(default_factory=dict)
@@ -182,8 +184,9 @@ class Observed:
         match event:
             case JournalOpened():
                 self.journal = self.journal or event.journal
-            case BootOpened() | BootAdvanced() | BootClosed():
+            case BootOpened() | BootAdvanced() | BootClosed() | Rehearsed():
                 self._apply_boot(event)
+                self.tries.apply(event)
             case SessionOpened() | SessionEnded():
                 self._apply_session(event)
             case LeaseBound() | LeaseReleased() | AddressDeclined():
@@ -230,6 +233,7 @@ class Observed:
             phases={phase: event.at},
             returns=_returns(last, event.at),
             earlier=(last.id, *last.earlier)[: KEPT_BOOTS - 1] if last else (),
+            trying=event.trying,
             last_seen=event.at,
         )
         self._last[event.machine] = event.boot

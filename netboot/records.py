@@ -25,6 +25,7 @@ from netboot.events import (
     RunTakenOver,
     TaskInterrupted,
     TaskRestarted,
+    Trying,
     Via,
 )
 
@@ -56,8 +57,14 @@ class BootStatus:
     """How many boots in a row, this one included, began soon after the machine was handed over to its disk."""
     earlier: tuple[str, ...] = ()
     """Ids of the machine's boots before this one, the newest first: those whose consoles are kept."""
+    trying: Trying | None = None
+    """The try that this boot is; None: it boots what everybody is served."""
     last_seen: float = field(default=0.0, compare=False)
     """Telemetry, not journalled: no part of equality."""
+
+    @property
+    def rehearses(self) -> bool:
+        return self.trying is not None and self.trying.rehearse
 
 
 @dataclass(slots=True)

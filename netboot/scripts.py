@@ -103,7 +103,7 @@ def script_for(
     machine = turn.binding.machine
     if not turn.binding.interface.netboot:
         return NoScript(f"git says that {mac} of {machine.name} does not boot from the network")
-    step = next_step(turn.plan, machine, observed, hold, turn.boot)
+    step = next_step(turn.plan, machine, observed, turn.hold(hold), turn.boot)
     if isinstance(step, RunWork) and (why := withheld("script", (turn.plan, before), observed, (mac,), asked.peer)):
         return NoScript(why, 403)
     console = Console(house.base, machine.name, mac, turn.plan.id, secure=house.secure)

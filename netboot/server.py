@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from typing import Any
 
 from netboot.binaries import find_binaries
-from netboot.boot import called_off, not_begun, timed_out
 from netboot.certificate import BadCertificate, Tls, load_tls
 from netboot.dhcp_ports import DhcpPorts
 from netboot.dhcp_server import Peer
@@ -44,6 +43,8 @@ from netboot.store import Unavailable
 from netboot.tftp import Completed
 from netboot.tftp_front import TftpFront
 from netboot.tftp_server import Exchange, TftpServer, serve_tftp
+from netboot.try_status import TRIES_PATH
+from netboot.unasked import called_off, not_begun, timed_out
 from netboot.webhook import BadSecret
 from netboot.world import World
 
@@ -291,7 +292,7 @@ class Netboot:
         try:
             for event in events:
                 self._status.mark(paths_of(event, self.world.observed))
-            self._status.mark([RECONCILE_PATH])
+            self._status.mark([RECONCILE_PATH, TRIES_PATH])
         except Exception as error:
             self.log.error("status-not-marked", reason=repr(error))
 

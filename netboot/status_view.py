@@ -31,6 +31,7 @@ from netboot.status_documents import (
     workflow_document,
     workflow_path,
 )
+from netboot.try_status import TRIES_PATH, summary, tries_document, try_document
 
 INDEX_PATH = "index.json"
 
@@ -67,6 +68,8 @@ class View:
             return to_bytes(_index(plan, observed, heard.inventories()))
         if path == SERVED_PATH:
             return to_bytes(served_document(plans, self._programs))
+        if path == TRIES_PATH:
+            return to_bytes(tries_document(heard.tries(), observed))
         return _of_one(path, plans, observed, word, heard, now)
 
 
@@ -75,12 +78,7 @@ def _of_one(path: str, plans: Plans, observed: Observed, word: Reconciliation, h
     plan = plans.current
     kind, _, name = path.removesuffix(".json").partition("/")
     if kind == "hardware" and path == hardware_path(name) and name in plan.machines:
-        machine = plan.machines[name]
-        seen_at = {mac: address for mac in machine.macs if (address := heard.address_of(mac))}
-        kept = heard.inventory_of(name)
-        desired = _hardware(plans, machine, observed, word.hold)
-        inventory = inventory_link(name, kept) if kept else None
-        return to_bytes(hardware_document(desired, observed, seen_at, now, inventory, heard.contest_of(name)))
+        return to_bytes(_machine(plans, plan.machines[name], observed, word.hold, heard, now))
     if kind == "inventory" and path == inventory_path(name) and name in plan.machines:
         return to_bytes(inventory_document(name, kept)) if (kept := heard.inventory_of(name)) else None
     if kind == "workflows" and path == workflow_path(name):
@@ -99,6 +97,7 @@ def all_paths(plan: BootPlan, observed: Observed, inventories: Collection[str] =
         RECONCILE_PATH,
         INDEX_PATH,
         SERVED_PATH,
+        TRIES_PATH,
         *(hardware_path(name) for name in plan.machines),
         *(workflow_path(name) for name in sorted(workflows)),
         *(inventory_path(name) for name in plan.machines if name in inventories),
@@ -109,6 +108,17 @@ def _index(plan: BootPlan, observed: Observed, inventories: Collection[str]) -> 
     paths = all_paths(plan, observed, inventories)
     documents = [f"/status/{path}" for path in (*paths, ISSUES_PATH)]
     return {"apiVersion": "gitboot/v1", "kind": "Index", "plan": plan.id, "documents": documents}
+
+
+def _machine(plans: Plans, machine: Machine, observed: Observed, hold: str, heard: Heard, now: float) -> dict[str, Any]:
+    name = machine.name
+    seen_at = {mac: address for mac in machine.macs if (address := heard.address_of(mac))}
+    kept = heard.inventory_of(name)
+    desired = _hardware(plans, machine, observed, hold)
+    inventory = inventory_link(name, kept) if kept else None
+    told = hardware_document(desired, observed, seen_at, now, inventory, heard.contest_of(name))
+    judged = next((each for each in heard.tries() if each.asked.machine == name), None)
+    return {**told, "trying": summary(try_document(name, judged, observed))}
 
 
 def _hardware(plans: Plans, machine: Machine, observed: Observed, hold: str) -> DesiredHardware:

@@ -44,6 +44,7 @@ from netboot.state_directory import StateDirectory
 from netboot.status_view import View
 from netboot.store import Unavailable
 from netboot.strangers import Strangers
+from netboot.try_files import JudgedReader
 
 NEW_STATE = (
     "this state directory is new and knows no history, so it cannot tell which runs are already done; "
@@ -73,16 +74,9 @@ class World:
         self.plan_failure = ""
         """Why the newest published plan is not the one that is served; "" when it is."""
         self.git = ReconciliationReader(settings.state)
+        self.tries = JudgedReader(settings.state)
         self._view = View(binaries.values())
-        self._heard = Heard(
-            self.strangers.list,
-            self.rivals.list,
-            self.sightings.address_of,
-            self.inventories.of,
-            self.inventories.names,
-            self.sessions.contest_of,
-            self._served_since,
-        )
+        self._heard = self._hear()
         self.counts: Counter[tuple[str, str]] = Counter()
         """(kind, outcome) → exchanges since start."""
         self.http_port = settings.http_port
@@ -93,6 +87,18 @@ class World:
         """The fingerprint of the certificate that agents see there."""
         self.started = time.time()
         self._attention = Attention(self.started, self.started, time.monotonic())
+
+    def _hear(self) -> Heard:
+        return Heard(
+            self.strangers.list,
+            self.rivals.list,
+            self.sightings.address_of,
+            self.inventories.of,
+            self.inventories.names,
+            self.sessions.contest_of,
+            self._served_since,
+            lambda: self.tries.latest,
+        )
 
     @property
     def ledger(self) -> Ledger:

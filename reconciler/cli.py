@@ -28,6 +28,7 @@ COMMANDS = {
     "issues": "Show what somebody ought to look at, and what each of it means.",
     "doctor": "Say what is missing on this host, and how to get it.",
     "detect": "Print a Site document that fits this host.",
+    "try": "Boot one machine by another commit, once; or rehearse it.",
     "freeze": "Start no new runs until `gitboot unfreeze`.",
     "unfreeze": "Let new runs start again.",
     "token": "Make, list and remove the tokens that may read a server's status.",

@@ -40,6 +40,9 @@ class LocalRepository(Repository):
         self._directories = None  # the repository may have been replaced since
         return self.resolve(self.source.ref)
 
+    def bring(self, ref: str) -> str:
+        return self.resolve(ref)
+
     @property
     def directory(self) -> Path:
         return self.directories[0]

@@ -80,6 +80,18 @@ class Guard:
             if because:
                 self._judged(revision, because)
 
+    def vouch(self, revision: str, because: Sequence[str]) -> None:
+        """For a commit that is to be tried: it is signed itself, or by a tag, where it must be. Raises Rejected.
+
+        `because`: what it may do that must be signed where `destructive` is the rule, as ends of a sentence after "it".
+        """
+        rules = self._rules
+        asked = rules.commits == "required" or (rules.commits == "destructive" and because)
+        if asked and revision != self._last.commit:
+            problems = judge(self._repository, revision, "", rules, self._state / KEYRING, because)
+            if problems:
+                raise Rejected(problems)
+
     def keep(self, revision: str, trust: Trust) -> None:
         """The commit was let through: the next one is judged from here."""
         now = Trusted(revision, self._repository.source.path, trust)

@@ -31,6 +31,7 @@ _FIRST_PATIENCE = 10  # for what may bring a whole repository; else it is a few 
 _EVERYTHING = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 _FOLLOWED = "refs/gitboot/followed"
 _DEEPER = "refs/gitboot/deeper"
+_TRIED = "refs/gitboot/tried"
 _HEAD = "refs/gitboot/HEAD"
 _TAGS = "refs/gitboot/tags"
 _MOST_TAGS = 20
@@ -79,12 +80,35 @@ class Mirror(Repository):
     def fetch(self) -> str:
         self._own()
         try:
-            self._name, there = self._advertised()
+            self._name, there = self._advertised(self.source.ref)
             if not self._name and not _NEEDS_HISTORY.fullmatch(self.source.ref):
                 raise self._unknown()
             return self._held(there) or self._brought()
         except GitFailed as error:
             raise self.unavailable(error) from None
+
+    def bring(self, ref: str) -> str:
+        """Without its history, beside what is followed."""
+        self._own()
+        try:
+            name, _ = self._advertised(ref)
+            if not name:
+                raise UnknownRef(f"{self.source} lists no {ref!r}: name a branch, a tag, a full commit id or pull/N/head.")
+            self._fetch_beside(name)
+        except GitFailed as error:
+            if _NOT_THERE.search(error.stderr):
+                raise UnknownRef(f"{self.source} does not give out {ref!r}: name a branch or tag that holds it.") from None
+            raise self.unavailable(error) from None
+        return self.resolve(_TRIED)
+
+    def _fetch_beside(self, name: str) -> None:
+        refspecs = [f"+{name}:{_TRIED}"]
+        try:
+            self._fetch(self.directory, _depth(self.directory), refspecs, _FIRST_PATIENCE)
+        except GitFailed as error:
+            if not _NOT_SHALLOW.search(error.stderr):
+                raise
+            self._fetch(self.directory, [], refspecs, _FIRST_PATIENCE)
 
     def follows(self, revision: str, earlier: str) -> bool | None:
         """As for any repository. What lies between the two is fetched for this; a child's commit names its parent itself."""
@@ -156,9 +180,8 @@ class Mirror(Repository):
         secret = self._remote.password or self._remote.username  # a token may stand alone, as the user
         return Unavailable(scrub(str(super().unavailable(error)), secret))
 
-    def _advertised(self) -> tuple[str, str]:
-        """The full name of the source's ref and the object it names at the server; two "" when that lists no such ref."""
-        ref = self.source.ref
+    def _advertised(self, ref: str) -> tuple[str, str]:
+        """The full name of a ref and the object it names at the server; two "" when that lists no such ref."""
         if not ref.isprintable():
             return "", ""
         names = ["HEAD"] if ref == "HEAD" else [f"refs/heads/{ref}", f"refs/tags/{ref}", f"refs/{ref}"]

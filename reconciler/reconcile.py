@@ -123,15 +123,8 @@ class Reconciler:
         return inventory, problems
 
     def _find(self, inventory: Inventory) -> dict[str, Artifact]:
-        """Everything the plan needs is here before the plan is: local files hashed, URLs with a digest mirrored."""
-        references = [reference for profile in inventory.profiles.values() for reference in profile.references]
         self._firmware = tuple(inventory.firmware)
-        paths = [reference.path for reference in references if reference.path]
-        found = self._artifacts.find([*paths, *inventory.site.images.archives, *self._below(self._firmware)])
-        for reference in references:
-            if reference.url and reference.sha256:
-                found[reference.url] = self._artifacts.fetch(reference.url, reference.sha256)
-        return found
+        return artifacts_of(inventory, self._artifacts)
 
     def _below(self, folders: Iterable[str]) -> list[str]:
         return [path for folder in folders for path in self._artifacts.below(folder)]
@@ -156,6 +149,21 @@ class Reconciler:
     def _is_served(self, plan: str) -> bool:
         """Whether it is the current plan, and whole."""
         return self._plans.current_id() == plan and not self._plans.damage(plan)
+
+
+def artifacts_of(inventory: Inventory, store: ArtifactStore) -> dict[str, Artifact]:
+    """Everything the plan needs is here before the plan is: local files hashed, URLs with a digest mirrored.
+
+    Raises MirrorError and OSError.
+    """
+    references = [reference for profile in inventory.profiles.values() for reference in profile.references]
+    paths = [reference.path for reference in references if reference.path]
+    firmware = [path for folder in inventory.firmware for path in store.below(folder)]
+    found = store.find([*paths, *inventory.site.images.archives, *firmware])
+    for reference in references:
+        if reference.url and reference.sha256:
+            found[reference.url] = store.fetch(reference.url, reference.sha256)
+    return found
 
 
 def archives_of(inventory: Inventory, found: Mapping[str, Artifact], store: ArtifactStore) -> dict[str, Held]:

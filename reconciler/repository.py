@@ -59,6 +59,10 @@ class Repository(ABC):
     def fetch(self) -> str:
         """The id of the commit that the source's ref names now. Raises `UnknownRef` when it names none."""
 
+    @abstractmethod
+    def bring(self, ref: str) -> str:
+        """The id of the commit that another ref of the same repository names now: it can be read then. Raises `UnknownRef`."""
+
     @property
     @abstractmethod
     def directory(self) -> Path:

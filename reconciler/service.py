@@ -34,6 +34,7 @@ from reconciler.problems import Problem
 from reconciler.reconcile import Delayed, Outcome, Published, Reconciler, Refused
 from reconciler.reporter import Reporter
 from reconciler.source import Source
+from reconciler.trier import Trier
 from reconciler.trust import NO_FLOOR, Floor
 from reconciler.watch import Watcher
 
@@ -78,6 +79,7 @@ class Service:
         self._artifacts = ArtifactStore(settings.artifacts, settings.state)
         guard = Guard(self._repository, settings.state, self._plans, settings.floor)
         self._reconciler = Reconciler(self._repository, self._plans, self._artifacts, guard)
+        self._trier = Trier(self._repository, settings.state, self._plans, self._artifacts, guard)
         self._word = _last_word(settings, self._plans.current_id() or "")
         self._reporter = Reporter(settings.state, settings.forge, log) if settings.forge else None
         self._tidied = time.monotonic()
@@ -133,6 +135,7 @@ class Service:
         self._word = word
         with contextlib.suppress(OSError):  # the disk is full: the outcome is in the log, and is written again next time
             write_reconciliation(self._settings.state, word)
+        self._try()
         if isinstance(outcome, Published):
             if outcome.changed:
                 self._prune()
@@ -146,6 +149,17 @@ class Service:
         if self._reporter and (report := of_commit(word)):
             self._reporter.say(report)
         return replace(word, forge=self._reporter.trouble if self._reporter else "")
+
+    def _try(self) -> None:
+        """After what is for everybody."""
+        try:
+            for judged in self._trier.step():
+                asked, why = judged.asked, judged.refused or judged.unavailable
+                why = why or "; ".join(str(each["message"]) for each in judged.problems[:3])
+                said = self._log.info if judged.plan else self._log.warning
+                said("try", machine=asked.machine, ref=asked.ref, by=asked.by, revision=judged.revision, reason=why)
+        except OSError as error:
+            self._log.warning("tries-not-judged", reason=str(error))
 
     def _with_history(self, word: Reconciliation) -> Reconciliation:
         """When the head moved: whether it moved on, or somebody rewrote history. A rewritten one is followed all the same."""
@@ -184,7 +198,7 @@ class Service:
             self._log.warning("not-pruned", reason=f"pinned.json: {error}")
             return
         try:
-            self._plans.prune(pinned)
+            self._plans.prune(pinned | self._trier.plans)
             self._artifacts.forget(self._plans.artifacts())
         except (OSError, ValueError) as error:
             self._log.warning("not-pruned", reason=str(error))

@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from netboot.boot import Plans, Step, in_progress, next_step, timed_out
+from netboot.boot import Plans, Step, in_progress, next_step
 from netboot.dhcp import Ignore, Reply
 from netboot.events import BootAdvanced, BootClosed, BootOpened, RunEnd, RunEnded
 from netboot.observed import Observed
 from netboot.runs import Claimed, Nothing
 from netboot.scripts import NoScript
+from netboot.unasked import timed_out
 from netboot.work import Work
 from tests.netboot.plan_example import BIOS, IPXE, MAC, SECOND, SITE, SYSTEM, Room, machine, plan, port, work
 

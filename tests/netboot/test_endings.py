@@ -8,11 +8,11 @@ import pytest
 
 from agent.workflow import Action, Task, Then, Workflow, to_json
 from netboot import endings
-from netboot.boot import called_off, not_begun
 from netboot.events import RunEnded
 from netboot.plan import BootPlan
 from netboot.reports import Finished, Started
 from netboot.runs import Accepted, Claimed, Nothing, report
+from netboot.unasked import called_off, not_begun
 from tests.netboot.plan_example import IPXE, MAC, Room, machine, plan, work
 from tests.netboot.story import INSTALL, Story, begun
 from tests.netboot.story import work as story_work

@@ -9,14 +9,18 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from netboot.boot import Plans
 from netboot.events import BootClosed, BootOpened
 from netboot.follow import Follower
-from netboot.plan import Dump
+from netboot.holds import Holds
+from netboot.plan import Dump, Machine
 from netboot.plans import PlanStore
 from netboot.sealed import Secret
 from netboot.secrets import parse_keys
+from netboot.tries import Asked, Judged
+from netboot.try_files import write_judged
 from netboot.world import World
 from tests.netboot.site import logged, mac, machine, plan, world
 from tests.netboot.test_delivery import OTHER
@@ -252,3 +256,55 @@ def test_what_this_server_cannot_read_is_found_out_when_a_plan_is_loaded(tmp_pat
             assert {"fine": reason, "foreign": reason} == site.plans.current.locked
 
     asyncio.run(run())
+
+
+# What one machine is to try
+
+
+def wanted(dump: Dump, machine: str = "node-01", name: str = "t1") -> Judged:
+    return Judged(Asked(name, machine, "pr-17", False, "ann", 1.0), "c" * 40, dump.plan.id)
+
+
+def test_what_is_to_be_tried_is_loaded_and_kept_and_let_go(tmp_path: Path) -> None:
+    async def story(site: Site) -> None:
+        await site.publish(FIRST)
+        site.store.keep(SECOND, False, Holds(SECOND.plan.id))
+        write_judged(tmp_path, [wanted(SECOND)])
+        await site.follower.look()
+        assert FIRST.plan.id == site.current
+        assert {mac(1): ("node-01", SECOND.plan)} == {key: (each.machine, each.plan) for key, each in site.plans.tried.items()}
+        assert [SECOND.plan.id] == site.pins
+        await site.boot(1, SECOND)
+        write_judged(tmp_path, [])
+        await site.follower.look()
+        assert ({}, {SECOND.plan.id}) == (site.plans.tried, set(site.plans.pinned))
+        await site.close(1)
+        await site.follower.look()
+        assert {} == site.plans.pinned
+
+    site(tmp_path, story)
+
+
+def test_what_cannot_be_tried_is_not(tmp_path: Path) -> None:
+    """A plan that is not there, a commit that was refused, a machine that it lacks, a MAC that another machine has by now."""
+
+    async def story(site: Site) -> None:
+        await site.publish(FIRST)
+        for judged in (
+            wanted(THIRD),
+            replace(wanted(FIRST), refused="because"),
+            wanted(FIRST, "node-09"),
+        ):
+            write_judged(tmp_path, [judged])
+            await site.follower.look()
+            assert {} == site.plans.tried
+        moved = plan(machine(1, "look"), Machine("node-07", "x86_64", machine(2).interfaces))
+        site.store.keep(moved, False, Holds(moved.plan.id))
+        write_judged(tmp_path, [wanted(moved, "node-07")])
+        await site.follower.look()
+        assert {} == site.plans.tried
+        (tmp_path / "tries.json").write_text("{")
+        await site.follower.look()
+        assert {} == site.plans.tried
+
+    site(tmp_path, story)

@@ -33,6 +33,7 @@ def test_every_path_that_is_listed_has_a_document_and_is_in_the_index() -> None:
         "reconcile.json",
         "index.json",
         "served.json",
+        "tries.json",
         "hardware/node-01.json",
         "hardware/node-02.json",
         "workflows/install.json",
@@ -68,6 +69,7 @@ def test_before_the_first_plan_there_is_only_the_word_of_the_reconciler() -> Non
         ("workflows/install.json", "workflow"),
         ("served.json", "served"),
         ("issues.json", "issues"),
+        ("tries.json", "tries"),
     ],
 )
 def test_documents_are_what_their_schemas_say(path: str, schema: str) -> None:

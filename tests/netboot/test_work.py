@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netboot.boot import not_begun
 from netboot.events import RunEnd
 from netboot.observed import fold
 from netboot.plan import BootPlan
 from netboot.records import RunStatus
 from netboot.reports import Ended, Finished, Report, Started
 from netboot.runs import Accepted, Claimed, Nothing, report
+from netboot.unasked import not_begun
 from netboot.work import Before, Readiness, Work, readiness
 from tests.netboot.plan_example import IPXE, MAC, SECOND, Room, machine, plan, port, work
 

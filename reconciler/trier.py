@@ -1,0 +1,122 @@
+"""Tries in git: each commit that somebody asked to try becomes a stored plan for one machine, or the reasons why not.
+
+Shell. The law: `plans/current` never moves here, nothing is tried that `gitboot check` would not let through, and what git says
+is written to `STATE/tries.json` before any server may act on it. Who may write the state directory may ask; the commit is held
+to the rules of what is served.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+
+from netboot.artifacts import ArtifactStore, MirrorError
+from netboot.holds import Holds
+from netboot.plan import BootPlan
+from netboot.plans import PlanStore
+from netboot.tries import Asked, Judged
+from netboot.try_files import asked_for, over, read_judged, take_back, write_judged
+from reconciler.compile import Compiler
+from reconciler.errors import Unavailable, UnknownRef
+from reconciler.guard import Guard
+from reconciler.problems import Problem, Rejected
+from reconciler.reader import Reader
+from reconciler.reconcile import archives_of, artifacts_of
+from reconciler.repository import Repository
+from reconciler.tries import may_write, refusal
+
+
+class Trier:
+    """Of one state directory. Belongs to the reconciler's thread."""
+
+    def __init__(self, repository: Repository, state: Path, plans: PlanStore, artifacts: ArtifactStore, guard: Guard) -> None:
+        self._repository = repository
+        self._state = state
+        self._plans = plans
+        self._artifacts = artifacts
+        self._guard = guard
+        self._known = {judged.asked.id: judged for judged in read_judged(state)}
+        self._served = ""
+        """Id of the plan by which the tries were judged last."""
+
+    @property
+    def plans(self) -> set[str]:
+        """That are not to be pruned."""
+        return {judged.plan for judged in self._known.values() if judged.plan}
+
+    def step(self) -> list[Judged]:
+        """One look at what is asked for: what is new. Raises OSError; nothing that a commit holds is raised."""
+        served = self._load(self._plans.current_id() or "")
+        if served is None:
+            return []
+        done = over(self._state)
+        for asked in asked_for(self._state):
+            if asked.id in done:
+                take_back(self._state, asked.machine)
+        before, wanted = self._known, asked_for(self._state)
+        self._known = {asked.id: self._judged(asked, served) for asked in wanted}
+        self._served = served.id
+        if self._known != before:
+            write_judged(self._state, self._known.values())
+        return [judged for name, judged in self._known.items() if before.get(name) != judged]
+
+    def _judged(self, asked: Asked, served: BootPlan) -> Judged:
+        known = self._known.get(asked.id)
+        if known is None or known.unavailable:
+            return self._look(asked, served)
+        if served.id == self._served or not known.plan:
+            return known
+        tried = self._load(known.plan)
+        return self._allowed(known, served, tried) if tried else self._look(asked, served)
+
+    def _look(self, asked: Asked, served: BootPlan) -> Judged:
+        """Compiled anew: what the reconciler remembers of the served commits is not to be mixed with this one."""
+        found = Judged(asked)
+        try:
+            found = Judged(asked, self._repository.bring(asked.ref))
+            inventory, problems = Reader().read(self._repository.snapshot(found.revision))
+            if inventory is None:
+                raise Rejected(problems)
+            artifacts = artifacts_of(inventory, self._artifacts)
+            compiled = Compiler().compile(inventory, artifacts, archives_of(inventory, artifacts, self._artifacts))
+            if compiled.dump is None:
+                raise Rejected(tuple(sorted({*problems, *compiled.problems})))
+            plan = compiled.dump.plan
+            allowed = self._allowed(msgspec.structs.replace(found, plan=plan.id), served, plan)
+            if allowed.plan and (self._plans.holds_stamp(plan.id) is None or self._plans.damage(plan.id)):
+                self._plans.keep(compiled.dump, anew=True, holds=Holds(plan.id))
+            return allowed
+        except UnknownRef as unknown:
+            return msgspec.structs.replace(found, refused=str(unknown))
+        except Rejected as rejected:
+            return _rejected(found, rejected.problems)
+        except (Unavailable, MirrorError, OSError) as error:
+            return msgspec.structs.replace(found, unavailable=str(error))
+        except Exception as error:
+            return msgspec.structs.replace(
+                found, refused=f"gitboot failed on this commit ({error!r}): a defect; please report it"
+            )
+
+    def _allowed(self, judged: Judged, served: BootPlan, tried: BootPlan) -> Judged:
+        """Raises Unavailable and OSError."""
+        asked = judged.asked
+        if why := refusal(served, tried, asked.machine):
+            return msgspec.structs.replace(judged, plan="", refused=why)
+        try:
+            self._guard.vouch(judged.revision, may_write(served, tried, asked.machine, asked.rehearse))
+        except Rejected as rejected:
+            return _rejected(judged, rejected.problems)
+        return judged
+
+    def _load(self, plan: str) -> BootPlan | None:
+        try:
+            return self._plans.load(plan) if plan else None
+        except (FileNotFoundError, ValueError):
+            return None
+
+
+def _rejected(judged: Judged, problems: tuple[Problem, ...]) -> Judged:
+    errors = [asdict(problem) for problem in problems if problem.severity == "error"]
+    return msgspec.structs.replace(judged, plan="", problems=errors)

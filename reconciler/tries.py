@@ -1,0 +1,57 @@
+"""Whether one machine may boot another commit's plan once: judged by what is served, never by that commit.
+
+Core. Law: a try takes nothing from another machine, neither a MAC nor an address; and a rehearsal counts as something that
+writes as soon as what it boots is not, byte for byte, what is served: what another system does, nobody knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from netboot.plan import BootPlan, Machine
+from reconciler.trust import destructive
+
+
+def refusal(served: BootPlan, tried: BootPlan, name: str) -> str:
+    """Why this machine cannot boot by `tried` beside everybody else, as a sentence; "": it can."""
+    machine = tried.machines.get(name)
+    if machine is None:
+        return f"that commit has no machine {name}: correct --on, or add it there"
+    for each in machine.interfaces:
+        for found, what in ((served.by_mac.get(each.mac), each.mac), (served.by_address.get(each.address), each.address)):
+            if found is not None and found.machine.name != name:
+                return f"that commit gives {name} the {what} that {found.machine.name} has in what is served: merge that first"
+    return ""
+
+
+def may_write(served: BootPlan, tried: BootPlan, name: str, rehearse: bool) -> tuple[str, ...]:
+    """What of the try may write to a disk, or do what nobody knows, as ends of a sentence that begins with "it"."""
+    machine = tried.machines[name]
+    if not rehearse:
+        return destructive(served, replace(tried, machines={name: machine})) + _foreign(served, tried, machine)
+    return _foreign(served, tried, machine)
+
+
+def _foreign(served: BootPlan, tried: BootPlan, machine: Machine) -> tuple[str, ...]:
+    """Systems that the machine would boot and that are not those that are served."""
+    before = served.machines.get(machine.name)
+    found = [
+        f"boots {machine.name} in profile {each}, which is not as it is served"
+        for each in _new_profiles(served, tried, machine)
+    ]
+    if machine.rpi and (before is None or before.rpi != machine.rpi):
+        found.append(f"gives {machine.name} other firmware files")
+    return tuple(found)
+
+
+def _new_profiles(served: BootPlan, tried: BootPlan, machine: Machine) -> list[str]:
+    named = dict.fromkeys(work.profile for work in machine.work)
+    if machine.idle.startswith("profile:"):
+        named[machine.idle.removeprefix("profile:")] = None
+    return [name for name in named if _system(served, name) != _system(tried, name)]
+
+
+def _system(plan: BootPlan, name: str) -> object:
+    """All that is handed out for a profile; None if there is none."""
+    profile = plan.profiles.get(name)
+    return profile and (profile, [plan.artifacts.get(path) for path in (profile.kernel, *profile.initrd)])

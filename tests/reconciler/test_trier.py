@@ -1,0 +1,207 @@
+"""What is asked to be tried is held to what is served: sound, nobody else's, and signed where that counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from netboot.artifacts import ArtifactStore
+from netboot.tries import Asked, Judged
+from netboot.try_files import ask, asked_for, read_judged, take_back
+from reconciler.trier import Trier
+from tests.reconciler.gitkit import free_port, git_daemon
+from tests.reconciler.inventories import SOUND
+from tests.reconciler.signkit import Key, Signed, ssh_key
+
+pytestmark = pytest.mark.shell
+MACHINE = SOUND["hardware.yaml"]
+SECOND = MACHINE.replace("node-01", "node-02").replace("34:01", "34:02").replace("10.1.0.11", "10.1.0.12")
+AGAIN = SOUND["workflow.yaml"].replace("node-01}", "node-01, run: 2}")
+PROFILE = SOUND["profile.yaml"]
+THIRD = {"third": SECOND.replace("node-02", "node-03")}
+SWAPPED = {"hardware": MACHINE.replace("10.1.0.11", "10.1.0.12"), "second": SECOND.replace("10.1.0.12", "10.1.0.13")}
+
+
+class Site(Signed):
+    """With what tries commits in it."""
+
+    trier: Trier
+
+    def restart(self, floor=None) -> None:  # type: ignore[no-untyped-def] # as the class above has it
+        super().restart(floor)
+        state = self.root / "state"
+        assert self.repository is not None
+        artifacts = ArtifactStore(self.root / "art", state)
+        self.trier = Trier(self.repository, state, self.plans, artifacts, self.reconciler._guard)
+
+    def pull(self, key: Key | None = None, branch: str = "pr", /, **files: str) -> str:
+        """A commit on a branch of its own; what is followed stays where it is."""
+        self.work.git("checkout", "-q", "-B", branch, "main")
+        commit = self.commit(key, **files)
+        self.work.git("checkout", "-q", "main")
+        return commit
+
+    def tried(self, ref: str = "pr", machine: str = "node-01", rehearse: bool = False, name: str = "t1") -> Judged:
+        ask(self.root / "state", Asked(name, machine, ref, rehearse, "ann", 1.0))
+        self.trier.step()
+        return self.said()
+
+    def said(self) -> Judged:
+        (judged,) = read_judged(self.root / "state")
+        return judged
+
+
+@pytest.fixture(scope="module")
+def ann(tmp_path_factory: pytest.TempPathFactory) -> Key:
+    return ssh_key(tmp_path_factory.mktemp("keys"), "ann")
+
+
+@pytest.fixture(params=["in place", "mirror"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    if request.param == "in place":
+        yield site
+    else:
+        with git_daemon(tmp_path / "served", free_port()) as base:
+            site.url = f"{base}/work"
+            site.restart()
+            yield site
+    site.close()
+
+
+def test_a_commit_becomes_a_stored_plan_and_what_is_served_stays(site: Site) -> None:
+    site.begin("off")
+    current = site.plans.current_id()
+    commit = site.pull(hardware=MACHINE.replace("10.1.0.11", "10.1.0.19"))
+    judged = site.tried()
+    assert (commit, "", ()) == (judged.revision, judged.refused, tuple(judged.problems))
+    assert site.plans.load(judged.plan).machines["node-01"].interfaces[0].address == "10.1.0.19"
+    assert current == site.plans.current_id()
+    site.plans.prune(site.trier.plans)
+    assert "" == site.plans.damage(judged.plan)
+
+
+@pytest.mark.parametrize("ref", ["commit", "tag", "pull/17/head"])
+def test_a_commit_is_named_as_git_names_it(site: Site, ref: str) -> None:
+    site.begin("off")
+    commit = site.pull(hardware=MACHINE.replace("10.1.0.11", "10.1.0.19"))
+    site.tag(None, "tag", commit)
+    site.work.git("update-ref", "refs/pull/17/head", commit)
+    assert commit == site.tried(commit if ref == "commit" else ref).revision
+
+
+def test_every_problem_of_the_commit_is_told(site: Site) -> None:
+    site.begin("off")
+    site.pull(hardware=MACHINE.replace("mac:", "mack:").replace("profile:", "profle:"))
+    judged = site.tried()
+    assert "" == judged.plan
+    assert {"unknown-field"} == {each["code"] for each in judged.problems if each["code"] == "unknown-field"}
+    assert len(judged.problems) >= 2
+
+
+@pytest.mark.parametrize(
+    ("ref", "machine", "files", "said"),
+    [
+        ("nope", "node-01", {}, "'nope'"),
+        ("pr", "node-09", {}, "has no machine node-09"),
+        ("pr", "node-03", THIRD | {"second": ""}, "gives node-03 the 52:54:00:12:34:02 that node-02 has"),
+        ("pr", "node-01", SWAPPED, "gives node-01 the 10.1.0.12 that node-02 has"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_beside_what_is_served_is_refused(
+    site: Site, ref: str, machine: str, files: dict[str, str], said: str
+) -> None:
+    site.work.write("second.yaml", SECOND)
+    site.begin("off")
+    site.pull(None, **files)
+    judged = site.tried(ref, machine)
+    assert "" == judged.plan
+    assert said in judged.refused
+
+
+def test_where_every_commit_must_be_signed_so_must_one_that_is_tried(site: Site, ann: Key) -> None:
+    site.begin("required", ann)
+    site.pull(hardware=MACHINE.replace("10.1.0.11", "10.1.0.19"))
+    assert ["untrusted-commit"] == [each["code"] for each in site.tried(rehearse=True).problems]
+    site.tag(ann, "fit-for-a-try", "pr")
+    assert site.tried(name="t2").plan
+    site.pull(ann, "other", hardware=MACHINE.replace("10.1.0.11", "10.1.0.18"))
+    assert site.tried("other", name="t3").plan
+    assert site.tried("main", name="t4").plan, "it is trusted already"
+
+
+def test_where_what_is_destructive_must_be_signed_a_rehearsal_need_not(site: Site, ann: Key) -> None:
+    site.begin("destructive", ann)
+    site.pull(workflow=AGAIN)
+    judged = site.tried()
+    assert ["untrusted-commit"] == [each["code"] for each in judged.problems]
+    assert "has node-01 do run 2 of the workflow look-at-01" in judged.problems[0]["message"]
+    assert site.tried(name="t2", rehearse=True).plan
+
+
+def test_a_rehearsal_in_another_system_is_held_to_what_a_canary_is(site: Site, ann: Key) -> None:
+    site.begin("destructive", ann)
+    site.pull(profile=PROFILE.replace("vmlinuz}", "vmlinuz, cmdline: init=/bin/wipe}"))
+    (problem,) = site.tried(rehearse=True).problems
+    assert "boots node-01 in profile inspect, which is not as it is served" in problem["message"]
+
+
+def test_what_was_tried_and_is_over_is_not_asked_for_any_more(site: Site) -> None:
+    site.begin("off")
+    site.pull(hardware=MACHINE.replace("10.1.0.11", "10.1.0.19"))
+    site.tried()
+    status = site.root / "state/status/tries.json"
+    status.parent.mkdir()
+    status.write_text(json.dumps({"tries": [{"id": "t1", "state": "running"}]}))
+    site.trier.step()
+    assert "t1" == site.said().asked.id
+    status.write_text(json.dumps({"tries": [{"id": "t1", "state": "over"}]}))
+    site.trier.step()
+    assert ([], []) == (asked_for(site.root / "state"), read_judged(site.root / "state"))
+    assert set() == site.trier.plans
+
+
+def test_what_is_taken_back_is_not_tried(site: Site) -> None:
+    site.begin("off")
+    site.tried("main")
+    assert take_back(site.root / "state", "node-01")
+    site.trier.step()
+    assert [] == read_judged(site.root / "state")
+    assert not take_back(site.root / "state", "node-01")
+
+
+def test_what_was_allowed_is_judged_again_by_every_new_plan_and_keeps_to_its_commit(site: Site, ann: Key) -> None:
+    site.begin("off")
+    commit = site.pull(hardware=MACHINE.replace("10.1.0.11", "10.1.0.12"))
+    assert site.tried().plan
+    site.restart()
+    site.trier.step()
+    site.pull(hardware=MACHINE.replace("10.1.0.11", "10.1.0.14"))
+    site.trier.step()
+    assert commit == site.said().revision, "a branch that moves on is another commit"
+    site.commit(None, second=SECOND)
+    site.served()
+    site.trier.step()
+    assert "gives node-01 the 10.1.0.12 that node-02 has" in site.said().refused
+
+
+def test_a_git_that_is_away_is_asked_again(site: Site) -> None:
+    site.begin("off")
+    site.pull(hardware=MACHINE.replace("10.1.0.11", "10.1.0.19"))
+    site.work.path.rename(site.root / "away")
+    site.restart()
+    first = site.tried()
+    assert (True, "") == (bool(first.unavailable), first.plan)
+    (site.root / "away").rename(site.work.path)
+    site.restart()
+    site.trier.step()
+    assert site.said().plan
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a\0b"])
+def test_what_can_be_no_machine_is_no_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FileNotFoundError):
+        ask(tmp_path, Asked("t", name, "main", False, "ann", 1.0))
