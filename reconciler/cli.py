@@ -24,6 +24,7 @@ COMMANDS = {
     "render": "Print what a machine would be sent.",
     "comment": "Put a text on a pull request.",
     "simulate": "Show a machine's boot packet by packet, without a server.",
+    "why": "Say where every value that a machine gets comes from.",
     "status": "Show what the machines are doing.",
     "issues": "Show what somebody ought to look at, and what each of it means.",
     "doctor": "Say what is missing on this host, and how to get it.",

@@ -77,6 +77,12 @@ def prefix_of(text: str, timeout: float = 60) -> str:
     return place.prefix if place else ""
 
 
+def lies_here(text: str, timeout: float = 60) -> Path | None:
+    """The folder that a target without a revision is; None for one that is a commit. Raises as `snapshot_of_target`."""
+    source = _source_of(text, timeout)
+    return source if isinstance(source, Path) else None
+
+
 def _source_of(text: str, timeout: float) -> Source | Path:
     """The folder that is to be read as it lies, or what names the commit."""
     target = parse_target(text)

@@ -137,7 +137,13 @@ class Session:
         shell = subprocess.Popen(
             ["bash", "-c", f"set -m\ntrap 'kill $(jobs -p) 2> jobs.log' EXIT\n{''.join(steps)}"],
             cwd=self._folder,
-            env={"PATH": path, "HOME": str(self._folder), "LC_ALL": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1"},
+            env={
+                "PATH": path,
+                "PYTHONPATH": str(ROOT),  # these pages are about the code beside them, whatever is installed
+                "HOME": str(self._folder),
+                "LC_ALL": "C.UTF-8",
+                "GIT_CONFIG_NOSYSTEM": "1",
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

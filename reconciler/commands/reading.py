@@ -18,6 +18,7 @@ from reconciler.reader import Reader
 from reconciler.reconcile import archives_of
 from reconciler.secret_refs import unopened
 from reconciler.sentence import Sentence
+from reconciler.snapshot import Snapshot
 from reconciler.target import parse_target, snapshot_of_target
 from reconciler.values import mac as normal_mac
 
@@ -38,23 +39,27 @@ def read(target: str, artifacts: Path | None, keys: Keys | None = None) -> tuple
     when the target cannot be read at all.
     """
     try:
-        inventory, problems = Reader().read(snapshot_of_target(target))
+        inventory, plan, problems = compiled(snapshot_of_target(target), artifacts)
     except Rejected as rejected:
         return None, rejected.problems
     except (Unavailable, BadSource) as error:
         raise Sentence(str(error), 2) from None
-    if inventory is None:
-        return None, problems
-    plan, found = compile_found(Compiler(), inventory, artifacts, problems)
-    return plan, (*found, *(unopened(inventory, keys) if keys else ()))
+    sealed = unopened(inventory, keys) if keys and inventory else ()
+    return plan, (*problems, *sealed)
+
+
+def compiled(snapshot: Snapshot, artifacts: Path | None) -> tuple[Inventory | None, BootPlan | None, tuple[Problem, ...]]:
+    """What a snapshot says and the plan it compiles to, None when there is an error, and its problems."""
+    inventory, problems = Reader().read(snapshot)
+    return inventory, *(compile_found(Compiler(), inventory, artifacts, problems) if inventory else (None, problems))
 
 
 def compile_found(
     compiler: Compiler, inventory: Inventory, artifacts: Path | None, problems: tuple[Problem, ...]
 ) -> tuple[BootPlan | None, tuple[Problem, ...]]:
     """The plan of an inventory that was read with these problems, and all of its problems."""
-    compiled = compiler.compile(inventory, *_found(inventory, artifacts))
-    return compiled.dump.plan if compiled.dump else None, (*problems, *compiled.problems)
+    made = compiler.compile(inventory, *_found(inventory, artifacts))
+    return made.dump.plan if made.dump else None, (*problems, *made.problems)
 
 
 def read_plan(target: str, artifacts: Path | None) -> BootPlan:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 WIDE = 4096
 """Columns where the output is no terminal: a line is a line, for grep and for a pager."""
@@ -18,7 +19,7 @@ def printable(value: object) -> str:
     return text if text.isprintable() else "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
 
 
-def show(*what: Table | str) -> None:
+def show(*what: Table | Text | str) -> None:
     """Print tables, and text that is `printable` already. NO_COLOR is obeyed."""
     terminal = sys.stdout.isatty()
     console = Console(width=None if terminal else WIDE, highlight=False, markup=False, emoji=False, soft_wrap=not terminal)

@@ -4,7 +4,7 @@ Core. A template sees dicts, lists, text, numbers, bools and None, and can reach
 clock, no environment. Any text and any plain data give a string or a `TemplateError`, in bounded time and space. What is
 missing is an error (`missingkey=error`): no rendered document ever says `<no value>`. docs/templates.md is the manual.
 
-    lexer (text → tokens) → parser (→ nodes) → evaluate (nodes + data → text), which calls functions by name
+    lexer (text → tokens) → parser (→ nodes) → evaluate (nodes + data → text), which calls functions by name; trace beside it
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from reconciler.template.functions import FUNCTIONS
 from reconciler.template.lexer import Source
 from reconciler.template.nodes import Tree
 from reconciler.template.parser import parse
+from reconciler.template.trace import Trace, trace
 
-__all__ = ["FUNCTIONS", "Limits", "Template", "TemplateError", "compile_template"]
+__all__ = ["FUNCTIONS", "Limits", "Template", "TemplateError", "Trace", "compile_template"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class Template:
         Raises `TemplateError` at the action that failed: a key that is not there, values of the wrong kind, too much work.
         """
         return evaluate(self._source, self._tree, FUNCTIONS, dict(data), self._limits)
+
+    def trace(self, data: Mapping[str, object]) -> Trace:
+        """As `render`, with the place in the template and in the data that each part of the text came from."""
+        return trace(self._source, self._tree, FUNCTIONS, dict(data), self._limits)
 
 
 def compile_template(text: str, limits: Limits = Limits()) -> Template:  # noqa: B008  (frozen)

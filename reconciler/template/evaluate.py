@@ -47,7 +47,7 @@ _NOTHING: Final = _Nothing()
 
 def evaluate(source: Source, tree: Tree, functions: Mapping[str, Function], data: dict[str, Value], limits: Limits) -> str:
     """Render the tree. Raises `TemplateError` with the place of the failing action."""
-    rendering = _Rendering(tree, functions, data, Budget(limits))
+    rendering = Rendering(tree, functions, data, Budget(limits))
     try:
         rendering.body(tree.body, data)
     except Fault as fault:
@@ -55,7 +55,7 @@ def evaluate(source: Source, tree: Tree, functions: Mapping[str, Function], data
     return "".join(rendering.output)
 
 
-class _Rendering:
+class Rendering:
     """One rendering's state: what is written, the variables in scope, and where we are."""
 
     def __init__(self, tree: Tree, functions: Mapping[str, Function], data: dict[str, Value], budget: Budget) -> None:

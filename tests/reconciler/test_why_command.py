@@ -1,0 +1,135 @@
+"""`gitboot why`: a person asks about a machine and is told file, line, commit, author and date, or why nobody knows."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from reconciler.commands.why import command
+from tests.reconciler.gitkit import Work
+from tests.reconciler.inventories import EXAMPLE, MACHINE, SITE, SOUND
+
+MAC = "52:54:00:12:34:01"
+INTERFACE = """\
+  interfaces:
+  - mac: "52:54:00:12:34:01"
+    address: 10.1.0.11
+    domain: own.example
+"""
+
+
+def ask(*words: str, repo: Path | str = EXAMPLE) -> Result:
+    return CliRunner().invoke(command, [*words, "--repo", str(repo)])
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    """The site's domain is Ann's of 2026-05-01, the machine's own Bob's of 2026-06-01."""
+    work = Work(tmp_path / "work")
+    work.date = "2026-05-01T12:00:00Z"
+    for name, text in SOUND.items():
+        work.write(name, text.replace("spec:\n  subnets", "spec:\n  domain: lab.example\n  subnets"))
+    work.git("add", "-A")
+    work.git("commit", "-q", "-m", "Give the lab its domain", "--date", work.date)
+    work.write("hardware.yaml", MACHINE.partition("  interfaces")[0] + INTERFACE)
+    work.git("add", "-A")
+    work.git("commit", "-q", "-m", "A domain of its own", "--author", "Bob <bob@lab.example>", "--date", "2026-06-01T12:00:00Z")
+    return work
+
+
+def plain(text: str) -> str:
+    return "\n".join(re.sub(" {2,}", " ", line.strip()) for line in text.splitlines())
+
+
+@pytest.mark.shell
+def test_a_value_is_told_with_its_line_commit_author_and_date_and_with_what_it_beat(work: Work) -> None:
+    second, first = work.git("log", "--format=%h", "--abbrev=12").split()
+    shown = ask("node-01", "option", "15", repo=work.path)
+    assert 0 == shown.exit_code
+    assert plain(shown.output) == plain(f"""\
+        option 15 (domain-name) {MAC}
+        own.example
+
+        set by hardware.yaml:9 domain: own.example
+        the interface's domain
+        {second} 2026-06-01 Bob <bob@lab.example>: A domain of its own
+        beats site.yaml:5 domain: lab.example
+        the site's domain
+        {first} 2026-05-01 Ann <ann@lab.example>: Give the lab its domain
+        """)
+
+
+@pytest.mark.shell
+def test_a_machine_is_explained_as_it_was_at_a_commit(work: Work) -> None:
+    shown = ask("node-01", "domain-name", "--at", "HEAD~1", repo=work.path).output
+    assert ["  lab.example", True, False] == [shown.splitlines()[1], "site.yaml:5" in shown, "beats" in shown]
+
+
+@pytest.mark.shell
+def test_a_line_that_is_not_committed_yet_says_so_and_so_does_a_folder_without_git(work: Work, tmp_path: Path) -> None:
+    work.write("site.yaml", (work.path / "site.yaml").read_text().replace("10.1.0.1,", "10.1.0.2,"))
+    shown = ask("node-01", "option", "3", repo=work.path).output
+    assert "not committed yet" in shown
+    assert "Ann <ann@lab.example>: Give the lab" in ask("node-01", "option", "15", repo=work.path).output
+    for name, text in SOUND.items():
+        (tmp_path / "plain").mkdir(exist_ok=True)
+        (tmp_path / "plain" / name).write_text(text)
+    assert "in no git repository" in ask("node-01", "option", "3", repo=tmp_path / "plain").output
+    empty = Work(tmp_path / "empty")
+    for name, text in SOUND.items():
+        empty.write(name, text)
+    assert "not committed yet" in ask("node-01", "option", "3", repo=empty.path).output
+
+
+def test_without_a_setting_all_of_them_are_listed_those_of_a_workflow_below_its_name() -> None:
+    lines = ask("server-02").output.splitlines()
+    assert re.match(r"server-02, as the folder has it", lines[0])
+    assert re.match(r"SETTING +VALUE +SET BY +COMMIT +DATE +AUTHOR", lines[1])
+    assert any(re.match(rf"address {MAC[:-2]}12 +10\.1\.0\.22 +hardware/server-02\.yaml:10 ", line) for line in lines)
+    at = lines.index("workflow image-server-02")
+    assert re.match(r"  run +1 +gitboot's default: run 1$", lines[at + 1])
+    assert any(re.match(r"  kernel argument console +tty0 ttyS0,115200 +profiles/gitboot-os.yaml:9 ", line) for line in lines)
+
+
+def test_why_it_netboots_names_the_document_that_asks_for_it() -> None:
+    shown = plain(ask("node-03", "is", "it", "netbooting").output)
+    assert "next step\nruns workflow burn-in-storage run 1 in profile inspect" in shown
+    assert "set by workflows/burn-in.yaml:8 matchLabels: {role: storage}" in shown
+    assert "hardware/node-03.yaml:5 labels: {rack: r1, role: storage}" in shown
+
+
+def test_a_value_that_the_template_was_filled_with_has_both_lines() -> None:
+    shown = plain(ask("server-02", "action", "1", "env", "IMG_URL").output)
+    assert 'set by templates/golden-image.yaml:17 IMG_URL: "{{ .image }}"' in shown
+    assert "workflows/install.yaml:20 image: http://10.1.0.1:8000/debian-12.qcow2" in shown
+
+
+def test_programs_are_told_the_same() -> None:
+    (one,) = json.loads(ask("node-01", "option", "15", "--format", "json").output)["settings"]
+    assert (f"option 15 (domain-name) {MAC}", "lab.example", []) == (one["name"], one["value"], one["beats"])
+    (by,) = one["by"]
+    assert ("site.yaml", 6, "domain: lab.example") == (by["file"], by["line"], by["text"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("node-01", "optoin", "15"), "node-01 has no setting 'optoin 15'; the nearest are `option 15 (domain-name)`"),
+        (("node-1",), "There is no machine 'node-1' in this inventory; did you mean node-01?"),
+        (("node-01", "--state", "/nowhere", "--at", "HEAD"), "leave one of them away"),
+        (("node-01", "--state", "/nowhere"), "There is no state directory /nowhere"),
+    ],
+)
+def test_what_cannot_be_answered_is_a_sentence(words: tuple[str, ...], said: str) -> None:
+    shown = ask(*words)
+    assert (2, True) == (shown.exit_code, said in shown.output), shown.output
+
+
+def test_an_inventory_that_cannot_be_served_has_nothing_to_explain(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(SITE.replace("10.1.0.0/16", "10.1.0.0"))
+    shown = ask("node-01", repo=tmp_path)
+    assert (1, True) == (shown.exit_code, shown.output.startswith("Error: This inventory cannot be served:\nsite.yaml:6:"))
