@@ -21,6 +21,7 @@ from netboot.events import BootOpened, Event
 from netboot.ipxe import Secure, mask
 from netboot.observed import Observed
 from netboot.scripts import Asked, House, Language, NoScript, Script, script_for
+from netboot.work import Work
 
 PATHS: Mapping[Language, str] = {
     "ipxe": "ipxe/{}/boot.ipxe",
@@ -56,8 +57,8 @@ class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
     """Id of the plan served."""
     pinned: tuple[str, ...] = ()
     """Ids of the plans that open boots were pinned to."""
-    locked: dict[str, str] = {}
-    """Secrets that the server could not read, each with why."""
+    held: dict[str, dict[str, str]] = {}
+    """Plan → work of the machine (`title_of`) → why no run of it might start: a policy, or a secret that cannot be read."""
     listening: float = 0.0
     boot_heard: float = 0.0
     """When the machine's open boot was last heard of, and its session: neither is journalled."""
@@ -84,6 +85,10 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a DHCP answer went."""
     question: Question | None = None
     seen: Seen | None = None
+
+
+def title_of(work: Work) -> str:
+    return f"{work.workflow} {work.run}"
 
 
 _encoder = msgspec.json.Encoder()

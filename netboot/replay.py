@@ -8,14 +8,26 @@ scripts name it: so only what a machine does with an answer makes a difference.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from netboot.boot import Plans
 from netboot.errors import Malformed
 from netboot.events import Event
+from netboot.holds import Gate
 from netboot.observed import Observed
 from netboot.plan import Artifact, BootPlan
-from netboot.recording import Exchange, Seen, answer_again
+from netboot.recording import Exchange, Seen, answer_again, title_of
+from netboot.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class _Recalled(Gate):
+    """What held a plan's runs back on the machine that asked."""
+
+    held: Mapping[str, str] = field(default_factory=dict)
+
+    def holds(self, machine: str, work: Work, observed: Observed) -> str:
+        return self.held.get(title_of(work), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +77,8 @@ def _plans(exchange: Exchange, seen: Seen, plans: Mapping[str, BootPlan]) -> Pla
     needed = {seen.current, exchange.plan} if exchange.plan in seen.pinned else {seen.current}
     if not plans.keys() >= needed:
         return None
-    there = {plan: replace(plans[plan], locked=seen.locked) for plan in (seen.current, *seen.pinned) if plan in plans}
+    named = [plan for plan in (seen.current, *seen.pinned) if plan in plans]
+    there = {plan: replace(plans[plan], locked={}, gate=_Recalled(held=seen.held.get(plan, {}))) for plan in named}
     return Plans(there[seen.current], {plan: there[plan] for plan in seen.pinned if plan in there})
 
 

@@ -30,11 +30,12 @@ from netboot.key_files import read_keys
 from netboot.ledger import Ledger
 from netboot.log import Log, Value
 from netboot.observed import Observed
+from netboot.plan import BootPlan
 from netboot.policy import outside_windows
 from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import ReconciliationReader
 from netboot.recorder import Recorder
-from netboot.recording import Exchange, Seen
+from netboot.recording import Exchange, Seen, title_of
 from netboot.rivals import Rivals
 from netboot.scripts import House, Language, mac_at
 from netboot.sessions import Sessions
@@ -175,7 +176,7 @@ class World:
             position=self.ledger.position,
             current=plans.current.id,
             pinned=tuple(plans.pinned),
-            locked=dict(plans.current.locked),
+            held=_held((plans.current, plans.of(boot)), mac, observed),
             listening=observed.listening,
             boot_heard=boot.last_seen if boot else 0.0,
             session_heard=session.last_seen if session else 0.0,
@@ -247,6 +248,17 @@ class World:
     @property
     def plan_folder(self) -> Path:
         return self.settings.state / "plans"
+
+
+def _held(plans: tuple[BootPlan, ...], mac: str, observed: Observed) -> dict[str, dict[str, str]]:
+    """Of those that hold anything back at all."""
+    found = {}
+    for plan in plans:
+        binding = plan.by_mac.get(mac)
+        if binding is not None and (plan.locked or plan.gate is not OPEN):
+            machine = binding.machine
+            found[plan.id] = {title_of(work): plan.holds(machine.name, work, observed) for work in machine.work}
+    return found
 
 
 @lru_cache(maxsize=64)

@@ -25,6 +25,8 @@ COMMANDS = {
     "comment": "Put a text on a pull request.",
     "simulate": "Show a machine's boot packet by packet, without a server.",
     "why": "Say where every value that a machine gets comes from.",
+    "replay": "Answer a recorded boot again, from any commit.",
+    "bisect": "Find the commit that changed what a recorded boot is answered.",
     "status": "Show what the machines are doing.",
     "issues": "Show what somebody ought to look at, and what each of it means.",
     "doctor": "Say what is missing on this host, and how to get it.",

@@ -143,6 +143,10 @@ class Repository(ABC):
         """The first ids of what is in the history of `head` and not of `since`."""
         return self._read("rev-list", f"--max-count={most}", head, f"^{since}").decode().split()
 
+    def first_parents(self, head: str, since: str) -> list[str]:
+        """The ids from after `since` to `head`, oldest first, a merge for its branch; those of a branch that was served."""
+        return self._read("rev-list", "--first-parent", "--reverse", head, f"^{since}").decode().split()
+
     def outside(self, names: Iterable[str], since: str) -> list[str]:
         """Those commits that are not in the history of `since`, as far as that is here: one of them, or none."""
         wanted = sorted(names)

@@ -57,7 +57,7 @@ class _Teller:
     def tell(self, each: Exchange, mark: str) -> str:
         """A line that says who asked what, one that says what came of it and why, and below each what is in it."""
         question = each.question
-        answer = f"{' ' * len(mark)}  → {each.outcome.upper()}{_size(each)}{': ' if each.reason else ''}{each.reason}"
+        answer = f"    → {each.outcome.upper()}{_size(each)}{': ' if each.reason else ''}{each.reason}"
         parts = [
             f"{mark}  {_asked(each)}",
             self._packet("asked", question.datagram) if isinstance(question, DhcpQuestion) else "",

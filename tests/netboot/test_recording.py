@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netboot.boot import Plans
 from netboot.dhcp_packet import DISCOVER, REQUEST
 from netboot.errors import Malformed
 from netboot.events import LeaseBound
+from netboot.holds import Hold, Holds, gate
 from netboot.journal import events_of
 from netboot.plan import BootPlan, Dump
 from netboot.recorder import read
@@ -114,6 +117,24 @@ def test_what_held_runs_back_is_part_of_the_recording(tmp_path: Path) -> None:
     exchanges = recorded(tmp_path, served, story)
     assert b"a look at the rack" in exchanges[-1].answer
     (tmp_path / "frozen").unlink()
+    assert all(each.same for each in again(tmp_path, exchanges, served.plan))
+
+
+def test_what_policy_held_then_is_held_in_the_replay_and_what_it_did_not_is_not(tmp_path: Path) -> None:
+    hold = Hold("destructive", "at most 1 machine destructive per site", "it is 2", "sign it", {"node-01": (("look", 1),)})
+
+    async def story(here: World, door: Door) -> None:
+        assert here.plans is not None
+        free = here.plans.current
+        here.plans = Plans(replace(free, gate=gate(Holds(free.id, held=(hold,)))), {})
+        await boots(here, door, 1)
+        here.plans = Plans(free, {})
+        await boots(here, door, 1)
+
+    served = plan(*SEVERAL)
+    exchanges = recorded(tmp_path, served, story)
+    assert b"at most 1 machine destructive" in exchanges[2].answer
+    assert b"runs workflow look" in exchanges[-1].answer
     assert all(each.same for each in again(tmp_path, exchanges, served.plan))
 
 
