@@ -50,7 +50,7 @@ def consequences(pair: Pair, settings: Sequence[Setting], observed: Observed | N
     if starts:
         found.append("destructive" if any(each.destructive for each in starts) else "runs a workflow")
     if any(setting.name.endswith("meta-data/instance-id") for setting in settings) and pair.before:
-        reasons.append("its instance id is another: cloud-init sets the system up anew when it boots next")
+        reasons.append("its instance id changes: cloud-init sets the system up anew at its next boot")
     return Outcome(max(found, key=GRAVITY.index), tuple(reasons), starts)
 
 
@@ -108,7 +108,7 @@ def _why(pair: Pair, work: Work, named: Work | None, outstanding_before: Work | 
     if pair.before is None:
         return "the machine is new"
     if outstanding_before is not None:
-        return "what it does is another" + (" at every boot" if work.repeat == "everyBoot" else "")
+        return "its steps change" + (" at every boot" if work.repeat == "everyBoot" else "")
     if named is None:
         return "new for this machine"
     if named.run != work.run:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from netboot.observed import Observed
 from netboot.plan import BootPlan, Machine
-from reconciler.changes import Change, Difference, Kind, Moved, Setting
-from reconciler.consequences import Pair, consequences, departure
+from reconciler.changes import Change, Difference, Kind, Moved, Setting, Started
+from reconciler.consequences import Pair, consequences, departure, started
 from reconciler.facts import Facts, booted_facts, facts_of, masked, own_facts, profiles_of, raw_site_facts, site_facts
 
 MASKED_AWAY = " (another, where it is masked)"
@@ -26,6 +26,13 @@ def compare(before: BootPlan | None, after: BootPlan, observed: Observed | None 
     site = changed(raw_site_facts(before) if before else {}, raw_site_facts(after))
     changes = sorted(_Comparison(before, after, observed).changes(), key=lambda change: change.machine)
     return Difference(before.id if before else "", after.id, site, tuple(changes), observed is not None)
+
+
+def begun(before: BootPlan | None, after: BootPlan, observed: Observed | None = None) -> Iterator[tuple[Machine, Started]]:
+    """The runs that begin because of the change, and whose they are, in order of name."""
+    comparison = _Comparison(before, after, observed)
+    for _, machine in sorted(after.machines.items()):
+        yield from ((machine, each) for each in started(Pair(comparison.was(machine), machine), observed))
 
 
 def changed(before: Facts, after: Facts) -> tuple[Setting, ...]:
@@ -49,14 +56,14 @@ class _Comparison:
 
     def changes(self) -> Iterator[Change]:
         for machine in self._touched(self.after, self.before):
-            was = self._was(machine)
+            was = self.was(machine)
             settings = self._settings(was, machine)
             if settings:
                 yield self._change(Pair(was, machine), settings)
         for machine in self._touched(self.before, self.after):
             if machine.name not in self.after.machines:
                 heir = self._heir(machine)
-                if heir is None or self._was(heir) is not machine:
+                if heir is None or self.was(heir) is not machine:
                     yield self._removal(machine)
 
     def _touched(self, plan: BootPlan | None, other: BootPlan | None) -> Iterator[Machine]:
@@ -67,7 +74,7 @@ class _Comparison:
             if everywhere or twin is None or twin.digest != shard.digest:
                 yield from shard.machines
 
-    def _was(self, machine: Machine) -> Machine | None:
+    def was(self, machine: Machine) -> Machine | None:
         """The machine in the first plan: of that name, or else one that is gone and had one of its MACs."""
         if self.before is None:
             return None

@@ -12,11 +12,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import get_args
 
-from netboot.plan import BootPlan, Machine
+from netboot.plan import BootPlan
 from netboot.policy import NO_POLICY, Policy
 from netboot.trust import Commits, Signer, Trust
-from netboot.work import Work
 from reconciler.commits import Commit, Span, oldest_first, untouched
+from reconciler.diff import begun
 from reconciler.problems import Problem, Severity
 
 MOST_COMMITS = 1000
@@ -85,30 +85,12 @@ def _key(signer: Signer) -> tuple[str, str, int, int]:
 
 
 def destructive(before: BootPlan | None, after: BootPlan) -> tuple[str, ...]:
-    """What machines would do that they were not to do before, as `loosened` says it: work that is new, or not as it was."""
-    found = []
-    for name, machine in sorted(after.machines.items()):
-        known = _work_before(before, machine)
-        for work in machine.work:
-            old = known.get(work.workflow)
-            if work.cancel:
-                continue
-            if old is None:
-                found.append(f"gives {name} the workflow {work.workflow}")
-            elif old.run != work.run:
-                found.append(f"has {name} do run {work.run} of the workflow {work.workflow}")
-            elif old != work:
-                found.append(f"changes the workflow {work.workflow} of {name}")
-    return tuple(found)
-
-
-def _work_before(plan: BootPlan | None, machine: Machine) -> dict[str, Work]:
-    """By workflow, of the machine with this name or any of these MACs: runs are known by either."""
-    if plan is None:
-        return {}
-    others = [plan.by_mac[mac].machine for mac in machine.macs if mac in plan.by_mac]
-    named = [plan.machines[machine.name]] if machine.name in plan.machines else []
-    return {work.workflow: work for each in (*others, *named) for work in each.work}
+    """The runs that begin and may write to disks, as `loosened` says it; whether they have begun before is not asked."""
+    return tuple(
+        f"has {machine.name} do run {start.run} of the workflow {start.workflow}"
+        for machine, start in begun(before, after)
+        if start.destructive
+    )
 
 
 # Who vouches for what ----------------------------------------------------------------------------------------------------
