@@ -14,10 +14,10 @@ Consequence = Literal["none", "next boot", "needs a reboot", "runs a workflow", 
 """What follows for a machine, the gravest last; `MEANING` says what each means."""
 GRAVITY: tuple[Consequence, ...] = get_args(Consequence)
 MEANING: Mapping[Consequence, str] = {
-    "none": "nothing that it boots from, or runs, is another",
-    "next boot": "it is told so when it boots again, or renews its lease",
-    "needs a reboot": "what it runs now is what changes, and stays until somebody reboots it",
-    "runs a workflow": "a run begins that writes to no disk",
+    "none": "nothing that it boots from, or runs, changes",
+    "next boot": "takes effect when it boots again, or renews its lease",
+    "needs a reboot": "what it runs now is what changes: it stays as it is until it is rebooted",
+    "runs a workflow": "a run begins that writes to no disk, or one in progress is stopped",
     "destructive": "a run begins that may write to its disks, or wipe them",
     "blocked": "policy holds a run back",
 }

@@ -43,11 +43,11 @@ class Pair(NamedTuple):
 def consequences(pair: Pair, settings: Sequence[Setting], observed: Observed | None) -> Outcome:
     """`settings`: in what its facts differ."""
     starts = started(pair, observed)
-    reasons = [*(_begins(pair, each) for each in starts), *_stops(pair, observed)]
+    stops = _stops(pair, observed)
     reach, more = _reach(pair, settings, observed)
-    reasons += more
+    reasons = [*(_begins(pair, each) for each in starts), *stops, *_lapses(pair, observed), *more]
     found: list[Consequence] = [reach]
-    if starts:
+    if starts or stops:
         found.append("destructive" if any(each.destructive for each in starts) else "runs a workflow")
     if any(setting.name.endswith("meta-data/instance-id") for setting in settings) and pair.before:
         reasons.append("its instance id changes: cloud-init sets the system up anew at its next boot")
@@ -156,22 +156,24 @@ def _begins(pair: Pair, start: Started) -> str:
 
 
 def _stops(pair: Pair, observed: Observed | None) -> list[str]:
-    """What does not run any more, though it was to."""
+    """The runs in progress that are stopped."""
+    after = {(work.workflow, work.part): work for work in pair.after.work}
+    running = in_progress(pair.before, observed or _NOTHING) if pair.before else ()
+    return [
+        f"{_title(work)} is stopped: it is in progress, and git cancels it"
+        for work, _ in running
+        if not work.cancel and (now := after.get((work.workflow, work.part))) is not None and now.cancel
+    ]
+
+
+def _lapses(pair: Pair, observed: Observed | None) -> list[str]:
+    """What was to run and is not any more."""
     if pair.before is None:
         return []
-    after = {(work.workflow, work.part): work for work in pair.after.work}
-    found = []
-    for work, _ in in_progress(pair.before, observed or _NOTHING):
-        now = after.get((work.workflow, work.part))
-        if now is not None and now.cancel and not work.cancel:
-            found.append(f"{_title(work)} is stopped: it is in progress, and git cancels it")
-    coming = {_identity(work) for work in outstanding(pair.after, observed or _NOTHING)}
-    for work in outstanding(pair.before, observed or _NOTHING):
-        now = after.get((work.workflow, work.part))
-        if _identity(work) not in coming and (now is None or now.run == work.run):
-            unless = "" if observed else ", unless it has begun already"
-            found.append(f"{_title(work)} does not begin any more{unless}")
-    return found
+    coming = {(work.workflow, work.part) for work in outstanding(pair.after, observed or _NOTHING)}
+    unless = "" if observed else ", unless it has begun already"
+    left = outstanding(pair.before, observed or _NOTHING)
+    return [f"{_title(work)} does not begin any more{unless}" for work in left if (work.workflow, work.part) not in coming]
 
 
 def _title(work: Work) -> str:

@@ -39,7 +39,7 @@ def grouped(changes: Iterable[Change]) -> list[Group]:
     said: dict[object, tuple[tuple[Setting, ...], tuple[str, ...]]] = {}
     for change in changes:
         common = _common(change)
-        key = (change.consequence, change.kind, change.profile, *common)
+        key = (change.consequence, change.kind, *common)
         found.setdefault(key, []).append(change)
         said[key] = common
     groups = [_group(members, *said[key]) for key, members in found.items()]

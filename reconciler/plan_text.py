@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import html
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from reconciler.changes import GRAVITY, MEANING, Difference, Setting
+from reconciler.changes import GRAVITY, MEANING, Consequence, Difference, Setting
 from reconciler.grouping import Group, grouped
 
 MOST_ROWS = 24
@@ -22,6 +23,8 @@ MOST_ROWS = 24
 MOST_NAMES = 4
 WIDEST = 46
 """Columns of a setting's name before its value stands apart."""
+COLUMNS = 100
+"""Of reasons."""
 LONGEST = 160
 """Characters of one value."""
 
@@ -34,7 +37,7 @@ _FOLLOWS = (
     (r"metadata /latest/meta-data/tags/", r"label "),
     (r"boot file ", r"loader|architecture"),
     (r"(profile \S+) kernel command line", r"{0} kernel argument "),
-    (r"(workflow \S+(?: part \d+)?) task ", r"{0} actions"),
+    (r"(workflow \S+(?: part \d+)?) task ", r"{0} actions|interfaces|host name|metadata /latest/meta-data/instance-id"),
     (r"artifact ", r"profile \S+ (kernel|initrd)"),
 )
 """What need not be told where the other is."""
@@ -71,7 +74,7 @@ def as_text(difference: Difference, compared: Compared, style: Callable[[str, st
     for consequence, groups in groupby(grouped(difference.machines), key=lambda group: group.consequence):
         lines += [f"{style(consequence.upper(), consequence)}: {MEANING[consequence]}", ""]
         for group in groups:
-            lines += [f"  {style(title(group), 'title')}", *(f"    {clean(reason)}" for reason in group.reasons)]
+            lines += [f"  {style(title(group), 'title')}", *(line for reason in group.reasons for line in _wrapped(reason))]
             lines += [f"    {line}" for line in _rendered(*rows(group), style)]
             lines.append("")
     if site := site_rows(difference):
@@ -107,6 +110,10 @@ def as_markdown(difference: Difference, compared: Compared) -> str:
     return "\n".join(parts)
 
 
+def _wrapped(reason: str) -> list[str]:
+    return textwrap.wrap(clean(reason), COLUMNS, initial_indent="    ", subsequent_indent="      ", break_long_words=False)
+
+
 def _heading(compared: Compared, quote: str = "") -> str:
     return f"{quote}{clean(compared.before)}{quote} → {quote}{clean(compared.after)}{quote}"
 
@@ -118,12 +125,18 @@ def summary(difference: Difference) -> str:
     counted = Counter(change.consequence for change in difference.machines)
     kinds = Counter(change.kind for change in difference.machines)
     number = len(difference.machines)
-    classes = ", ".join(f"{counted[each]} {each}" for each in reversed(GRAVITY) if counted[each])
+    classes = ", ".join(_counted(each, counted[each]) for each in reversed(GRAVITY) if counted[each])
     moved = sum(bool(change.moved) for change in difference.machines)
     rest = [f"{kinds[kind]} {kind}" for kind in ("added", "removed", "renamed") if kinds[kind]] + (
         [f"{moved} moved"] if moved else []
     )
     return f"{number} machine{'s' if number > 1 else ''}: {classes}" + (f" ({', '.join(rest)})." if rest else ".")
+
+
+def _counted(consequence: Consequence, number: int) -> str:
+    s = "s" if number == 1 else ""
+    said = {"none": "unaffected", "next boot": "at the next boot", "needs a reboot": f"need{s} a reboot"}
+    return f"{number} {said.get(consequence) or consequence.replace('runs', f'run{s}')}"
 
 
 def title(group: Group) -> str:
@@ -133,8 +146,10 @@ def title(group: Group) -> str:
     if len(group.changes) == 1:
         return (f"{first.was}, now {first.machine}" if group.kind == "renamed" else first.machine) + became
     names = [change.machine for change in group.changes]
-    shown = ", ".join(names if len(names) <= MOST_NAMES else [*names[: MOST_NAMES - 1], "…", names[-1]])
-    return f"{len(names)} machines{f' of profile {first.profile}' if first.profile else ''}{became}: {shown}"
+    shown = ", ".join(names) if len(names) <= MOST_NAMES else f"{', '.join(names[: MOST_NAMES - 1])} … {names[-1]}"
+    profiles = {change.profile for change in group.changes}
+    alike = f" of profile {first.profile}" if len(profiles) == 1 and first.profile else ""
+    return f"{len(names)} machines{alike}{became}: {shown}"
 
 
 # Rows --------------------------------------------------------------------------------------------------------------------
@@ -145,17 +160,26 @@ def rows(group: Group) -> tuple[list[Row], int]:
     settings = list(_summed(group.settings))
     told = [each for each in settings if group.kind not in ("added", "removed") or _TELLING.match(each.name)]
     told = _without_twins([each for each in told if not _follows(each, told)])
-    found = list(_merged(told))
-    return found[:MOST_ROWS], len(settings) - sum(row.settings for row in found[:MOST_ROWS])
+    found = [*_merged(told)]
+    return [*found[:MOST_ROWS], *_journeys(group)], len(settings) - sum(row.settings for row in found[:MOST_ROWS])
+
+
+def _journeys(group: Group) -> Iterator[Row]:
+    """The first of many machines that move, each with its own addresses."""
+    moves = [(change.machine, move) for change in group.changes for move in change.moved]
+    if len(group.changes) > 1:
+        yield from (Row(machine, move.before, move.after, settings=0) for machine, move in moves[:MOST_NAMES])
 
 
 def site_rows(difference: Difference) -> list[Row]:
     """But for profiles that some machine is told of, and for files and secrets."""
-    told = {each.name for change in difference.machines for each in change.settings}
-    settings = [each for each in _summed(difference.site) if each.name not in told]
+    told = {_ANY_PORT.sub("", each.name) for change in difference.machines for each in change.settings}
+    settings = [each for each in _summed(difference.site) if re.sub(r"^subnet \S+ (?=option )", "", each.name) not in told]
     return list(_merged([each for each in settings if not _follows(each, difference.site)]))
 
 
+_FIRST = ("", " run", " kernel", " chain", " script")
+"""One of these is always given."""
 _WHOLE = re.compile(r"workflow \S+(?: part \d+)?(?= )|profile \S+")
 
 
@@ -177,7 +201,7 @@ def _summed(settings: Sequence[Setting]) -> Iterator[Setting]:
 
 def _as_one(name: str, parts: Sequence[Setting]) -> Setting | None:
     """None for one that is there before and after."""
-    if not any(each.name in (name, f"{name} run") for each in parts):
+    if not any(each.name.removeprefix(name) in _FIRST for each in parts):
         return None
     for side, other in ((_before, _after), (_after, _before)):
         if all(side(each) is None for each in parts):
@@ -260,7 +284,7 @@ def _rendered(rows: Sequence[Row], untold: int, style: Callable[[str, str], str]
             continue
         value = row.after if row.before is None else row.before if row.after is None else f"{row.before} → {row.after}"
         lines.append(f"{style(sign, sign)} {name.ljust(width)}  {value}")
-    return [*lines, *([f"  … and {untold} more that follow from these"] if untold > 0 else [])]
+    return [*lines, *([f"  … and {_more(untold)}"] if untold > 0 else [])]
 
 
 def _diffed(rows: Sequence[Row], untold: int) -> Iterator[str]:
@@ -272,7 +296,11 @@ def _diffed(rows: Sequence[Row], untold: int) -> Iterator[str]:
         else:
             yield from (f"{sign} {name}: {text}" for sign, text in (("-", row.before), ("+", row.after)) if text is not None)
     if untold > 0:
-        yield f"# and {untold} more that follow from these"
+        yield f"# and {_more(untold)}"
+
+
+def _more(number: int) -> str:
+    return f"{number} more setting{'s' if number > 1 else ''} (--format json has all)"
 
 
 def _fenced(block: str) -> str:

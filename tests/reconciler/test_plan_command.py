@@ -50,7 +50,7 @@ def test_a_changed_address_is_told_and_exits_with_2(work: Work) -> None:
     shown = plan(work, "HEAD~1..HEAD")
     assert 2 == shown.exit_code, shown.output
     assert "~ address  10.1.0.11 → 10.1.0.12" in shown.output
-    assert shown.output.endswith("1 machine: 1 next boot (1 moved).\n")
+    assert shown.output.endswith("1 machine: 1 at the next boot (1 moved).\n")
 
 
 def test_a_commit_that_changes_nothing_on_the_wire_exits_with_0(work: Work) -> None:
