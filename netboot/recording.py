@@ -17,7 +17,7 @@ from netboot.desk import Answer, Counter, answer
 from netboot.dhcp import Destination, Reply, classify, decode
 from netboot.dhcp_packet import MESSAGES, dotted
 from netboot.errors import Malformed
-from netboot.events import BootOpened, Event
+from netboot.events import BootOpened, Event, Trying
 from netboot.ipxe import Secure, mask
 from netboot.observed import Observed
 from netboot.scripts import Asked, House, Language, NoScript, Script, script_for
@@ -48,6 +48,14 @@ class ScriptQuestion(msgspec.Struct, frozen=True, tag="script"):
 Question = DhcpQuestion | ScriptQuestion
 
 
+class SeenTry(msgspec.Struct, frozen=True):
+    """That the machine was to boot another plan, once."""
+
+    machine: str
+    trying: Trying
+    plan: str
+
+
 class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
     """What there was to be known when a question came."""
 
@@ -56,9 +64,10 @@ class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
     current: str
     """Id of the plan served."""
     pinned: tuple[str, ...] = ()
-    """Ids of the plans that open boots were pinned to."""
+    """Ids of the plans that open boots were pinned to, or that were to be tried."""
     held: dict[str, dict[str, str]] = {}
     """Plan → work of the machine (`title_of`) → why no run of it might start: a policy, or a secret that cannot be read."""
+    tried: SeenTry | None = None
     listening: float = 0.0
     boot_heard: float = 0.0
     """When the machine's open boot was last heard of, and its session: neither is journalled."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from netboot.boot import Plans
+from netboot.boot import Plans, Tried
 from netboot.errors import Malformed
 from netboot.events import Event
 from netboot.holds import Gate
@@ -79,7 +79,10 @@ def _plans(exchange: Exchange, seen: Seen, plans: Mapping[str, BootPlan]) -> Pla
         return None
     named = [plan for plan in (seen.current, *seen.pinned) if plan in plans]
     there = {plan: replace(plans[plan], locked={}, gate=_Recalled(held=seen.held.get(plan, {}))) for plan in named}
-    return Plans(there[seen.current], {plan: there[plan] for plan in seen.pinned if plan in there})
+    tried = {}
+    if (to_try := seen.tried) and (plan := there.get(to_try.plan)) and to_try.machine in plan.machines:
+        tried[exchange.mac] = Tried(to_try.machine, to_try.trying, plan)
+    return Plans(there[seen.current], {plan: there[plan] for plan in seen.pinned if plan in there}, tried)
 
 
 def _remember(observed: Observed, seen: Seen, mac: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Address
@@ -35,7 +35,7 @@ from netboot.policy import outside_windows
 from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import ReconciliationReader
 from netboot.recorder import Recorder
-from netboot.recording import Exchange, Seen, title_of
+from netboot.recording import Exchange, Seen, SeenTry, title_of
 from netboot.rivals import Rivals
 from netboot.scripts import House, Language, mac_at
 from netboot.sessions import Sessions
@@ -172,11 +172,13 @@ class World:
         observed = self.observed
         boot = observed.open_boot(mac)
         session = observed.session_of(boot.machine, boot.macs) if boot else None
+        tried = plans.tried.get(mac)
         return Seen(
             position=self.ledger.position,
             current=plans.current.id,
             pinned=tuple(plans.pinned),
-            held=_held((plans.current, plans.of(boot)), mac, observed),
+            held=_held((plans.current, plans.of(boot), *((tried.plan,) if tried else ())), mac, observed),
+            tried=SeenTry(tried.machine, tried.trying, tried.plan.id) if tried else None,
             listening=observed.listening,
             boot_heard=boot.last_seen if boot else 0.0,
             session_heard=session.last_seen if session else 0.0,
@@ -250,7 +252,7 @@ class World:
         return self.settings.state / "plans"
 
 
-def _held(plans: tuple[BootPlan, ...], mac: str, observed: Observed) -> dict[str, dict[str, str]]:
+def _held(plans: Iterable[BootPlan], mac: str, observed: Observed) -> dict[str, dict[str, str]]:
     """Of those that hold anything back at all."""
     found = {}
     for plan in plans:

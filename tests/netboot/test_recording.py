@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netboot.boot import Plans
+from netboot.boot import Plans, Tried
 from netboot.dhcp_packet import DISCOVER, REQUEST
 from netboot.errors import Malformed
-from netboot.events import LeaseBound
+from netboot.events import LeaseBound, Trying
 from netboot.holds import Hold, Holds, gate
 from netboot.journal import events_of
 from netboot.plan import BootPlan, Dump
@@ -136,6 +136,23 @@ def test_what_policy_held_then_is_held_in_the_replay_and_what_it_did_not_is_not(
     assert b"at most 1 machine destructive" in exchanges[2].answer
     assert b"runs workflow look" in exchanges[-1].answer
     assert all(each.same for each in again(tmp_path, exchanges, served.plan))
+
+
+def test_a_boot_that_tried_another_commit_is_answered_by_that_one_again(tmp_path: Path) -> None:
+    served, other = plan(*SEVERAL), plan(machine(1), machine(2))
+    attempt = Trying("t1", "c" * 40, "pull/17/head", "ann", False)
+
+    async def story(here: World, door: Door) -> None:
+        tried = {mac(1): Tried("node-01", attempt, other.plan)}
+        here.plans = Plans(served.plan, {other.plan.id: other.plan}, tried)
+        await boots(here, door, 1)
+
+    exchanges = recorded(tmp_path, served, story)
+    assert {other.plan.id} == {each.plan for each in exchanges}
+    assert b"git names no work for it" in exchanges[-1].answer
+    found = again(tmp_path, exchanges, served.plan, other.plan)
+    assert [True, True, True] == [each.same and each.again is not None for each in found]
+    assert any(each.why for each in again(tmp_path, exchanges, served.plan))
 
 
 def test_an_exchange_is_answered_with_what_was_known_then_and_not_with_what_came_after(tmp_path: Path) -> None:
