@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from netboot.agent_api import Denial, agent_routes, denied
 from netboot.artifacts import by_digest, stamp_of
+from netboot.dashboard import dashboard_routes
 from netboot.grub import first_config
 from netboot.hooks import hook_routes
 from netboot.ipxe import find_script
@@ -58,7 +59,7 @@ def application(world: World) -> Starlette:
     """Every route of the server. Exceptions of ours end as one line of text and a status, never as a traceback."""
     server, reading = _Server(world), Door(world).only_readers
     routes = [
-        Route("/", server.root, middleware=reading),
+        *dashboard_routes(world, server.root, reading),
         Route("/auto.ipxe", server.auto),
         Route("/ipxe/{mac}/boot.ipxe", server.script),
         Route("/artifacts/sha256/{digest}", server.artifact),

@@ -13,7 +13,7 @@ import socket
 import ssl
 import traceback
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
 from typing import Any
 
 from netboot.binaries import find_binaries
@@ -38,7 +38,7 @@ from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
 from netboot.status import StatusWriter
 from netboot.status_documents import RECONCILE_PATH, hardware_path, paths_of, run_paths
-from netboot.status_view import all_paths
+from netboot.status_view import INDEX_PATH, all_paths
 from netboot.store import Unavailable
 from netboot.tftp import Completed
 from netboot.tftp_front import TftpFront
@@ -284,15 +284,20 @@ class Netboot:
     def _follow_changes(self) -> None:
         """Of the journal, and of what is told and not journalled."""
         self.world.ledger.on_commit = self._committed
-        self.world.inventories.on_change = lambda name: self._status.mark([hardware_path(name), inventory_path(name)])
-        self.world.on_contest = lambda name: self._status.mark([hardware_path(name)])
+        self.world.inventories.on_change = lambda name: self._mark([hardware_path(name), inventory_path(name)])
+        self.world.on_contest = lambda name: self._mark([hardware_path(name)])
+
+    def _mark(self, paths: Collection[str]) -> None:
+        """These documents are others now: for the files, and for who listens."""
+        for tell in (self._status.mark, self.world.feed.add):
+            tell(paths)
 
     def _committed(self, events: Sequence[Event]) -> None:
         """Status follows what is on disk; no one whose events those are may suffer from it."""
         try:
             for event in events:
-                self._status.mark(paths_of(event, self.world.observed))
-            self._status.mark([RECONCILE_PATH, TRIES_PATH])
+                self._mark(paths_of(event, self.world.observed))
+            self._mark([RECONCILE_PATH, TRIES_PATH])
         except Exception as error:
             self.log.error("status-not-marked", reason=repr(error))
 
@@ -306,6 +311,7 @@ class Netboot:
             plans = self.world.plans
             named = all_paths(plans.current, self.world.observed, self.world.inventories.names()) if plans else [RECONCILE_PATH]
             paths = list(dict.fromkeys((*named, *there))) if plans else named
+            self.world.feed.add([INDEX_PATH])
             for start in range(0, len(paths), REFRESH_SLICE):
                 self._status.mark(paths[start : start + REFRESH_SLICE])
                 await asyncio.sleep(REFRESH_SECONDS)
@@ -353,7 +359,7 @@ class Netboot:
         observed = self.world.observed
         lost = {run.id for run in observed.active_runs() if lost_since(observed, run, now) is not None}
         for run in lost ^ self._lost:
-            self._status.mark(run_paths(observed.runs[run], observed))
+            self._mark(run_paths(observed.runs[run], observed))
         self._lost = lost
 
     def _look_around(self) -> None:
@@ -366,7 +372,7 @@ class Netboot:
         others = len(world.rivals)
         if world.git.look() or others != self._others:
             self._others = others
-            self._status.mark([RECONCILE_PATH])
+            self._mark([RECONCILE_PATH])
         for outcome, count in self._bounds.counts.items():
             world.counts["http", outcome] += count - self._told[outcome]
         self._told = self._bounds.counts.copy()

@@ -22,6 +22,7 @@ from netboot.binaries import Binary
 from netboot.boot import Plans
 from netboot.dhcp import Server
 from netboot.events import BootAdvanced, JournalOpened
+from netboot.feed import Feed
 from netboot.heard import Heard
 from netboot.holds import OPEN
 from netboot.inventories import Inventories
@@ -77,7 +78,8 @@ class World:
         self.git = ReconciliationReader(settings.state)
         self.tries = JudgedReader(settings.state)
         self._view = View(binaries.values())
-        self._heard = self._hear()
+        self.heard = self._hear()
+        self.feed = Feed(secrets.token_hex(4))
         self.counts: Counter[tuple[str, str]] = Counter()
         """(kind, outcome) → exchanges since start."""
         self.http_port = settings.http_port
@@ -225,7 +227,7 @@ class World:
         word = replace(self.git.latest or Reconciliation(source=""), hold=self.hold(), plan=plan)
         if self.plan_failure:
             word = replace(word, unavailable=self.plan_failure)
-        return self._view.render(path, self.plans, self.observed, word, self._heard, self.now())
+        return self._view.render(path, self.plans, self.observed, word, self.heard, self.now())
 
     def log_file(self, path: str) -> Path | None:
         """What `/logs/<path>` names: a file below the logs and nothing else."""

@@ -20,6 +20,7 @@ TOOLS = [
     *("perfdhcp", "kea-dhcp4", "nft"),
     *("qemu-system-aarch64", "mformat", "grub-mkimage"),
     *("mmdebstrap", "dockerd", "docker", "docker-registry", "skopeo", "capsh"),
+    "chromium",
 ]
 
 _skipped: list[str] = []

@@ -98,6 +98,9 @@ def right(agent: Agent, label: str) -> dict[str, Any]:
         "/grub/{path}": {"path": f"boot.cfg-01-{DASHED}"},
         "/pxelinux.cfg/{path}": {"path": f"01-{DASHED}"},
         "/ipxe/pxelinux.cfg/{path}": {"path": f"01-{DASHED}"},
+        "/machines/{name}": {"name": "node-01"},
+        "/workflows/{name}": {"name": "look"},
+        "/static/{name}": {"name": "style.css"},
         "/nocloud/{file}": {"file": "meta-data"},
         "/nocloud/{name}/{file}": {"name": "node-01", "file": "network-config"},
     }

@@ -1,0 +1,197 @@
+"""The fleet at a glance: a row for each machine, and which of them are asked for.
+
+Core. The law: a row says what the machine's own document says, shorter; and the query in a page's address is the whole of what
+decides which rows it shows, so that an address can be kept and sent to somebody.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from netboot.boot import Plans
+from netboot.heard import Heard
+from netboot.issues import of_machine
+from netboot.observed import Observed
+from netboot.plan import Machine
+from netboot.records import BootStatus, RunStatus
+
+PAGE = 100
+"""Rows of a page."""
+SORTS = ("name", "phase", "state", "issue", "seen")
+AWAY = "away"
+"""Instead of a phase, while no boot is open: powered off, or in its own system."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    name: str
+    address: str = ""
+    labels: Mapping[str, str] = {}
+    phase: str = AWAY
+    workflow: str = ""
+    state: str = ""
+    done: int = 0
+    """Actions, of `total`."""
+    total: int = 0
+    issues: tuple[str, ...] = ()
+    """Kinds, the first found first."""
+    seen: float = 0.0
+    """Seconds since the epoch; 0: never."""
+
+    @property
+    def words(self) -> str:
+        """What a search looks in."""
+        return " ".join((self.name, self.address, *(f"{key}={value}" for key, value in self.labels.items()))).lower()
+
+
+def rows_of(plans: Plans, observed: Observed, hold: str, heard: Heard, now: float) -> list[Row]:
+    """In order of name. O(machines)."""
+    due = heard.served_since()
+    return [_row(plans, machine, observed, hold, heard, now, due) for _, machine in sorted(plans.current.machines.items())]
+
+
+def _row(plans: Plans, machine: Machine, observed: Observed, hold: str, heard: Heard, now: float, due: float) -> Row:
+    boot, runs = observed.last_boot_of(machine.name), observed.runs_of(machine.name, machine.macs)
+    run = next((each for each in reversed(runs) if each.active), runs[-1] if runs else None)
+    issues = of_machine(plans, machine, observed, hold, now, due, heard.contest_of(machine.name))
+    return Row(
+        name=machine.name,
+        address=_address(machine, observed),
+        labels=machine.labels,
+        phase=boot.phase if _is_open(boot) and boot else AWAY,
+        workflow=run.workflow if run else "",
+        state=run.state if run else "",
+        done=len(run.done()) if run else 0,
+        total=_actions(run) if run else 0,
+        issues=tuple(dict.fromkeys(each.kind for each in issues)),
+        seen=boot.last_seen if boot else 0.0,
+    )
+
+
+def _is_open(boot: BootStatus | None) -> bool:
+    return boot is not None and boot.closed is None
+
+
+def _address(machine: Machine, observed: Observed) -> str:
+    said = (each.address or observed.address_of.get(each.mac, "") for each in machine.interfaces)
+    return next(filter(None, said), "")
+
+
+def _actions(run: RunStatus) -> int:
+    return sum(len(task.actions) for task in run.document.tasks)
+
+
+# What is asked for --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A page's address, behind the question mark. "" or 1: not said."""
+
+    q: str = ""
+    """Words that all have to be found in name, address or labels."""
+    phase: str = ""
+    state: str = ""
+    issue: str = ""
+    """The kind of an issue, or `any`."""
+    sort: str = "name"
+    page: int = 1
+    by: str = ""
+    """The label that the map is made by."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> Query:
+        """Whatever stands there: what cannot be understood is as if it were not said."""
+        number = given.get("page", "")
+        return cls(
+            q=given.get("q", "")[:200],
+            phase=given.get("phase", ""),
+            state=given.get("state", ""),
+            issue=given.get("issue", ""),
+            sort=sort if (sort := given.get("sort", "")) in SORTS else "name",
+            page=max(1, int(number)) if number.isascii() and number.isdecimal() and len(number) < 7 else 1,
+            by=given.get("by", "")[:200],
+        )
+
+    def but(self, **changed: object) -> str:
+        """The address of a page like this one, but for that; on its first page unless that is what is changed."""
+        said: dict[str, object] = {
+            "q": self.q, "phase": self.phase, "state": self.state, "issue": self.issue, "sort": self.sort, "by": self.by
+        }  # fmt: skip
+        said |= changed
+        return "/?" + urlencode({key: value for key, value in said.items() if value not in ("", "name", 1)})
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    rows: Sequence[Row]
+    found: int
+    """Of all pages."""
+    pages: int
+    page: int
+    """The last one, where the query asked for one behind it."""
+
+
+def matching(rows: Iterable[Row], query: Query) -> list[Row]:
+    """What is meant, of all pages, in the order that is asked for. `rows`: in order of name."""
+    words = query.q.lower().split()
+    found = [row for row in rows if _is_meant(row, query) and all(word in row.words for word in words)]
+    return found if query.sort == "name" else sorted(found, key=_ORDER[query.sort])
+
+
+def select(found: Sequence[Row], query: Query) -> Shown:
+    """One page of what is `matching`."""
+    pages = max(1, -(-len(found) // PAGE))
+    page = min(query.page, pages)
+    return Shown(found[(page - 1) * PAGE : page * PAGE], len(found), pages, page)
+
+
+_ORDER: Mapping[str, Callable[[Row], Any]] = {
+    "phase": lambda row: (row.phase == AWAY, row.phase),
+    "state": lambda row: (row.state == "", row.state),
+    "issue": lambda row: (not row.issues, row.issues),
+    "seen": lambda row: -row.seen,
+}
+
+
+def _is_meant(row: Row, query: Query) -> bool:
+    return (
+        query.phase in ("", row.phase)
+        and query.state in ("", row.state)
+        and (not query.issue or query.issue in row.issues or (query.issue == "any" and bool(row.issues)))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Over all machines, whatever is asked for: what there is to be asked for."""
+
+    machines: int = 0
+    phases: Mapping[str, int] = field(default_factory=dict)
+    states: Mapping[str, int] = field(default_factory=dict)
+    issues: Mapping[str, int] = field(default_factory=dict)
+    labels: Sequence[str] = ()
+    """Keys, in order."""
+
+
+def counts_of(rows: Sequence[Row]) -> Counts:
+    return Counts(
+        len(rows),
+        Counter(row.phase for row in rows),
+        Counter(row.state for row in rows if row.state),
+        Counter(kind for row in rows for kind in row.issues),
+        sorted({key for row in rows for key in row.labels}),
+    )
+
+
+def map_of(rows: Iterable[Row], label: str) -> dict[str, list[Row]]:
+    """The machines by the value of a label, "" where they have none, in order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.labels.get(label, ""), []).append(row)
+    return dict(sorted(found.items()))

@@ -1,0 +1,156 @@
+"""The dashboard's pages: what they say, to whom, and that nothing a machine says becomes more than text."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netboot.dashboard.discovered import as_hardware
+from netboot.dashboard.events import _stream
+from netboot.dashboard.timeline import spans
+from netboot.feed import Feed
+from tests.netboot.site import browser, plan, world
+from tests.reconciler.inventories import read
+
+HTML = {"Accept": "text/html,application/xhtml+xml"}
+PAGES = ("/", "/?by=rack", "/machines/node-01", "/workflows", "/workflows/look", "/commits", "/discovered", "/system")
+EVIL = "<script>alert(1)</script>\"'\x1b[31m"
+STRANGER = "52:54:00:aa:aa:aa"
+
+
+def awaited(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    @wraps(test)
+    def run(*args: Any, **values: Any) -> None:
+        asyncio.run(test(*args, **values))
+
+    return run
+
+
+async def page(tmp_path: Path, path: str, **settings: Any) -> tuple[int, str, dict[str, str]]:
+    async with world(tmp_path / "state", plan(), **settings) as here:
+        here.strangers.note(STRANGER, here.now(), EVIL, {"vendorClass": EVIL}, "10.1.0.200")
+        async with browser(here) as client:
+            answer = await client.get(path, headers=HTML)
+            return answer.status_code, answer.text, dict(answer.headers)
+
+
+@pytest.mark.parametrize("path", PAGES)
+@awaited
+async def test_every_page_is_whole_and_runs_nothing_but_our_own_script(tmp_path: Path, path: str) -> None:
+    status, text, headers = await page(tmp_path, path)
+    assert 200 == status
+    assert headers["content-type"].startswith("text/html")
+    policy = dict(each.strip().split(" ", 1) for each in headers["content-security-policy"].split(";"))
+    assert ("'none'", "'self'", "'self'") == (policy["default-src"], policy["script-src"], policy["style-src"])
+    assert ['<script src="/static/live.js" defer>'] == re.findall(r"<script[^>]*>", text)
+    assert not re.search(r"\son[a-z]+=|style=|javascript:|https?://(?!10\.)", text)
+    assert text.rstrip().endswith("</html>")
+
+
+@awaited
+async def test_what_a_machine_says_is_text(tmp_path: Path) -> None:
+    _, text, _ = await page(tmp_path, "/discovered")
+    assert "<script>alert" not in text
+    assert EVIL in unescape(text)
+
+
+@awaited
+async def test_who_does_not_ask_for_a_page_is_told_in_text_what_there_is(tmp_path: Path) -> None:
+    async with world(tmp_path / "state", plan()) as here, browser(here) as client:
+        answer = await client.get("/")
+        assert answer.headers["content-type"].startswith("text/plain")
+        assert "/status/issues.json" in answer.text
+
+
+@pytest.mark.parametrize("path", PAGES)
+@awaited
+async def test_nobody_reads_a_page_without_a_token(tmp_path: Path, path: str) -> None:
+    status, _, headers = await page(tmp_path, path, open_status=False)
+    assert (401, True) == (status, "basic" in headers["www-authenticate"].lower())
+
+
+@awaited
+async def test_the_fleet_finds_filters_and_says_so(tmp_path: Path) -> None:
+    _, text, _ = await page(tmp_path, "/?q=node-02")
+    assert "1 found" in text
+    assert 'href="/machines/node-02"' in text
+    assert 'href="/machines/node-01"' not in text
+    _, none, _ = await page(tmp_path, "/?q=nobody")
+    assert "No machine is like that." in none
+
+
+@pytest.mark.parametrize("path", ["/machines/node-09", "/workflows/nope", "/static/../http.py", "/static/nope.css"])
+@awaited
+async def test_what_does_not_exist_is_not_found(tmp_path: Path, path: str) -> None:
+    assert 404 == (await page(tmp_path, path))[0]
+
+
+@awaited
+async def test_before_the_first_plan_the_fleet_is_empty_and_a_machine_unavailable(tmp_path: Path) -> None:
+    async with world(tmp_path / "state") as here, browser(here) as client:
+        assert 200 == (await client.get("/", headers=HTML)).status_code
+        assert 503 == (await client.get("/machines/node-01", headers=HTML)).status_code
+
+
+def boot(closed: str | None = None, **phases: str) -> dict[str, Any]:
+    return {"closed": closed, "phases": phases}
+
+
+def test_each_phase_of_a_boot_lasts_until_the_next() -> None:
+    first, second, third = spans(
+        boot("1970-01-01T00:01:40Z", firmware="1970-01-01T00:00:00Z", ipxe="1970-01-01T00:00:25Z", disk="1970-01-01T00:01:40Z"),
+        0,
+    )
+    assert ("firmware", 0.0, 25.0, 0.0, 25.0) == (first.phase, first.began, first.seconds, first.left, first.width)
+    assert ("ipxe", 75.0, 25.0, 75.0) == (second.phase, second.seconds, second.left, second.width)
+    assert ("disk", 0.0, 100.0, 0.0) == (third.phase, third.seconds, third.left, third.width)
+
+
+def test_the_last_phase_of_an_open_boot_lasts_until_now() -> None:
+    (span,) = spans(boot(firmware="1970-01-01T00:00:10Z"), 40.0)
+    assert (30.0, 100.0) == (span.seconds, span.width)
+    assert () == spans(boot(), 40.0)
+
+
+@pytest.mark.parametrize("client", [{}, {"arch": "11"}, {"arch": EVIL, "vendorClass": EVIL}])
+def test_what_is_offered_to_add_a_machine_can_be_served(client: dict[str, str]) -> None:
+    document = as_hardware({"mac": STRANGER, "client": client})
+    site = "apiVersion: gitboot/v1\nkind: Site\nmetadata: {name: s}\nspec:\n  subnets:\n"
+    site += "  - {name: a, cidr: 10.1.0.0/16, range: [10.1.200.1, 10.1.200.9]}\n"
+    inventory = read({"site.yaml": site, "new.yaml": document})
+    assert {STRANGER} == {port.mac for port in inventory.hardware["node-aaaaaa"].interfaces}
+
+
+@awaited
+async def test_a_listener_is_told_of_each_change_once_and_goes_on_where_it_was() -> None:
+    feed = Feed("e")
+    stream = _stream(feed, 0, 60.0)
+    assert "id: e-0" in await anext(stream)
+    feed.add(["hardware/node-01.json"])
+    assert 'event: changed\ndata: ["hardware/node-01.json"]' in await anext(stream)
+    waits = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0)
+    assert not waits.done()
+    feed.add(["a", "b"])
+    assert '["a", "b"]' in await waits
+    await stream.aclose()
+    assert 0 == len(feed)
+    again = _stream(feed, 2, 60.0)
+    await anext(again)
+    assert 'data: ["b"]' in await anext(again)
+    await again.aclose()
+
+
+@awaited
+async def test_a_listener_that_hears_nothing_is_told_that_somebody_is_there() -> None:
+    stream = _stream(Feed("e"), 0, 0.0)
+    await anext(stream)
+    assert ": still here\n\n" == await anext(stream)
+    await stream.aclose()
