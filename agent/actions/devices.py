@@ -100,11 +100,14 @@ def expected(job: Job, path: str) -> str:
 
 
 def reread(disk: str) -> None:
-    """Let the kernel know the partitions that are on the disk now; their nodes are there afterwards."""
-    if {"gpt", "dos"} & set(signatures(disk)):
-        tool("partx", "--update", disk)
-    elif partitions(disk):
+    """Let the kernel know the partitions that are on the disk now, of which none is in use; their nodes are there afterwards.
+
+    `partx --update` would look at as many numbers as there are partitions, and Debian's cloud images have 1, 14 and 15.
+    """
+    if partitions(disk):
         tool("partx", "--delete", disk)
+    if {"gpt", "dos"} & set(signatures(disk)):
+        tool("partx", "--add", disk)
 
 
 def signatures(path: str) -> list[str]:

@@ -92,7 +92,8 @@ def write(job: Job, image: Image, destination: str, *, crosswise: bool = False) 
     job.say(f"{target.written} bytes are on {device.path}; what came is {coming.digest}")
     if crosswise:
         unpack(job, image.name, device, start, target.written)
-    devices.reread(device.disks[0])
+    if device.path in device.disks:  # what is in a partition changes no table
+        devices.reread(device.path)
     return device
 
 

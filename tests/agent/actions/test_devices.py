@@ -11,6 +11,7 @@ from agent import marker
 from agent.actions import devices
 from agent.actions.devices import claim, device
 from agent.actions.settings import Failed
+from agent.marking import partitions
 from tests.agent.actions.devices import MB, Loop, a_job, machine, mounted, needs_loop_devices, run, written
 
 INSTALLED = marker.Marker("home", "install", "node-01", 1)
@@ -50,6 +51,18 @@ def test_a_partition_is_claimed_with_its_disk(tmp_path: Path, loop: Loop, monkey
     monkeypatch.setattr(devices, "BY_NAME", f"{link.parent}/")
     assert devices.Device(f"{disk}p1", MB, (disk,)) == claim(job, f"{link}-part1")
     assert [disk] == written(job.folder)
+
+
+@pytest.mark.shell
+@needs_loop_devices
+def test_partitions_are_known_whatever_their_numbers(loop: Loop) -> None:
+    """Debian's cloud images have a root that is number 1 and an EFI system partition that is number 15."""
+    disk = loop(8 * MB)
+    for table in ({15: 2048, 1: 4096}, {3: 2048}):
+        lines = [f"disk{number} : start={start}, size=2048" for number, start in table.items()]
+        run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", disk, given="\n".join(["label: gpt", *lines, ""]))
+        devices.reread(disk)
+        assert sorted(table) == [each.number for each in partitions(disk)]
 
 
 @pytest.mark.shell
