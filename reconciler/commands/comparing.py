@@ -12,6 +12,7 @@ from reconciler.check import as_text
 from reconciler.commands.reading import compile_found
 from reconciler.compile import Compiler
 from reconciler.errors import BadSource, Unavailable
+from reconciler.inventory import Inventory
 from reconciler.problems import Problem, Rejected
 from reconciler.reader import Reader
 from reconciler.sentence import Sentence
@@ -50,12 +51,12 @@ class Compiled:
     def known(self) -> frozenset[str]:
         return self._reader.known
 
-    def plan(self, snapshot: Snapshot) -> tuple[BootPlan | None, tuple[Problem, ...]]:
-        """As `reading.read`."""
+    def plan(self, snapshot: Snapshot) -> tuple[Inventory | None, BootPlan | None, tuple[Problem, ...]]:
+        """As `reading.read`, and what it was compiled from."""
         inventory, problems = self._reader.read(snapshot)
         if inventory is None:
-            return None, problems
-        return compile_found(self._compiler, inventory, self.artifacts, problems)
+            return None, None, problems
+        return inventory, *compile_found(self._compiler, inventory, self.artifacts, problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,10 @@ class Side:
     called: str
     """As it was asked for, with its commit."""
     revision: str
+    inventory: Inventory | None
     plan: BootPlan | None
     problems: tuple[Problem, ...]
+    snapshot: Snapshot
 
 
 def sides(repo: str, asked: Range, artifacts: Path | None) -> tuple[Side, Side]:
@@ -88,9 +91,9 @@ def sides(repo: str, asked: Range, artifacts: Path | None) -> tuple[Side, Side]:
 def _side(called: str, revision: str, compiled: Compiled, snapshot: Snapshot) -> Side:
     named = f"{called} ({revision[:12]})" if revision and not revision.startswith(called) else called
     try:
-        return Side(named, revision, *compiled.plan(snapshot))
+        return Side(named, revision, *compiled.plan(snapshot), snapshot)
     except Rejected as rejected:
-        return Side(named, revision, None, rejected.problems)
+        return Side(named, revision, None, None, rejected.problems, snapshot)
 
 
 def _is_empty(side: Side) -> bool:

@@ -14,15 +14,18 @@ from netboot.journal import events_of
 from netboot.observed import Observed, fold
 from netboot.plan import BootPlan
 from netboot.store import Corrupt
+from reconciler.annotations import FORMS, Annotation
 from reconciler.changes import Difference
 from reconciler.commands import options
-from reconciler.commands.comparing import range_of, sides
+from reconciler.commands.comparing import Side, range_of, sides
 from reconciler.commands.documents import over_http
 from reconciler.diff import compare
 from reconciler.observing import observed_from
+from reconciler.plan_annotations import of_difference, written_lines
 from reconciler.plan_document import as_json
 from reconciler.plan_text import Compared, as_markdown, as_text
 from reconciler.sentence import Sentence
+from reconciler.target import prefix_of
 
 NOTHING, FAILED, CHANGES, REFUSED = 0, 1, 2, 3
 """Exit status, as terraform's -detailed-exitcode; and what policy refuses."""
@@ -62,10 +65,10 @@ def _failing() -> Iterator[None]:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "markdown", "json"]),
+    type=click.Choice(["text", "markdown", "json", *FORMS]),
     default="text",
     show_default=True,
-    help="For a terminal, a pull request's comment, or programs.",
+    help="For a terminal, a pull request's comment, programs, or who shows it beside the lines.",
 )
 @click.option("--server", metavar="URL", help="A server that knows what has run: a run that has ended does not begin again.")
 @click.option("--state", type=options.FOLDER, metavar="DIR", help="Its state directory, in place of --server.")
@@ -87,14 +90,24 @@ def command(
     if server and difference:
         observed = _told(server, options.token_from(token_file), difference, before.plan, after.plan)
         difference = compare(before.plan, after.plan, observed)
-    compared = Compared(before.called, after.called)
-    click.echo(_shown(difference, compared, form, (before.revision, after.revision)), nl=False)
+    if form in FORMS:
+        click.echo(FORMS[form](_annotations(difference, before, after, prefix_of(repo))), nl=False)
+    else:
+        click.echo(_shown(difference, before, after, form), nl=False)
     return CHANGES if difference else NOTHING
 
 
-def _shown(difference: Difference, compared: Compared, form: str, revisions: tuple[str, str]) -> str:
+def _annotations(difference: Difference, before: Side, after: Side, prefix: str) -> list[Annotation]:
+    assert after.plan is not None  # noqa: S101 - `sides` would have raised
+    assert after.inventory is not None  # noqa: S101 - as the plan
+    written = written_lines(before.snapshot, after.snapshot)
+    return of_difference(difference, after.plan, after.inventory, written, prefix)
+
+
+def _shown(difference: Difference, before: Side, after: Side, form: str) -> str:
+    compared = Compared(before.called, after.called)
     if form == "json":
-        return as_json(difference, *revisions)
+        return as_json(difference, before.revision, after.revision)
     if form == "markdown":
         return as_markdown(difference, compared)
     return as_text(difference, compared, _coloured if sys.stdout.isatty() else lambda text, kind: text)

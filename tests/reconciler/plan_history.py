@@ -14,13 +14,17 @@ from typing import NamedTuple
 from netboot.events import RunEnd, RunEnded, RunStarted
 from netboot.observed import Observed
 from netboot.plan import Artifact, BootPlan
+from reconciler.annotations import Annotation, as_github
 from reconciler.changes import Consequence, Difference
 from reconciler.compile import Compiler
 from reconciler.diff import compare
 from reconciler.git import open_repository
 from reconciler.images import Held
+from reconciler.inventory import Inventory
+from reconciler.plan_annotations import Written, of_difference, written_lines
 from reconciler.plan_text import Compared, as_markdown, as_text
 from reconciler.reader import Reader
+from reconciler.snapshot import Snapshot
 from reconciler.source import Source
 from tests.reconciler.gitkit import Work
 
@@ -236,6 +240,13 @@ class Told:
     before: BootPlan
     after: BootPlan
     difference: Difference
+    inventory: Inventory
+    """Of the second."""
+    written: Written
+
+    @property
+    def annotations(self) -> list[Annotation]:
+        return of_difference(self.difference, self.after, self.inventory, self.written)
 
     @property
     def compared(self) -> Compared:
@@ -247,6 +258,7 @@ class Told:
         return {
             f"{name}.txt": as_text(self.difference, self.compared),
             f"{name}.md": as_markdown(self.difference, self.compared),
+            f"{name}.github": as_github(self.annotations),
         }
 
 
@@ -270,18 +282,22 @@ def told(folder: Path) -> list[Told]:
     work = Work(folder / "work")
     revisions = list(commits(work))
     repository = open_repository(Source(str(work.path), "main"), folder / "mirror")
-    reader, compiler, plans = Reader(), Compiler(), list[BootPlan]()
+    reader, compiler, plans, inventories = Reader(), Compiler(), list[BootPlan](), list[Inventory]()
+    snapshots = list[Snapshot]()
     for revision in revisions:
-        inventory, problems = reader.read(repository.snapshot(revision, reader.known))
+        snapshots.append(repository.snapshot(revision))
+        inventory, problems = reader.read(snapshots[-1])
         assert inventory is not None, problems
         compiled = compiler.compile(inventory, {**FILES, ARCHIVE.path: ARCHIVE}, {ARCHIVE.path: HELD})
         assert compiled.dump is not None, compiled.problems
         plans.append(compiled.dump.plan)
+        inventories.append(inventory)
     repository.close()
-    steps = zip(HISTORY, plans, plans[1:], strict=False)
+    written = map(written_lines, snapshots, snapshots[1:])
+    steps = zip(HISTORY, plans, plans[1:], inventories[1:], written, strict=False)
     return [
-        Told(commit, at, before, after, compare(before, after, commit.observed))
-        for at, (commit, before, after) in enumerate(steps, 1)
+        Told(commit, at, before, after, compare(before, after, commit.observed), inventory, lines)
+        for at, (commit, before, after, inventory, lines) in enumerate(steps, 1)
     ]
 
 
