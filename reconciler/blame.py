@@ -54,7 +54,7 @@ def authors(
             continue
         found |= {(file, number): UNCOMMITTED for number in numbers}
         commits |= {(file, number): blamed[there][0] for number, there in committed.items() if there in blamed}
-    known = _read(repository, commits.values())
+    known = told(repository, commits.values())
     return found | {line: known[commit] for line, commit in commits.items()}
 
 
@@ -77,7 +77,7 @@ def _kept(before: list[bytes], now: list[bytes]) -> dict[int, int]:
     return {block.b + step + 1: block.a + step + 1 for block in blocks for step in range(block.size)}
 
 
-def _read(repository: Repository, names: Iterable[str]) -> dict[str, Author]:
+def told(repository: Repository, names: Iterable[str]) -> dict[str, Author]:
     """The commits, each as its own bytes say."""
     wanted = sorted(set(names))
     objects = repository.objects(wanted, "commit", _MOST_BYTES)

@@ -25,6 +25,7 @@ COMMANDS = {
     "comment": "Put a text on a pull request.",
     "simulate": "Show a machine's boot packet by packet, without a server.",
     "why": "Say where every value that a machine gets comes from.",
+    "history": "Show every commit that changed what a machine is sent.",
     "replay": "Answer a recorded boot again, from any commit.",
     "bisect": "Find the commit that changed what a recorded boot is answered.",
     "status": "Show what the machines are doing.",

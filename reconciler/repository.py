@@ -147,6 +147,11 @@ class Repository(ABC):
         """The ids from after `since` to `head`, oldest first, a merge for its branch; those of a branch that was served."""
         return self._read("rev-list", "--first-parent", "--reverse", head, f"^{since}").decode().split()
 
+    def ancestry(self, head: str) -> dict[str, tuple[str, ...]]:
+        """The commits of a history, as far as it is here, with their parents; children before parents."""
+        lines = self._read("rev-list", "--topo-order", "--parents", head).decode().splitlines()
+        return {commit: tuple(parents) for commit, *parents in map(str.split, lines)}
+
     def outside(self, names: Iterable[str], since: str) -> list[str]:
         """Those commits that are not in the history of `since`, as far as that is here: one of them, or none."""
         wanted = sorted(names)
