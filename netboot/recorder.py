@@ -116,17 +116,15 @@ class Recorder:
             os.close(file)
 
 
-def read(folder: Path, about: str = "") -> Iterator[Exchange]:
-    """What is kept, oldest first; with `about` only lines in which that text stands. Unreadable lines are passed over, and so
-    is a segment that goes meanwhile. Safe beside a writer. Raises OSError.
+def read(folder: Path) -> Iterator[Exchange]:
+    """What is kept, oldest first. Unreadable lines are passed over, and so is a segment that goes meanwhile. Safe beside a
+    writer. Raises OSError.
     """
-    wanted = about.encode()
     for path in _segments(folder):
         with suppress(FileNotFoundError):
             for line in path.read_bytes().splitlines():
-                if wanted in line:
-                    with suppress(Malformed):
-                        yield decode_line(line)
+                with suppress(Malformed):
+                    yield decode_line(line)
 
 
 def _segments(folder: Path) -> list[Path]:

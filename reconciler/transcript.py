@@ -62,7 +62,7 @@ class _Teller:
             f"{mark}  {_asked(each)}",
             self._packet("asked", question.datagram) if isinstance(question, DhcpQuestion) else "",
         ]
-        return "\n".join(filter(None, [*parts, answer, self._body(each)])) + "\n"
+        return plain("\n".join(filter(None, [*parts, answer, self._body(each)])) + "\n")
 
     def _body(self, each: Exchange) -> str:
         if each.kind == "dhcp" and each.answer:
@@ -77,6 +77,11 @@ class _Teller:
         header, fields = _fields(packet)
         last, self._last[direction] = self._last.get(direction, {}), fields
         return "\n".join(line for text in (header, *_news(last, fields)) for line in _wrapped(text))
+
+
+def plain(text: str) -> str:
+    """Nothing that a terminal would obey."""
+    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
 
 
 def _wrapped(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from netboot.replay import Replayed
 from reconciler.commands import options
 from reconciler.commands.reading import read_plan, target_at
 from reconciler.commands.recorded import recorded, recorded_boots
-from reconciler.transcript import replay_text
+from reconciler.transcript import plain, replay_text
 
 
 @click.command("replay", help="Answer a recorded boot again, from its own plan or from any commit; without a boot, list them.")
@@ -36,7 +36,8 @@ def command(boot: str | None, state: Path, at: str | None, repo: str, artifacts:
 def _line(boot: str, told: list[Exchange]) -> str:
     first, last = told[0], told[-1]
     began = datetime.fromtimestamp(first.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return f"{boot}  {last.machine:<20}  {began}  {len(told):3} exchanges, the last: {last.kind} {last.outcome} {last.reason}\n"
+    news = plain(f"{last.kind} {last.outcome} {last.reason}")
+    return f"{boot}  {last.machine:<20}  {began}  {len(told):3} exchanges, the last: {news}\n"
 
 
 def _summary(again: list[Replayed], how: str) -> str:

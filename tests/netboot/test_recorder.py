@@ -133,11 +133,3 @@ def test_a_path_that_is_no_utf_8_is_kept_escaped(tmp_path: Path) -> None:
     here.note(Exchange(at=1.0, kind="tftp", said="pxelinux\udcff"))
     here.close()
     assert ["pxelinux\\udcff"] == [each.said for each in read(tmp_path)]
-
-
-def test_only_lines_about_a_boot_are_read_when_one_is_asked_for(tmp_path: Path) -> None:
-    here = Recorder(tmp_path)
-    for number in range(3):
-        here.note(exchange(number))
-    here.close()
-    assert [1.0] == [each.at for each in read(tmp_path, "b1")]
