@@ -60,8 +60,8 @@ def routes(here: World, method: str) -> list[str]:
 
 def test_head_says_what_get_would_without_a_body(tmp_path: Path) -> None:
     async def story(here: World, client: httpx.AsyncClient) -> None:
-        paths = routes(here, "GET")
-        assert 29 == len(paths)
+        paths = [path for path in routes(here, "GET") if path != "/events"]  # which has no end
+        assert 36 == len(paths)
         for path in paths:
             get, head = await client.get(path), await client.head(path)
             assert get.status_code == head.status_code
@@ -82,6 +82,7 @@ def test_every_other_method_is_refused(tmp_path: Path) -> None:
             "/agent/heartbeat",
             "/agent/inventory",
             "/agent/secrets",
+            "/agent/rehearsal",
             "/hooks/git",
         ] == writing
         for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"):
