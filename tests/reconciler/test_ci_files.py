@@ -27,7 +27,7 @@ EXAMPLE = ROOT / "example-inventory"
 WORKFLOW: dict[Any, Any] = yaml.safe_load((EXAMPLE / ".github/workflows/gitboot.yml").read_text())
 GITLAB: dict[str, Any] = yaml.safe_load((EXAMPLE / ".gitlab-ci.yml").read_text())
 STEPS: list[dict[str, Any]] = WORKFLOW["jobs"]["review"]["steps"]
-INSTALL, CHECK, PLAN, COMMENT = ("Install gitboot", "Check", "Plan", "Comment")
+INSTALL, CHECK, SIMULATE, PLAN, COMMENT = ("Install gitboot", "Check", "Simulate", "Plan", "Comment")
 
 
 def test_what_reviews_an_inventory_is_no_part_of_it() -> None:
@@ -47,7 +47,7 @@ def test_the_job_may_do_no_more_than_read_and_comment() -> None:
 
 
 def test_every_step_is_known_here() -> None:
-    assert [INSTALL, CHECK, PLAN, COMMENT] == [step["name"] for step in STEPS if "run" in step]
+    assert [INSTALL, CHECK, SIMULATE, PLAN, COMMENT] == [step["name"] for step in STEPS if "run" in step]
     assert {"image", "rules", "interruptible", "variables", "before_script", "script", "artifacts"} == set(GITLAB["gitboot"])
 
 
@@ -134,22 +134,31 @@ def clone(tmp_path: Path) -> Clone:
 pytestmark = pytest.mark.shell
 
 
-@pytest.mark.parametrize("kind", ["github", "gitea"])
-def test_a_pull_request_has_one_comment_that_follows_it(clone: Clone, kind: str) -> None:
-    with forge(kind, is_job=True) as stub:
+def test_a_pull_request_has_one_comment_that_follows_it(clone: Clone) -> None:
+    with forge("github", is_job=True) as stub:
         runner = Runner(clone, stub)
         clone.commit(more=SECOND_MACHINE)
-        assert 0 == runner.github(INSTALL).returncode
-        for name in (CHECK, PLAN, COMMENT):
-            done = runner.github(name, kind == "gitea")
+        for name in (INSTALL, CHECK, SIMULATE, PLAN, COMMENT):
+            done = runner.github(name)
             assert 0 == done.returncode, done.stderr
         assert "node-02" in runner.comment
         assert "node-02" in runner.summary.read_text()
         clone.commit(more=SECOND_MACHINE.replace("node-02", "node-22"))
         for name in (PLAN, COMMENT):
-            runner.github(name, kind == "gitea")
+            runner.github(name)
         assert ("node-22" in runner.comment, "node-02" in runner.comment) == (True, False)
     assert "git+https://git.lab.example/gitboot@v1" in (clone.path.parent / "installed").read_text()
+
+
+def test_giteas_runner_comments_at_gitea(clone: Clone) -> None:
+    """It runs the same file, with an API of its own behind the same variables."""
+    with forge("gitea", is_job=True) as stub:
+        runner = Runner(clone, stub)
+        for plan in ("first", "second"):
+            clone.write("plan.md", plan)
+            done = runner.github(COMMENT, gitea=True)
+            assert 0 == done.returncode, done.stderr
+        assert runner.comment.endswith("second")
 
 
 def test_a_broken_pull_request_fails_with_its_lines_and_its_comment_says_so(clone: Clone) -> None:
