@@ -27,7 +27,10 @@ TAR = (
     *("--extract", "--file=-", "--numeric-owner", "--same-owner", "--preserve-permissions", "--warning=no-timestamp"),
     # without a list of namespaces tar restores those that users see, and file capabilities are not among them
     *("--xattrs", "--xattrs-include=*", "--acls"),
+    "--blocking-factor=512",  # reads 256 KiB at a time instead of 10
 )
+PIPE = 1 << 20
+"""Bytes that wait in each pipe; 64 KiB if nobody asks. Both together spare an emulated machine a third of its time here."""
 
 
 def unpack(name: str, download: Download, digest: Digest | None, system: System, folder: str) -> None:
@@ -51,7 +54,7 @@ def _feed(stream: Iterator[bytes], packer: list[str], tar: list[str]) -> str:
     """All of the stream through both programs. What they complain of if one of them fails, else ""."""
     say(f"+ {' '.join(packer)} | {' '.join(tar)}")
     with tempfile.TemporaryFile() as complaints, ExitStack() as stack:
-        first = subprocess.Popen(packer, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints)
+        first = subprocess.Popen(packer, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, pipesize=PIPE)
         stack.callback(_end, first)
         second = subprocess.Popen(tar, stdin=first.stdout, stderr=complaints, env=ENVIRONMENT)
         stack.callback(_end, second)

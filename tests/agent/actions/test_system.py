@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from agent import marker
 from agent.actions import archive2disk, cexec, grub2disk, install_grub, install_root_fs, network, user, writefile
 from agent.actions.base import Action
 from agent.actions.settings import Failed
-from agent.actions.system import Mount, System, filesystems, installed, running
+from agent.actions.system import STAND_INS, UDEVADM, Mount, System, filesystems, installed, running
 from tests.agent.actions.devices import MB, Loop, a_job, environment, machine, mounted, needs_loop_devices, run, written
 
 pytestmark = pytest.mark.shell
@@ -221,3 +222,43 @@ def test_a_program_runs_in_it_with_the_kernels_files_there_and_gone_again(tmp_pa
             assert 7 == system.attend("/bin/busybox", "sh", "-c", "exit 7")
         assert [] == list((system.root / "proc").iterdir())
     assert not system.root.exists()
+
+
+@pytest.fixture
+def udevadm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-in, before a real one that says what it was asked."""
+    for folder, text in (("first", UDEVADM), ("second", '#!/bin/sh\necho "asked: $*"\n')):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "udevadm").write_text(text)
+        (tmp_path / folder / "udevadm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/first:{tmp_path}/second:{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("udevadm")
+def test_a_disks_place_is_told_without_udevadm() -> None:
+    disk = next(Path("/sys/class/block").iterdir())
+    said = run("udevadm", "info", "--query", "path", "--name", f"/dev/{disk.name}")
+    assert f"{str(disk.resolve()).removeprefix('/sys')}\n" == said
+
+
+@pytest.mark.usefixtures("udevadm")
+@pytest.mark.parametrize(
+    "question",
+    ["info --query path --name /dev/mapper/root", "info --query property --name /dev/null", "settle --timeout=0", ""],
+)
+def test_all_else_is_udevadms_to_say(question: str) -> None:
+    assert f"asked: {question}\n" == run("udevadm", *question.split())
+
+
+@needs_loop_devices
+def test_a_running_system_finds_the_stand_in_first_and_keeps_nothing_of_it(tmp_path: Path, loop: Loop) -> None:
+    device = loop(16 * MB)
+    run("mkfs.ext4", "-q", device)
+    with mounted(device, tmp_path / "mnt") as root:
+        (root / "bin").mkdir()
+        shutil.copy(shutil.which("busybox") or "", root / "bin" / "busybox")
+    job = a_job(tmp_path / "run", machine())
+    with installed(job, device, "ext4", "DEST_DISK") as system, running(system):
+        assert f"{STAND_INS}/udevadm\n" == system.run("/bin/busybox", "which", "udevadm")
+    with mounted(device, tmp_path / "mnt") as root:
+        assert not (root / "run/gitboot-bin").exists()
