@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 
-from reconciler.why import NEXT, Explained
+from reconciler.why import BOOT, NEXT, Explained
 
 _IDLE_WORDS = frozenset(("why", "is", "it", "does", "do", "the", "a", "an", "its", "get", "this", "that", "to"))
 _DOING = frozenset(
@@ -38,7 +38,7 @@ def answers(question: str, known: Sequence[Explained]) -> tuple[Explained, ...]:
     if exact or not words:
         return tuple(exact)
     if _DOING.intersection(words) and not any(each.setting == " ".join(words) for each in known):
-        return tuple(each for each in known if each.setting == NEXT)
+        return tuple(each for each in known if each.setting in (NEXT, BOOT))
     spoken = {each.setting: [_words(name) for name in names] for each, names in _spellings(known)}
     for fits in (_is_all, _is_begun, _is_within):
         if found := [each for each in known if any(fits(words, name) for name in spoken[each.setting])]:

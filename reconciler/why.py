@@ -20,7 +20,8 @@ from reconciler.origins import Port, Reason, both, chosen, default, origin, path
 from reconciler.work_origins import WorkOrigins
 
 NEXT = "next step"
-"""The one thing explained that is no fact of the plan: what the machine would do if it booted now."""
+BOOT = "boot in progress"
+"""The two things explained that are no facts of the plan: what the machine would do if it booted now, and what it is doing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,11 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """What a machine would do if it booted now, and why; `workflow`: the work it would do, or ""."""
+    """What a machine would do if it booted now, and why; `workflow`: the work it would do, or ""; `boot`: what it is doing."""
 
     why: str
     workflow: str = ""
+    boot: str = ""
 
     @classmethod
     def of(cls, step: Step) -> Next:
@@ -46,8 +48,9 @@ def explain(inventory: Inventory, plan: BootPlan, name: str, following: Next) ->
     """Everything of one machine of a plan and of the inventory it was compiled from; what it does next comes first."""
     case = Case(inventory, plan, name)
     facts = facts_of(plan, plan.machines[name])
-    next_one = Explained(NEXT, following.why, case.next(following.workflow))
-    return (next_one, *(Explained(fact, value, case.reason(fact, value)) for fact, value in facts.items()))
+    asks = case.next(following.workflow)
+    observed = [Explained(NEXT, following.why, asks), *([Explained(BOOT, following.boot, asks)] if following.boot else [])]
+    return (*observed, *(Explained(fact, value, case.reason(fact, value)) for fact, value in facts.items()))
 
 
 class Case:

@@ -15,7 +15,7 @@ from netboot.plans import PlanStore
 from reconciler.blame import UNCOMMITTED, Author, Line, authors
 from reconciler.check import as_text
 from reconciler.commands.documents import files
-from reconciler.commands.reading import compiled
+from reconciler.commands.reading import compiled, find_machine
 from reconciler.errors import BadSource, Unavailable, UnknownRef
 from reconciler.git import open_repository
 from reconciler.inventory import Inventory
@@ -69,8 +69,18 @@ class Evidence:
     def following(self, machine: str) -> Next:
         """By what a server saw of it, or else as for a machine that nothing was seen of."""
         if self.status is not None:
-            return Next(str(self.status["next"]), str(self.status["step"].get("workflow") or ""))
+            status = self.status
+            return Next(str(status["next"]), str(status["step"]["workflow"] or ""), _under_way(status["boot"], self.plan))
         return Next.of(next_step(self.plan, self.plan.machines[machine], Observed(), "", ""))
+
+
+def _under_way(boot: Mapping[str, Any] | None, plan: BootPlan) -> str:
+    """What a boot that is open does, and by which plan."""
+    if boot is None or boot["closed"] is not None:
+        return ""
+    by = "the plan that is served" if boot["plan"] == plan.id else f"plan {boot['plan'][:12]}, to which it keeps"
+    since, why = boot["phases"].get(boot["phase"], boot["opened"]), boot["reason"] or "it has no script yet"
+    return f"phase {boot['phase']} since {since}, by {by}; {why}"
 
 
 @contextmanager
@@ -103,10 +113,10 @@ def _around(stack: ExitStack, folder: str) -> tuple[Repository | None, str, str]
 def of_state(state: Path, machine: str, repository: str | None) -> Iterator[Evidence]:
     """What a server serves, from its state directory; `repository`: another clone of what it follows. Raises Sentence."""
     with _sentences(), files(state) as read:
-        site, status = read("reconcile.json"), read(f"hardware/{machine}.json")
-        plan = _served(state)
+        site, plan = read("reconcile.json"), _served(state)
         if site is None or plan is None or not site["revision"]:
             raise Sentence(f"{state} serves no commit yet; `gitboot status --state {state}` says why.")
+        status = read(f"hardware/{find_machine(plan, machine).machine.name}.json")
         source = _source(state, site, repository)
         with closing(open_repository(source, state / "git")) as opened:
             evidence = _evidence(opened.snapshot(site["revision"]), None, opened, site["revision"])

@@ -9,8 +9,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from netboot.events import BootAdvanced, BootOpened
+from netboot.observed import Observed
+from netboot.plans import PlanStore
+from netboot.reconcile_document import Reconciliation, reconcile_document
+from netboot.status_documents import DesiredHardware, NextStep, hardware_document, to_bytes
 from reconciler.commands.why import command
-from tests.reconciler.gitkit import Work
+from reconciler.compile import Compiler
+from reconciler.mirror import Mirror
+from reconciler.reader import Reader
+from reconciler.source import Source
+from reconciler.target import snapshot_of_target
+from tests.reconciler.gitkit import Work, free_port, git_daemon
 from tests.reconciler.inventories import EXAMPLE, MACHINE, SITE, SOUND
 
 MAC = "52:54:00:12:34:01"
@@ -133,3 +143,79 @@ def test_an_inventory_that_cannot_be_served_has_nothing_to_explain(tmp_path: Pat
     (tmp_path / "site.yaml").write_text(SITE.replace("10.1.0.0/16", "10.1.0.0"))
     shown = ask("node-01", repo=tmp_path)
     assert (1, True) == (shown.exit_code, shown.output.startswith("Error: This inventory cannot be served:\nsite.yaml:6:"))
+
+
+# Against what a server serves
+
+
+def state_of(work: Work, state: Path, source: str, boots_by: str = "") -> None:
+    """The state directory of a server that serves the work's HEAD; `boots_by`: the plan of the boot that is open."""
+    head = work.git("rev-parse", "HEAD")
+    inventory, _ = Reader().read(snapshot_of_target(f"{work.path}@{head}"))
+    dump = Compiler().compile(inventory).dump if inventory else None
+    assert dump is not None
+    PlanStore(state / "plans").publish(dump)
+    observed = Observed()
+    if boots_by:
+        observed.apply(
+            BootOpened(at=1.0, boot="b1", machine="node-01", macs=(MAC,), mac=MAC, plan=boots_by, via="dhcp", client={})
+        )
+        observed.apply(
+            BootAdvanced(at=2.0, boot="b1", phase="kernel", reason="runs workflow look-at-01 run 1", profile="inspect")
+        )
+    says = DesiredHardware("node-01", (MAC,), next="runs workflow look-at-01 run 2", step=NextStep("run", "look-at-01", 2))
+    site = Reconciliation(source, head=head, revision=head, plan=dump.plan.id)
+    documents = {
+        "reconcile": reconcile_document(site, observed, (), 3.0),
+        "hardware/node-01": hardware_document(says, observed),
+    }
+    for name, document in documents.items():
+        path = state / "status" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(to_bytes(document))
+
+
+def ask_state(state: Path, *words: str) -> Result:
+    return CliRunner().invoke(command, [*words, "--state", str(state)])
+
+
+@pytest.mark.shell
+@pytest.mark.parametrize("machine", ["node-01", MAC])
+def test_what_a_server_serves_and_saw_is_explained_whatever_was_committed_since(
+    work: Work, tmp_path: Path, machine: str
+) -> None:
+    state_of(work, tmp_path / "state", str(work.path), boots_by="f" * 64)
+    work.commit(hardware="broken")
+    shown = ask_state(tmp_path / "state", machine, "is", "it", "netbooting")
+    lines = plain(shown.output).splitlines()
+    assert [
+        "next step",
+        "runs workflow look-at-01 run 2",
+        "",
+        "set by workflow.yaml:4 spec: {template: look, hardware: node-01}",
+    ] == lines[:4]
+    at = lines.index("boot in progress")
+    by = f"by plan {'f' * 12}, to which it keeps"
+    assert f"phase kernel since 1970-01-01T00:00:02.000Z, {by}; runs workflow look-at-01 run 1" == lines[at + 1]
+    assert "Bob <bob@lab.example>" in ask_state(tmp_path / "state", machine, "option", "15").output
+
+
+@pytest.mark.shell
+def test_the_mirror_of_a_remote_repository_has_no_history_and_a_clone_has(work: Work, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with git_daemon(work.path.parent, free_port()) as address:
+        source = f"{address}/work/.git"
+        Mirror(state / "git", Source(source), 20).fetch()
+    state_of(work, state, source)
+    shown = ask_state(state, "node-01", "option", "15").output
+    assert "A domain of its own (or before it: older history is not here)" in shown
+    assert "Ann <ann@lab.example>: Give the lab its domain" not in shown
+    assert (
+        "Ann <ann@lab.example>: Give the lab its domain"
+        in ask_state(state, "node-01", "option", "15", "--repo", str(work.path)).output
+    )
+
+
+def test_a_server_that_serves_nothing_yet_is_a_sentence(tmp_path: Path) -> None:
+    shown = ask_state(tmp_path, "node-01")
+    assert (1, True) == (shown.exit_code, f"{tmp_path} serves no commit yet; `gitboot status --state" in shown.output)
