@@ -1,4 +1,4 @@
-"""Reports on their way to the forge: a folder of small files, so that any process of a site may leave one.
+"""Reports to the forge, each a commit's status: a folder of small files, so that any process of a site may leave one.
 
 Shell. A report is there from the moment `put` returns until its sender drops it, over restarts of both; only the newest about
 one subject counts. The folder is bounded: what is oldest goes first, for nobody waits for it any more.
@@ -12,14 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from netboot.report import Report
+from netboot.commit_status import CommitStatus
 
 FOLDER = "reports"
 MOST = 200
 """Reports that wait: a forge that is down for a month must not fill a disk."""
 
 
-def put(state: Path, report: Report) -> None:
+def put(state: Path, report: CommitStatus) -> None:
     """Leave a report for whoever speaks with the forge. Raises OSError."""
     folder = state / FOLDER
     folder.mkdir(exist_ok=True)
@@ -28,9 +28,9 @@ def put(state: Path, report: Report) -> None:
     partial.replace(partial.with_suffix(".json"))
 
 
-def waiting(state: Path) -> list[tuple[Path, Report]]:
+def waiting(state: Path) -> list[tuple[Path, CommitStatus]]:
     """Newest first, one for each subject. What is superseded, unreadable or too much is removed. Raises OSError."""
-    newest: dict[tuple[str, str], tuple[Path, Report]] = {}
+    newest: dict[tuple[str, str], tuple[Path, CommitStatus]] = {}
     for path in sorted((state / FOLDER).glob("*.json"), reverse=True):
         report = _read(path)
         if report is None or report.subject in newest or len(newest) >= MOST:
@@ -45,7 +45,7 @@ def drop(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> Report | None:
+def _read(path: Path) -> CommitStatus | None:
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return msgspec.json.decode(path.read_bytes(), type=Report)
+        return msgspec.json.decode(path.read_bytes(), type=CommitStatus)
     return None

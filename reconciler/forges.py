@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
-from netboot.report import Report
+from netboot.commit_status import CommitStatus
 
 Kind = Literal["github", "gitlab", "gitea"]
 KINDS: tuple[Kind, ...] = ("github", "gitlab", "gitea")
@@ -142,7 +142,7 @@ def ask(forge: Forge, method: str, url: str, content: Mapping[str, Any] | None =
     return Request(method, url, headers | {"Content-Type": "application/json"}, json.dumps(content).encode())
 
 
-def status_request(forge: Forge, report: Report) -> Request:
+def status_request(forge: Forge, report: CommitStatus) -> Request:
     """Puts a report beside its commit."""
     description = shortened(report.description, _DESCRIPTION[forge.kind])
     content = {"description": description, "state": report.state}

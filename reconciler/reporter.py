@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 
 from netboot import outbox
+from netboot.commit_status import CommitStatus
 from netboot.log import Log
-from netboot.report import Report
 from reconciler.backoff import next_delay
 from reconciler.errors import Unavailable
 from reconciler.forges import Answer, Barred, Forge, Later, Request, Trouble, status_request, verdict
@@ -35,7 +35,7 @@ class _Said(msgspec.Struct, frozen=True):
     """What a forge was told last about each subject, the newest at the end."""
 
     forge: str
-    reports: list[Report]
+    reports: list[CommitStatus]
 
 
 class Reporter:
@@ -60,7 +60,7 @@ class Reporter:
         self._stopped.set()
         self._news.set()
 
-    def say(self, report: Report) -> None:
+    def say(self, report: CommitStatus) -> None:
         """Never raises: a full disk costs this report, and the same one comes again after the next start."""
         if self._said.get(report.subject) != report:
             with contextlib.suppress(OSError):
@@ -114,14 +114,14 @@ class Reporter:
             outbox.drop(path)
         return None
 
-    def _ask(self, report: Report) -> Trouble | None:
+    def _ask(self, report: CommitStatus) -> Trouble | None:
         try:
             answer = self._exchange(status_request(self._forge, report))
         except Unavailable as error:
             return Later(str(error))
         return verdict(self._forge, answer, time.time())
 
-    def _remembered(self) -> list[Report]:
+    def _remembered(self) -> list[CommitStatus]:
         """Another project is told everything anew."""
         try:
             said = msgspec.json.decode((self._state / outbox.FOLDER / SAID).read_bytes(), type=_Said)
@@ -129,7 +129,7 @@ class Reporter:
             return []
         return said.reports if said.forge == self._forge.base else []
 
-    def _remember(self, report: Report) -> None:
+    def _remember(self, report: CommitStatus) -> None:
         """Raises OSError; what was said is then said again after a restart, and not before."""
         self._said.pop(report.subject, None)
         self._said[report.subject] = report

@@ -19,12 +19,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from netboot.artifacts import ArtifactStore
+from netboot.commit_status import of_commit
 from netboot.log import Log
 from netboot.markers import LOOK_NOW
 from netboot.plans import PlanStore
 from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import read_reconciliation, write_reconciliation
-from netboot.report import of_commit
 from reconciler.errors import Unavailable
 from reconciler.forges import Forge
 from reconciler.git import LocalRepository, open_repository

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from netboot import outbox
-from netboot.report import Report
+from netboot.commit_status import CommitStatus
 
-FIRST, SECOND = Report("1f" * 20, "success", "gitboot", "serving"), Report("2f" * 20, "failure", "gitboot", "rejected")
+FIRST, SECOND = (
+    CommitStatus("1f" * 20, "success", "gitboot", "serving"),
+    CommitStatus("2f" * 20, "failure", "gitboot", "rejected"),
+)
 
 
-def reports(state: Path) -> list[Report]:
+def reports(state: Path) -> list[CommitStatus]:
     return [report for _, report in outbox.waiting(state)]
 
 
@@ -26,7 +29,7 @@ def test_what_was_left_is_there_the_newest_first_until_it_is_dropped(tmp_path: P
 
 
 def test_only_the_newest_about_one_subject_counts(tmp_path: Path) -> None:
-    later = Report(FIRST.revision, "pending", FIRST.context, "held")
+    later = CommitStatus(FIRST.revision, "pending", FIRST.context, "held")
     for report in (FIRST, SECOND, later):
         outbox.put(tmp_path, report)
     assert [later, SECOND] == reports(tmp_path)
@@ -49,7 +52,7 @@ def test_a_report_that_is_being_written_is_not_seen(tmp_path: Path) -> None:
 
 def test_a_forge_that_is_down_for_long_fills_no_disk(tmp_path: Path) -> None:
     for number in range(outbox.MOST + 5):
-        outbox.put(tmp_path, Report(f"{number:040}", "success", "gitboot", "serving"))
+        outbox.put(tmp_path, CommitStatus(f"{number:040}", "success", "gitboot", "serving"))
     found = reports(tmp_path)
     assert (outbox.MOST, f"{outbox.MOST + 4:040}") == (len(found), found[0].revision)
     assert outbox.MOST == len(list((tmp_path / outbox.FOLDER).iterdir()))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netboot.report import Report
+from netboot.commit_status import CommitStatus
 from reconciler.forges import (
     KINDS,
     Answer,
@@ -29,14 +29,14 @@ from reconciler.forges import (
 
 SHA = "1f" * 20
 TOKEN = "ghp_very_secret"
-REPORT = Report(SHA, "failure", "gitboot", "rejected: 3 problems", "https://boot.lab.example/status/reconcile.json")
+REPORT = CommitStatus(SHA, "failure", "gitboot", "rejected: 3 problems", "https://boot.lab.example/status/reconcile.json")
 
 
 def forge(kind: Kind, url: str = "https://git.lab.example", project: str = "lab/site") -> Forge:
     return forge_of(kind, url, project, TOKEN)
 
 
-def content(kind: Kind, report: Report) -> dict[str, Any]:
+def content(kind: Kind, report: CommitStatus) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(status_request(forge(kind), report).body)
     return found
 
@@ -122,9 +122,9 @@ def test_the_token_is_in_one_header_and_nowhere_else(kind: Kind, header: tuple[s
 
 @pytest.mark.parametrize(("kind", "most"), [("github", 140), ("gitlab", 255), ("gitea", 255)])
 def test_a_description_is_cut_to_what_the_forge_takes_and_shows_it(kind: Kind, most: int) -> None:
-    told = content(kind, Report(SHA, "failure", "gitboot", "é" * 300))["description"]
+    told = content(kind, CommitStatus(SHA, "failure", "gitboot", "é" * 300))["description"]
     assert (most, "…") == (len(told), told[-1])
-    assert "x" * most == content(kind, Report(SHA, "failure", "gitboot", "x" * most))["description"]
+    assert "x" * most == content(kind, CommitStatus(SHA, "failure", "gitboot", "x" * most))["description"]
 
 
 @given(st.text(st.characters(codec=None), max_size=300), st.integers(2, 200))
@@ -136,7 +136,7 @@ def test_any_text_becomes_one_printable_line_of_that_length(text: str, most: int
 
 
 def test_an_address_too_long_for_a_forge_is_left_out_and_never_cut() -> None:
-    assert "target_url" not in content("gitlab", Report(SHA, "success", "gitboot", "serving", f"https://x/{'y' * 250}"))
+    assert "target_url" not in content("gitlab", CommitStatus(SHA, "success", "gitboot", "serving", f"https://x/{'y' * 250}"))
 
 
 def answer(status: int, body: Any = None, **headers: str) -> Answer:

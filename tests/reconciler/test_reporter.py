@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from netboot import outbox
+from netboot.commit_status import CommitStatus
 from netboot.log import Log
-from netboot.report import Report
 from reconciler import reporter as module
 from reconciler.errors import Unavailable
 from reconciler.forges import Answer, Request, forge_of
@@ -21,8 +21,8 @@ from tests.netboot.site import logged
 from tests.reconciler.forgestub import TOKEN, Stub, forge
 
 API = "https://git.lab.example"
-SERVING = Report("1f" * 20, "success", "gitboot", "serving")
-REJECTED = Report("2f" * 20, "failure", "gitboot", "rejected: 3 problems")
+SERVING = CommitStatus("1f" * 20, "success", "gitboot", "serving")
+REJECTED = CommitStatus("2f" * 20, "failure", "gitboot", "rejected: 3 problems")
 
 
 def by_hand(stub: Stub) -> Callable[[Request], Answer]:
@@ -90,7 +90,7 @@ def test_what_was_not_said_before_the_end_is_said_after_the_next_start(site: Sit
 
 
 def test_a_commit_that_goes_from_rejected_to_served_and_back_is_said_each_time(site: Site) -> None:
-    turns = [Report(SERVING.revision, "failure", "gitboot", "rejected"), SERVING] * 2
+    turns = [CommitStatus(SERVING.revision, "failure", "gitboot", "rejected"), SERVING] * 2
     for report in turns:
         site.reporter.say(report)
         site.reporter.step()
@@ -99,7 +99,7 @@ def test_a_commit_that_goes_from_rejected_to_served_and_back_is_said_each_time(s
 
 def test_only_the_last_word_about_a_commit_is_said_when_the_forge_is_back(site: Site) -> None:
     site.down()
-    for report in (Report(SERVING.revision, "failure", "gitboot", "rejected"), REJECTED, SERVING):
+    for report in (CommitStatus(SERVING.revision, "failure", "gitboot", "rejected"), REJECTED, SERVING):
         site.reporter.say(report)
         site.reporter.step()
     site.restart()
@@ -182,7 +182,7 @@ def test_gitlabs_404_for_one_commit_is_told_from_its_404_for_the_project(tmp_pat
 
 def test_what_others_of_the_site_left_in_the_outbox_is_said_too(site: Site) -> None:
     for _ in range(2):
-        outbox.put(site.state, Report(SERVING.revision, "pending", "gitboot/rehearsal node-01", "the machine boots"))
+        outbox.put(site.state, CommitStatus(SERVING.revision, "pending", "gitboot/rehearsal node-01", "the machine boots"))
         site.reporter.step()
     assert [(SERVING.revision, "the machine boots")] == site.told
 
@@ -213,11 +213,11 @@ def test_a_damaged_memory_costs_a_repetition_and_nothing_else(site: Site, damage
 def test_what_is_remembered_is_bounded_and_keeps_the_newest(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_SAID", 5)
     for number in range(8):
-        site.reporter.say(Report(f"{number:040}", "success", "gitboot", "serving"))
+        site.reporter.say(CommitStatus(f"{number:040}", "success", "gitboot", "serving"))
         site.reporter.step()
     site.restart()
     told = len(site.told)
-    site.reporter.say(Report(f"{7:040}", "success", "gitboot", "serving"))
+    site.reporter.say(CommitStatus(f"{7:040}", "success", "gitboot", "serving"))
     site.reporter.step()
     assert (told, 5) == (len(site.told), len(site.reporter._said))
 

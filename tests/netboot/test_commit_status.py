@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from netboot.commit_status import of_commit
 from netboot.reconcile_document import Reconciliation
-from netboot.report import of_commit
 
 OLD, NEW = "0d" * 20, "1f" * 20
 SERVED = Reconciliation("/srv/site", head=NEW, revision=NEW, plan="plan-1")

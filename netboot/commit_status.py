@@ -1,6 +1,6 @@
-"""A report: what is to stand beside a commit in its forge.
+"""Commit statuses, as forges call them: what is to stand beside a commit.
 
-Core. A report is about one commit under one context; a later one about both takes the place of an earlier one. It holds
+Core. A status is about one commit under one context; a later one about both takes the place of an earlier one. It holds
 nothing secret: it is shown to whoever may see the commit.
 """
 
@@ -12,18 +12,19 @@ from typing import Any, Literal
 
 from netboot.reconcile_document import Reconciliation
 
+CONTEXT = "gitboot"
 State = Literal["pending", "success", "failure"]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CommitStatus:
     """Any text may stand in it; what a forge cannot take is cut where it is sent (`reconciler.forges`)."""
 
     revision: str
     """The commit's full object id."""
     state: State
     context: str
-    """What tells this report from others about the commit: `gitboot`, `gitboot/rehearsal node-01` …"""
+    """What tells this status from others of the commit: `gitboot`, `gitboot/rehearsal node-01` …"""
     description: str
     """One short sentence: GitHub shows 140 characters, GitLab 255."""
     url: str = ""
@@ -34,10 +35,7 @@ class Report:
         return self.revision, self.context
 
 
-CONTEXT = "gitboot"
-
-
-def of_commit(word: Reconciliation) -> Report | None:
+def of_commit(word: Reconciliation) -> CommitStatus | None:
     """What is to be said of the newest commit; None while nothing was decided about it.
 
     Two servers that read two folders of one repository do not speak over each other.
@@ -48,11 +46,13 @@ def of_commit(word: Reconciliation) -> Report | None:
     errors = [problem for problem in word.problems if problem.get("severity") == "error"]
     if word.head == word.revision:
         warned = f", with {_count(len(word.problems), 'warning')}" if word.problems else ""
-        return Report(word.head, "success", context, f"serving{warned}")
+        return CommitStatus(word.head, "success", context, f"serving{warned}")
     if errors:
         more = any(problem.get("code") == "more-problems" for problem in errors)
         counted = f"more than {len(errors) - 1} problems" if more else _count(len(errors), "problem")
-        return Report(word.head, "failure", context, f"rejected: {counted}; {_place(errors[0])}{errors[0].get('message', '')}")
+        return CommitStatus(
+            word.head, "failure", context, f"rejected: {counted}; {_place(errors[0])}{errors[0].get('message', '')}"
+        )
     return None
 
 
