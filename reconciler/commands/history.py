@@ -38,10 +38,10 @@ def command(machine: str, repo: str | None, at: str | None, form: str) -> None:
         past = Past(evidence.repository, evidence.revision)
         changes = _changes(evidence, past, name)
         if form == "json":
-            said = [_document(each, author) for each, author in changes]
-            click.echo(
-                json.dumps({"machine": name, "commits": said, "rejected": list(past.rejected)}, indent=2, ensure_ascii=False)
-            )
+            commits = [_document(each, author) for each, author in changes]
+            head = {"apiVersion": "gitboot/v1", "kind": "MachineHistory", "machine": name}
+            whole = {**head, "commits": commits, "rejected": list(past.rejected)}
+            click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
             return
         for each, author in changes:
             show(_block(each, author))
@@ -114,4 +114,4 @@ def _document(change: Changed, author: Author) -> dict[str, Any]:
         who |= {"author": commit.author, "date": when, "subject": commit.subject}
         who |= {"orBefore": True} if author.cut else {}
     settings = [{"name": each.name, "before": each.before, "after": each.after} for each in change.settings]
-    return {**who, "kind": change.kind, "machine": change.machine, "was": change.was, "settings": settings}
+    return {**who, "change": change.kind, "machine": change.machine, "was": change.was, "settings": settings}

@@ -181,6 +181,8 @@ def _document(name: str, known: Iterable[Explained], evidence: Evidence, authors
         return {"what": origin.what, "file": file, "line": line, "text": text, **_author(authors[origin.line])}
 
     return {
+        "apiVersion": "gitboot/v1",
+        "kind": "Explanation",
         "machine": name,
         "revision": evidence.snapshot.revision,
         "plan": evidence.plan.id,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 
+import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
@@ -65,11 +67,13 @@ def test_programs_are_told_the_same(work: Work) -> None:
     first = begun(work)
     second = work.commit(hardware=MACHINE.replace("10.1.0.11", "10.1.0.12"))
     document = json.loads(ask(work, "node-01", "--format", "json").output)
+    schema = json.loads(resources.files("schemas").joinpath("machine-history.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(document)
     assert ("node-01", []) == (document["machine"], document["rejected"])
     changed, added = document["commits"]
-    assert (second, "changed", "Ann <ann@lab.example>") == (changed["commit"], changed["kind"], changed["author"])
+    assert (second, "changed", "Ann <ann@lab.example>") == (changed["commit"], changed["change"], changed["author"])
     assert {"name": f"address {MAC}", "before": "10.1.0.11", "after": "10.1.0.12"} in changed["settings"]
-    assert (first, "added", "") == (added["commit"], added["kind"], added["was"])
+    assert (first, "added", "") == (added["commit"], added["change"], added["was"])
 
 
 def test_what_lies_in_the_folder_comes_first_and_a_commit_has_only_its_own_history(work: Work) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import resources
 from pathlib import Path
 
+import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
@@ -30,6 +32,9 @@ INTERFACE = """\
     address: 10.1.0.11
     domain: own.example
 """
+
+
+SCHEMA = json.loads(resources.files("schemas").joinpath("explanation.json").read_text())
 
 
 def ask(*words: str, repo: Path | str = EXAMPLE) -> Result:
@@ -71,6 +76,16 @@ def test_a_value_is_told_with_its_line_commit_author_and_date_and_with_what_it_b
         the site's domain
         {first} 2026-05-01 Ann <ann@lab.example>: Give the lab its domain
         """)
+
+
+@pytest.mark.shell
+def test_whatever_is_told_to_programs_has_the_shape_of_its_schema(work: Work) -> None:
+    work.write("site.yaml", (work.path / "site.yaml").read_text().replace("10.1.0.1,", "10.1.0.2,"))
+    document = json.loads(ask("node-01", "--format", "json", repo=work.path).output)
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    told = [origin for each in document["settings"] for origin in (*each["by"], *each["beats"])]
+    assert {"Ann <ann@lab.example>", "Bob <bob@lab.example>", None} == {origin.get("author") for origin in told}
+    assert {"not committed yet", None} == {origin.get("unknown") for origin in told}
 
 
 @pytest.mark.shell
@@ -119,7 +134,9 @@ def test_a_value_that_the_template_was_filled_with_has_both_lines() -> None:
 
 
 def test_programs_are_told_the_same() -> None:
-    (one,) = json.loads(ask("node-01", "option", "15", "--format", "json").output)["settings"]
+    document = json.loads(ask("node-01", "option", "15", "--format", "json").output)
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    (one,) = document["settings"]
     assert (f"option 15 (domain-name) {MAC}", "lab.example", []) == (one["name"], one["value"], one["beats"])
     (by,) = one["by"]
     assert ("site.yaml", 6, "domain: lab.example") == (by["file"], by["line"], by["text"])
