@@ -44,6 +44,10 @@ def of_commit(word: Reconciliation) -> CommitStatus | None:
         return None
     context = f"{CONTEXT}/{word.path}" if word.path else CONTEXT
     errors = [problem for problem in word.problems if problem.get("severity") == "error"]
+    if word.held and not errors:
+        return CommitStatus(
+            word.head, "pending", context, f"held: {', '.join(dict.fromkeys(each['rule'] for each in word.held))}"
+        )
     if word.head == word.revision:
         warned = f", with {_count(len(word.problems), 'warning')}" if word.problems else ""
         return CommitStatus(word.head, "success", context, f"serving{warned}")

@@ -37,6 +37,8 @@ class Reconciliation:
     """Why git could not be read the last time; empty: it could."""
     hold: str = ""
     """Why no new run may start; empty: they may."""
+    held: tuple[Mapping[str, Any], ...] = ()
+    """What policy holds, of the newest plan that was made: kind, rule, why, release, machines, count, whole."""
     forge: str = ""
     """Why the forge cannot be told of commits; empty: it can, or there is none."""
     last_attempt: float | None = None
@@ -102,6 +104,7 @@ def reconcile_document(
         "plan": site.plan,
         "journal": observed.journal,
         "hold": site.hold,
+        "held": [dict(each) for each in site.held],
         "forge": site.forge,
         "lastAttempt": time_of(site.last_attempt),
         "lastSuccess": time_of(site.last_success),
@@ -126,6 +129,8 @@ def _reconcile_conditions(site: Reconciliation, observed: Observed, now: float) 
         reason, message = "Rejected", f"commit {site.head[:12]} was rejected; {_kept(site.revision)}"
     elif site.unavailable:
         reason, message = "Unavailable", site.unavailable
+    elif any(each["whole"] for each in site.held):
+        reason, message = "Held", f"commit {site.head[:12]} waits to be approved; {_kept(site.revision)}"
     elif current:
         reason, message = "Served", f"commit {site.revision[:12]} is served"
     else:

@@ -26,6 +26,8 @@ _TAG = re.compile(rb"object ([0-9a-f]{40}|[0-9a-f]{64})\ntype commit\ntag [^\n]+
 _SIGNATURE = re.compile(rb"^gpgsig", re.MULTILINE)
 _NAME = re.compile(r"(?P<name>[^<]*)(<(?P<mail>[^>]*)>)?")
 _WHEN = re.compile(rb" (\d{1,11}) [+-]\d{4}$")
+_APPROVES = re.compile(rb"^Gitboot-Approve:[ \t]*([0-9a-f]{64})[ \t\r]*$", re.MULTILINE | re.IGNORECASE)
+"""In the last paragraph of a message, as git-interpret-trailers(1) has it."""
 _LONGEST = 60
 
 
@@ -41,6 +43,8 @@ class Commit:
     """Whether it carries a signature, whosever."""
     touched: tuple[bool, ...] = ()
     """For each parent, whether the inventory differs from that parent's."""
+    approves: tuple[str, ...] = ()
+    """The plans that its trailers name."""
     authored: int = 0
     """When its author made it, as the commit says: seconds since the epoch."""
 
@@ -62,9 +66,18 @@ def read_commit(name: str, data: bytes) -> Commit:
     parents = tuple(line.split()[1].decode() for line in found["parents"].splitlines())
     if len(set(parents)) != len(parents):
         raise Malformed(f"commit {name[:12]} names a parent twice")
-    subject = data[found.end() :].lstrip(b"\n").partition(b"\n")[0]
+    message = data[found.end() :].strip(b"\n")
+    approves = tuple(plan.decode() for plan in _APPROVES.findall(message.rpartition(b"\n\n")[2]))
     author, when = found["author"], _WHEN.search(found["author"])
-    return Commit(name, parents, _author(author), shown(subject), bool(signatures), authored=int(when[1]) if when else 0)
+    return Commit(
+        name,
+        parents,
+        _author(author),
+        shown(message.partition(b"\n")[0]),
+        bool(signatures),
+        authored=int(when[1]) if when else 0,
+        approves=approves,
+    )
 
 
 def names_commit(name: str, data: bytes) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import traceback
 from collections import ChainMap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netboot.artifacts import ArtifactStore, MirrorError
 from netboot.errors import Malformed
@@ -21,6 +21,8 @@ from reconciler.errors import Unavailable
 from reconciler.guard import Guard
 from reconciler.images import Held
 from reconciler.inventory import Inventory
+from reconciler.policing import Policing
+from reconciler.policy import Said
 from reconciler.problems import Problem, Rejected
 from reconciler.reader import Reader
 from reconciler.repository import Repository
@@ -34,6 +36,18 @@ class Published:
     plan: str
     changed: bool
     warnings: tuple[Problem, ...]
+    held: tuple[Said, ...] = ()
+    """What policy holds of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Policy's word: nothing changed, until the plan is approved or there is another commit."""
+
+    revision: str
+    plan: str
+    warnings: tuple[Problem, ...]
+    held: tuple[Said, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +68,7 @@ class Delayed:
     """A traceback, when it was nobody's fault but ours."""
 
 
-Outcome = Published | Refused | Delayed
+Outcome = Published | Waiting | Refused | Delayed
 _MENDED_OUTSIDE = ("missing-artifact", "bad-archive", "duplicate-image", "untrusted-commit", "untrusted-history")
 """Faults that another file in the artefact folder, or a signed tag, mends, without another commit."""
 
@@ -62,9 +76,12 @@ _MENDED_OUTSIDE = ("missing-artifact", "bad-archive", "duplicate-image", "untrus
 class Reconciler:
     """Reads one repository into one plan store. Not safe for two threads at once."""
 
-    def __init__(self, repository: Repository, plans: PlanStore, artifacts: ArtifactStore, guard: Guard) -> None:
+    def __init__(
+        self, repository: Repository, plans: PlanStore, artifacts: ArtifactStore, guard: Guard, policing: Policing
+    ) -> None:
         self._repository = repository
         self._guard = guard
+        self._policing = policing
         self._plans = plans
         self._artifacts = artifacts
         self._reader = Reader()
@@ -79,6 +96,7 @@ class Reconciler:
         """One look at git. Never raises: a commit that we cannot digest must not end a server either."""
         revision = ""
         try:
+            self._policing.mend()
             revision = self._repository.fetch()
             if (outcome := self._unchanged(revision)) is not None:
                 return outcome
@@ -114,7 +132,7 @@ class Reconciler:
             return None
         if isinstance(outcome, Published) and not self._is_served(outcome.plan):
             return None
-        return Published(outcome.revision, outcome.plan, False, outcome.warnings) if isinstance(outcome, Published) else outcome
+        return replace(outcome, changed=False) if isinstance(outcome, Published) else outcome
 
     def _read(self, revision: str) -> tuple[Inventory, tuple[Problem, ...]]:
         inventory, problems = self._reader.read(self._repository.snapshot(revision, self._reader.known))
@@ -139,12 +157,19 @@ class Reconciler:
         plan = compiled.dump.plan.id
         changed = not self._is_served(plan)
         self._guard.weigh(revision, compiled.dump.plan)
+        judged = self._policing.judge(revision, compiled.dump.plan)
+        if judged.waits:
+            return Waiting(revision, plan, problems, judged.said)
         self._guard.keep(revision, compiled.dump.plan.site.trust)
         if changed:
-            self._plans.publish(compiled.dump, anew=self._plans.current_id() == plan)  # it is damaged then
+            self._plans.publish(
+                compiled.dump, self._plans.current_id() == plan, judged.holds
+            )  # it is damaged if it is the same
+        elif judged.holds != self._plans.holds(plan):
+            self._plans.write_holds(judged.holds)
         self._plans.write_revision(Revision(revision, plan, buckets), self._places)
         self._places = {}
-        return Published(revision, plan, changed, problems)
+        return Published(revision, plan, changed, problems, judged.said)
 
     def _is_served(self, plan: str) -> bool:
         """Whether it is the current plan, and whole."""

@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from netboot.artifacts import ArtifactStore
 from netboot.commit_status import of_commit
 from netboot.log import Log
@@ -30,8 +32,10 @@ from reconciler.forges import Forge
 from reconciler.git import LocalRepository, open_repository
 from reconciler.guard import Guard
 from reconciler.mirror import Mirror
+from reconciler.policing import Policing
+from reconciler.policy import Said
 from reconciler.problems import Problem
-from reconciler.reconcile import Delayed, Outcome, Published, Reconciler, Refused
+from reconciler.reconcile import Delayed, Outcome, Published, Reconciler, Refused, Waiting
 from reconciler.reporter import Reporter
 from reconciler.source import Source
 from reconciler.trier import Trier
@@ -41,6 +45,8 @@ from reconciler.watch import Watcher
 TIDY_SECONDS = 3600.0
 MOST_PROBLEMS = 500
 """Of a commit, in the status."""
+MOST_MACHINES = 20
+"""By name, of what policy holds."""
 STOP_SECONDS = 1.0
 """What a look under way has to come to its end before it is left behind."""
 
@@ -78,7 +84,8 @@ class Service:
             _ = self._repository.directories
         self._artifacts = ArtifactStore(settings.artifacts, settings.state)
         guard = Guard(self._repository, settings.state, self._plans, settings.floor)
-        self._reconciler = Reconciler(self._repository, self._plans, self._artifacts, guard)
+        policing = Policing(self._repository, settings.state, self._plans, settings.floor)
+        self._reconciler = Reconciler(self._repository, self._plans, self._artifacts, guard, policing)
         self._trier = Trier(self._repository, settings.state, self._plans, self._artifacts, guard)
         self._word = _last_word(settings, self._plans.current_id() or "")
         self._reporter = Reporter(settings.state, settings.forge, log) if settings.forge else None
@@ -177,8 +184,11 @@ class Service:
 
     def _say(self, outcome: Outcome) -> None:
         match outcome:
-            case Published(revision, plan, _, warnings):
+            case Published(revision, plan, _, warnings, held):
                 self._log.info("published", revision=revision, plan=plan, warnings=len(warnings))
+                self._say_held(held, revision, plan)
+            case Waiting(revision, plan, _, held):
+                self._say_held(held, revision, plan)
             case Refused(revision, problems):
                 for problem in problems:
                     self._log.warning("problem", revision=revision, problem=str(problem))
@@ -187,6 +197,11 @@ class Service:
                 self._log.warning("unavailable", revision=revision, reason=reason)
                 if defect:
                     self._log.error("defect", revision=revision, traceback=defect)
+
+    def _say_held(self, held: Sequence[Said], revision: str, plan: str) -> None:
+        for each in held:
+            what = "commit-waits" if each.whole else "held"
+            self._log.warning(what, revision=revision, plan=plan, rule=each.rule, why=each.why, machines=len(each.machines))
 
     def _prune(self) -> None:
         """Pins that cannot be read keep everything: a plan too many is on disk, and none is missing."""
@@ -251,12 +266,24 @@ def _told(before: Reconciliation, outcome: Outcome, started: float) -> Reconcili
     """The word after a look that began at `started`."""
     word = replace(before, last_attempt=started, unavailable="")
     match outcome:
-        case Published(revision, plan, _, warnings):
-            return replace(word, head=revision, revision=revision, plan=plan, problems=_plain(warnings), last_success=started)
+        case Published(revision, plan, _, warnings, held):
+            word = replace(word, head=revision, revision=revision, plan=plan, last_success=started)
+            return replace(word, problems=_plain(warnings), held=_shown(held))
+        case Waiting(revision, _, warnings, held):
+            return replace(word, head=revision, problems=_plain(warnings), held=_shown(held), last_success=started)
         case Refused(revision, problems):
-            return replace(word, head=revision, problems=_plain(problems), last_success=started)
+            served = tuple(each for each in word.held if not each["whole"])
+            return replace(word, head=revision, problems=_plain(problems), held=served, last_success=started)
         case Delayed(revision, reason):
             return replace(word, head=revision or before.head, unavailable=reason)
+
+
+def _shown(held: Sequence[Said]) -> tuple[dict[str, object], ...]:
+    """With the first machines of each by name, and how many there are."""
+    return tuple(
+        {**msgspec.structs.asdict(each), "machines": list(each.machines[:MOST_MACHINES]), "count": len(each.machines)}
+        for each in held[:MOST_PROBLEMS]
+    )
 
 
 def _plain(problems: Sequence[Problem]) -> list[dict[str, object]]:

@@ -74,6 +74,7 @@ def _site(site: Document, now: float) -> str:
         lines.append(f"history was rewritten: commit {site['previous'][:12]} is no ancestor of {site['head'][:12]}")
     if site["forge"]:
         lines.append(f"the forge is not told: {site['forge']}")
+    lines += [_held(each) for each in site["held"]]
     problems = site["problems"]
     lines += [f"  {_place(each)}{each.get('severity')}: {each.get('message')}" for each in problems[:MOST_SHOWN]]
     if len(problems) > MOST_SHOWN:
@@ -81,6 +82,13 @@ def _site(site: Document, now: float) -> str:
     if site["otherServers"]:
         lines.append(f"also heard to answer DHCP: {', '.join(each['address'] for each in site['otherServers'])}")
     return "\n".join(map(printable, [*lines, *_strangers(site["unknown"], now)])) + "\n"
+
+
+def _held(each: Document) -> str:
+    """What policy holds, and how it is released."""
+    names = ", ".join(each["machines"][:MOST_SHOWN]) + (" …" if each["count"] > MOST_SHOWN else "")
+    what = "the whole commit waits" if each["whole"] else "held"
+    return f"{what}: policy allows {each['rule']}, and {each['why']}{f' ({names})' if names else ''}; {each['release']}"
 
 
 def _served(served: Document | None) -> str:

@@ -13,6 +13,7 @@ from netboot.plans import PlanStore
 from netboot.trust import Commits
 from reconciler.git import open_repository
 from reconciler.guard import Guard
+from reconciler.policing import Policing
 from reconciler.reconcile import Delayed, Outcome, Published, Reconciler, Refused
 from reconciler.repository import Repository
 from reconciler.source import Source
@@ -118,7 +119,8 @@ class Signed:
         self.close()
         self.repository = open_repository(Source(self.url, self.branch, self.path), state / "git")
         guard = Guard(self.repository, state, self.plans, self.floor)
-        self.reconciler = Reconciler(self.repository, self.plans, ArtifactStore(self.root / "art", state), guard)
+        policing = Policing(self.repository, state, self.plans, self.floor)
+        self.reconciler = Reconciler(self.repository, self.plans, ArtifactStore(self.root / "art", state), guard, policing)
 
     def close(self) -> None:
         if self.repository is not None:

@@ -17,6 +17,7 @@ from netboot.plans import PlanStore
 from reconciler.compile import Compiler
 from reconciler.git import open_repository
 from reconciler.guard import Guard
+from reconciler.policing import Policing
 from reconciler.reconcile import Delayed, Published, Reconciler, Refused
 from reconciler.source import Source
 from reconciler.trust import Floor
@@ -50,7 +51,8 @@ class Site:
         repository = open_repository(Source(str(self.work.path), "main", path), self.root / "state/git")
         artifacts = ArtifactStore(self.root / "art", self.root / "state")
         guard = Guard(repository, self.root / "state", self.plans, self.floor)
-        self.reconciler = Reconciler(repository, self.plans, artifacts, guard)
+        policing = Policing(repository, self.root / "state", self.plans, self.floor)
+        self.reconciler = Reconciler(repository, self.plans, artifacts, guard, policing)
         return self.reconciler
 
     def commit(self, **files: str) -> str:

@@ -1,0 +1,93 @@
+"""Policing: what policy holds of a commit before its plan is published.
+
+Shell. The law: a plan is published with its holds or not at all, and they are judged by what lies beside the plan that is
+served. Where that cannot be read, everything is held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from netboot.holds import Holds
+from netboot.journal import events_of
+from netboot.observed import Observed, fold
+from netboot.plan import BootPlan
+from netboot.plans import PlanStore
+from netboot.policy import KINDS, NO_POLICY
+from netboot.store import Corrupt
+from reconciler.approvals import approved
+from reconciler.policy import Said, approvers, how_to_release, in_force, judge, released, said, with_release
+from reconciler.repository import Repository
+from reconciler.trust import Floor
+
+KEYRING = "approvers"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    holds: Holds
+    """Of the plan, if it is served."""
+    said: tuple[Said, ...]
+
+    @property
+    def waits(self) -> bool:
+        """The plan is not to be served."""
+        return any(each.whole for each in self.said)
+
+
+class Policing:
+    """Of one state directory. Every method may raise `Unavailable` and OSError."""
+
+    def __init__(self, repository: Repository, state: Path, plans: PlanStore, floor: Floor) -> None:
+        self._repository = repository
+        self._state = state
+        self._plans = plans
+        self._floor = floor
+
+    def mend(self) -> None:
+        """A plan that was published before there were holds has none; where no policy says anything, nothing is held of it."""
+        current = self._plans.current_id()
+        if current is None or self._plans.holds_stamp(current) is not None:
+            return
+        served = self._served(current)
+        if served is not None and self._is_free(served):
+            self._plans.write_holds(Holds(current))
+
+    def judge(self, revision: str, plan: BootPlan) -> Judged:
+        """With what was approved released, and with how the rest is."""
+        current = self._plans.current_id()
+        before = self._plans.holds(current) if current else None
+        served = (plan if current == plan.id else self._served(current, plan)) if current else None
+        verdict = judge(served, plan, before, self._floor)
+        if verdict.lacks and current != plan.id:
+            verdict = judge(served, plan, before, self._floor, self._observed())
+        since = before.revision if before else ""
+        rules = in_force(served, before or Holds(""))
+        may = {kind: approvers(rules, self._floor, kind, plan.site) for kind in KINDS}
+        how = {kind: how_to_release(plan.id, kind, signers) for kind, signers in may.items()}
+        if verdict.lacks:
+            asked = {kind: may[kind] for kind in KINDS if kind in verdict.lacks}
+            kinds = approved(self._repository, revision, since, plan.id, asked, self._state / KEYRING)
+            verdict = with_release(released(verdict, kinds, plan.site, self._floor), how)
+        holds = msgspec.structs.replace(verdict.holds, revision=since if verdict.lacks else revision)
+        return Judged(holds, said(verdict, how))
+
+    def _is_free(self, plan: BootPlan) -> bool:
+        protected = any(machine.protect for machine in plan.machines.values())
+        return plan.site.policy == NO_POLICY == self._floor.policy and not protected
+
+    def _served(self, plan: str, known: BootPlan | None = None) -> BootPlan | None:
+        try:
+            return self._plans.load(plan, known)
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _observed(self) -> Observed | None:
+        """What has run; where the journal cannot be read nothing is known, and every run counts as not begun."""
+        try:
+            return fold(events_of(self._state / "journal"))
+        except (OSError, Corrupt):
+            return None
