@@ -8,6 +8,7 @@ costs microseconds, and can neither be missed nor die.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ import msgspec
 
 from netboot.boot import Plans, Tried
 from netboot.holds import Gate, gate
+from netboot.markers import look_now
 from netboot.plan import BootPlan
 from netboot.plans import PlanStore
 from netboot.secrets import locked
@@ -40,6 +42,10 @@ class Follower:
         """Plan → what holds its runs, and the stamp of the file that says so."""
         self._lost: set[str] = set()
         """Pinned plans that could not be loaded: said once, and not tried again."""
+        self._over: set[str] = set()
+        """Tries that had ended at the last look, and that the reconciler still had."""
+        self._told: set[str] = set()
+        """Those of which it was told."""
         self._written: set[str] | None = None
         """The pins as the reconciler was told them."""
 
@@ -80,8 +86,19 @@ class Follower:
             world.log.info("plan-served", plan=current.id, machines=len(current.machines))
         if before is None or before.current is not now or asked:
             self._changed()
+        self._tell_over()
         if wanted != self._written:
             await asyncio.to_thread(self._write_pins, wanted)
+
+    def _tell_over(self) -> None:
+        """The reconciler is to look, once the status has been written: a forge waits for how it ended."""
+        tries = self._world.observed.tries
+        over = {each.asked.id for each in self._world.tries.latest if tries.over(each.asked.machine, each.trying)}
+        if over & self._over - self._told:
+            with contextlib.suppress(OSError):  # then it looks when it is time
+                look_now(self._world.settings.state)
+            self._told = over
+        self._over = over
 
     async def _newest(self, current: BootPlan | None) -> BootPlan | None:
         """What is published now; `current` while that is the same or cannot be loaded."""

@@ -84,6 +84,10 @@ class Tries:
         last = self.last.get(machine)
         return last is None or last.trying.id != trying.id or not last.begun
 
+    def over(self, machine: str, trying: Trying) -> bool:
+        last = self.last.get(machine)
+        return last is not None and last.trying.id == trying.id and last.begun and last.ended is not None
+
     def apply(self, event: BootEvent) -> None:
         match event:
             case BootOpened():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -51,19 +51,14 @@ def read_judged(state: Path) -> list[Judged]:
     return _read(state / NAME, list[Judged]) or []
 
 
-def over(state: Path) -> set[str]:
-    """Ids of the tries that have come to their end, as the servers' status says."""
-    status = _read(state / "status" / NAME, _Status) or _Status()
-    return {each.id for each in status.tries if each.state == "over"}
-
-
-class _Try(msgspec.Struct):
-    id: str
-    state: str
+def told(state: Path) -> list[dict[str, Any]]:
+    """What the servers' status said last of each try (`try_status.try_document`)."""
+    status = _read(state / "status" / NAME, _Status)
+    return [] if status is None else status.tries
 
 
 class _Status(msgspec.Struct):
-    tries: list[_Try] = []
+    tries: list[dict[str, Any]]
 
 
 class JudgedReader:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from netboot.commit_status import CONTEXT, CommitStatus, State
 from netboot.events import Finding, Trying
 from netboot.observed import Observed
 from netboot.records import RunStatus
@@ -40,6 +41,15 @@ def try_document(machine: str, judged: Judged | None, observed: Observed) -> Doc
 def summary(document: Document | None) -> Document | None:
     """What the machine's own status says of it."""
     return {key: document[key] for key in ("ref", "revision", "rehearse", "state", "result", "said")} if document else None
+
+
+def status_of(document: Document) -> CommitStatus | None:
+    """What is to stand beside the commit in its forge; None while nothing is known of it."""
+    result: State = document["result"] or "pending"
+    if not document["revision"] or document["state"] == "looking":
+        return None
+    what = "rehearsal" if document["rehearse"] else "try"
+    return CommitStatus(document["revision"], result, f"{CONTEXT}/{what} {document['machine']}", document["said"])
 
 
 def _asked(judged: Judged) -> Document:

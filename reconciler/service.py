@@ -27,6 +27,8 @@ from netboot.markers import LOOK_NOW
 from netboot.plans import PlanStore
 from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import read_reconciliation, write_reconciliation
+from netboot.try_files import told
+from netboot.try_status import status_of
 from reconciler.errors import Unavailable
 from reconciler.forges import Forge
 from reconciler.git import LocalRepository, open_repository
@@ -165,6 +167,9 @@ class Service:
                 why = why or "; ".join(str(each["message"]) for each in judged.problems[:3])
                 said = self._log.info if judged.plan else self._log.warning
                 said("try", machine=asked.machine, ref=asked.ref, by=asked.by, revision=judged.revision, reason=why)
+            for each in told(self._settings.state) if self._reporter else ():
+                if self._reporter and (status := status_of(each)):
+                    self._reporter.say(status)
         except OSError as error:
             self._log.warning("tries-not-judged", reason=str(error))
 

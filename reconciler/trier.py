@@ -13,11 +13,10 @@ from pathlib import Path
 import msgspec
 
 from netboot.artifacts import ArtifactStore, MirrorError
-from netboot.holds import Holds
 from netboot.plan import BootPlan
 from netboot.plans import PlanStore
 from netboot.tries import Asked, Judged
-from netboot.try_files import asked_for, over, read_judged, take_back, write_judged
+from netboot.try_files import asked_for, read_judged, take_back, told, write_judged
 from reconciler.compile import Compiler
 from reconciler.errors import Unavailable, UnknownRef
 from reconciler.guard import Guard
@@ -25,7 +24,7 @@ from reconciler.problems import Problem, Rejected
 from reconciler.reader import Reader
 from reconciler.reconcile import archives_of, artifacts_of
 from reconciler.repository import Repository
-from reconciler.tries import may_write, refusal
+from reconciler.tries import forbidden, holds_of, may_write, refusal
 
 
 class Trier:
@@ -51,7 +50,7 @@ class Trier:
         served = self._load(self._plans.current_id() or "")
         if served is None:
             return []
-        done = over(self._state)
+        done = {each["id"] for each in told(self._state) if each["state"] == "over"}
         for asked in asked_for(self._state):
             if asked.id in done:
                 take_back(self._state, asked.machine)
@@ -86,7 +85,7 @@ class Trier:
             plan = compiled.dump.plan
             allowed = self._allowed(msgspec.structs.replace(found, plan=plan.id), served, plan)
             if allowed.plan and (self._plans.holds_stamp(plan.id) is None or self._plans.damage(plan.id)):
-                self._plans.keep(compiled.dump, anew=True, holds=Holds(plan.id))
+                self._plans.keep(compiled.dump, anew=True, holds=holds_of(self._plans.holds(served.id), plan.id))
             return allowed
         except UnknownRef as unknown:
             return msgspec.structs.replace(found, refused=str(unknown))
@@ -101,11 +100,14 @@ class Trier:
 
     def _allowed(self, judged: Judged, served: BootPlan, tried: BootPlan) -> Judged:
         """Raises Unavailable and OSError."""
-        asked = judged.asked
-        if why := refusal(served, tried, asked.machine):
+        name = judged.asked.machine
+        if why := refusal(served, tried, name):
+            return msgspec.structs.replace(judged, plan="", refused=why)
+        writes = may_write(served, tried, name, judged.asked.rehearse)
+        if why := forbidden(served, self._plans.holds(served.id), tried, name, writes):
             return msgspec.structs.replace(judged, plan="", refused=why)
         try:
-            self._guard.vouch(judged.revision, may_write(served, tried, asked.machine, asked.rehearse))
+            self._guard.vouch(judged.revision, writes)
         except Rejected as rejected:
             return _rejected(judged, rejected.problems)
         return judged

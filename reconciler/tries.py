@@ -1,13 +1,15 @@
 """Whether one machine may boot another commit's plan once: judged by what is served, never by that commit.
 
-Core. Law: a try takes nothing from another machine, neither a MAC nor an address; and a rehearsal counts as something that
-writes as soon as what it boots is not, byte for byte, what is served: what another system does, nobody knows.
+Core. Law: a try takes nothing from another machine, neither a MAC nor an address; what may not begin by what is served does not
+begin by what is tried; and a rehearsal counts as something that writes as soon as what it boots is not, byte for byte, what is
+served: what another system does, nobody knows.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from netboot.holds import Holds
 from netboot.plan import BootPlan, Machine
 from reconciler.trust import destructive
 
@@ -30,6 +32,26 @@ def may_write(served: BootPlan, tried: BootPlan, name: str, rehearse: bool) -> t
     if not rehearse:
         return destructive(served, replace(tried, machines={name: machine})) + _foreign(served, tried, machine)
     return _foreign(served, tried, machine)
+
+
+def forbidden(served: BootPlan, holds: Holds, tried: BootPlan, name: str, writes: tuple[str, ...]) -> str:
+    """Why the policy of what is served forbids it, as a sentence; "": it does not. One machine is within any limit but 0."""
+    if not writes:
+        return ""
+    macs = set(tried.machines[name].macs)
+    protected = {each.name: each.macs for each in served.machines.values() if each.protect}
+    protected |= holds.kept.protected if holds.kept else {}
+    if any(name == each or macs & set(known) for each, known in protected.items()):
+        return f"{name} is protected, and the try {writes[0]}: rehearse it, or merge first that it is not protected any more"
+    for policy in (served.site.policy, *holds.policies):
+        if any(limit.change == "destructive" and 0 in (limit.machines, limit.share) for limit in policy.limits):
+            return f"policy allows no machine to be made destructive, and the try {writes[0]}: rehearse it"
+    return ""
+
+
+def holds_of(served: Holds, plan: str) -> Holds:
+    """Those of a plan that is tried: what may not begin by what is served does not begin by it either."""
+    return Holds(plan, held=served.held, policies=served.policies, everything=served.everything)
 
 
 def _foreign(served: BootPlan, tried: BootPlan, machine: Machine) -> tuple[str, ...]:

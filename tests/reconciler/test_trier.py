@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from netboot.artifacts import ArtifactStore
+from netboot.commit_status import CommitStatus
+from netboot.holds import Hold, Holds
+from netboot.observed import Observed
 from netboot.tries import Asked, Judged
 from netboot.try_files import ask, asked_for, read_judged, take_back
+from netboot.try_status import status_of, try_document
 from reconciler.trier import Trier
 from tests.reconciler.gitkit import free_port, git_daemon
 from tests.reconciler.inventories import SOUND
@@ -205,3 +209,45 @@ def test_a_git_that_is_away_is_asked_again(site: Site) -> None:
 def test_what_can_be_no_machine_is_no_file(tmp_path: Path, name: str) -> None:
     with pytest.raises(FileNotFoundError):
         ask(tmp_path, Asked("t", name, "main", False, "ann", 1.0))
+
+
+def protected(text: str) -> str:
+    return text.replace("  profile: inspect\n", "  profile: inspect\n  protect: true\n", 1)
+
+
+def test_a_protected_machine_is_rehearsed_and_not_tried(site: Site) -> None:
+    site.work.write("hardware.yaml", protected(MACHINE))
+    for path, content in SOUND.items():
+        if path != "hardware.yaml":
+            site.work.write(path, content)
+    site.commit(None)
+    site.served()
+    site.pull(workflow=AGAIN, hardware=MACHINE)
+    refused = site.tried()
+    assert ("", True) == (refused.plan, "node-01 is protected, and the try has node-01 do run 2" in refused.refused)
+    assert site.tried(name="t2", rehearse=True).plan
+    site.pull(None, "other", hardware=protected(MACHINE).replace("10.1.0.11", "10.1.0.19"))
+    assert site.tried("other", name="t3").plan, "it starts nothing"
+
+
+def test_what_is_held_of_what_is_served_is_held_of_what_is_tried(site: Site) -> None:
+    site.begin("off")
+    current = site.plans.current_id()
+    assert current
+    held = Hold("destructive", "at most 1", "it is 2", "approve it", {"node-01": (("look-at-01", 1),)})
+    site.plans.write_holds(Holds(current, held=(held,)))
+    site.pull(hardware=MACHINE.replace("10.1.0.11", "10.1.0.19"))
+    assert (held,) == site.plans.holds(site.tried().plan).held
+    assert (held,) == site.plans.holds(site.tried("main", name="t2").plan).held, "and what is served keeps its own"
+
+
+def test_the_forge_is_told_what_becomes_of_it(site: Site) -> None:
+    site.begin("off")
+    commit = site.pull(hardware=MACHINE.replace("10.1.0.11", "10.1.0.19"))
+    entry = try_document("node-01", site.tried(rehearse=True), Observed())
+    assert entry
+    expected = CommitStatus(commit, "pending", "gitboot/rehearsal node-01", entry["said"])
+    assert expected == status_of(entry)
+    refused = try_document("node-01", site.tried(machine="node-01", ref="nope", name="t2"), Observed())
+    assert refused
+    assert status_of(refused) is None, "there is no commit to say it of"
