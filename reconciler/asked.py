@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
+from typing import Any
 
 from reconciler.why import BOOT, NEXT, Explained
 
@@ -17,9 +18,9 @@ _DOING = frozenset(
     ("netbooting", "netboots", "netboot", "booting", "boots", "installing", "installs", "waiting", "doing", "next")
 )
 _MAC = re.compile(r" [0-9a-f]{2}(:[0-9a-f]{2}){5}\b")
-_ACTION = re.compile(
-    r'(workflow \S+(?: part \d+)?) action ((?:"(?:[^"\\]|\\.)*"|[^\s/"]+)/(?:"(?:[^"\\]|\\.)*"|[^\s/"]+))(?: (.+))?'
-)
+_NAME = r'(?:"(?:[^"\\]|\\.)*"|[^\s/"]+)'
+ACTION = re.compile(rf"(?P<workflow>workflow \S+(?: part \d+)?) action (?P<action>{_NAME}/{_NAME})(?: (?P<setting>.+))?")
+"""The name of a setting that is an action's."""
 MOST_OFFERED = 3
 _WRITTEN = {
     "gateway": "routers",
@@ -63,14 +64,16 @@ def _likeness(asked: str, name: str) -> float:
 
 def _spellings(known: Sequence[Explained]) -> Iterable[tuple[Explained, tuple[str, ...]]]:
     """Each setting with its names: without the MAC, as an inventory calls it, and actions by their number in the workflow."""
-    numbers: dict[tuple[str, str], int] = {}
+    numbers: dict[tuple[str | Any, ...], int] = {}
     for each in known:
-        if (found := _ACTION.fullmatch(each.setting)) and (found[1], found[2]) not in numbers:
-            numbers[found[1], found[2]] = 1 + sum(workflow == found[1] for workflow, _ in numbers)
+        if (found := ACTION.fullmatch(each.setting)) and found.group("workflow", "action") not in numbers:
+            numbers[found.group("workflow", "action")] = 1 + sum(workflow == found["workflow"] for workflow, _ in numbers)
     for each in known:
-        found = _ACTION.fullmatch(each.setting)
+        found = ACTION.fullmatch(each.setting)
         names = [each.setting, _MAC.sub("", each.setting), _apart(each.setting)]
-        names += [f"{found[1]} action {numbers[found[1], found[2]]} {found[3] or ''}"] if found else []
+        if found:
+            number = numbers[found.group("workflow", "action")]
+            names.append(f"{found['workflow']} action {number} {found['setting'] or ''}")
         names += [
             written for written, label in _WRITTEN.items() if f"({label})" in each.setting or each.setting.startswith(label)
         ]

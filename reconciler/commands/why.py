@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 import click
 from rich.table import Table
 from rich.text import Text
 
-from reconciler.asked import answers, nearest
+from reconciler.asked import ACTION, answers, nearest
 from reconciler.blame import Author, Line, Written
 from reconciler.commands import options
 from reconciler.commands.explaining import Evidence, of_state, of_target
@@ -26,6 +29,8 @@ from reconciler.why import Explained, explain
 MOST_IN_DETAIL = 4
 LONGEST = 60
 """Characters of a value in a list."""
+WIDE = 140
+"""Columns of a terminal that a list has room in for commits and authors; the others are told them of a single setting."""
 
 
 @click.command(
@@ -130,8 +135,9 @@ def _date(seconds: int) -> str:
 
 
 def _list(known: Iterable[Explained], authors: dict[Line, Author]) -> Table:
-    """A line for each value, those of one workflow or profile below its name."""
-    table = columns("SETTING", "VALUE", "SET BY", "COMMIT", "DATE", "AUTHOR")
+    """A line for each value, those of one interface, workflow, action or profile below its name."""
+    wide = not sys.stdout.isatty() or get_terminal_size().columns >= WIDE
+    table = columns("SETTING", "VALUE", "SET BY", *(("COMMIT", "DATE", "AUTHOR") if wide else ("DATE",)))
     group = ""
     for each in known:
         begin, name = _group(each.setting)
@@ -140,26 +146,35 @@ def _list(known: Iterable[Explained], authors: dict[Line, Author]) -> Table:
         group = begin
         origin = each.reason.by[0] if each.reason.by else Origin("-")
         where = f"{origin.line[0]}:{origin.line[1]}" if origin.line else origin.what
+        commit, date, author = _columns(authors[origin.line] if origin.line else "")
         table.add_row(
             Text(printable(f"  {name}" if begin else name)),
-            Text(_cut(each.value), "green"),
+            Text(_cut(each.value, LONGEST if wide else LONGEST // 2), "green"),
             Text(printable(where), "cyan" if origin.line else "dim"),
-            *_columns(authors[origin.line] if origin.line else ""),
+            *((commit, date, author) if wide else (date if date.plain else commit,)),
         )
     return table
 
 
+_GROUPS = (
+    re.compile(r"(?P<group>(?:workflow|profile) \S+) (?P<name>.+)"),
+    re.compile(r"(?P<group>metadata) (?:/latest/)?(?P<name>.+)"),
+    re.compile(r"(?P<name>.+) (?P<group>[0-9a-f]{2}(:[0-9a-f]{2}){5})"),
+)
+
+
 def _group(setting: str) -> tuple[str, str]:
-    kind, _, rest = setting.partition(" ")
-    if kind not in ("workflow", "profile") or " " not in rest:
-        return "", setting
-    name, _, rest = rest.partition(" ")
-    return f"{kind} {name}", rest
+    """What a setting stands below in a list, or "", and what it is called there."""
+    if (action := ACTION.fullmatch(setting)) and action["setting"]:
+        return f"{action['workflow']} action {action['action']}", action["setting"]
+    found = next((found for each in _GROUPS if (found := each.fullmatch(setting))), None)
+    return (found["group"], found["name"]) if found else ("", setting)
 
 
-def _cut(value: str) -> str:
-    first, newline, _ = printable(value.replace("\n", "\v")).partition("\\x0b")
-    return f"{first[: LONGEST - 1]}…" if newline or len(first) > LONGEST else first
+def _cut(value: str, longest: int) -> str:
+    first, newline, _ = value.partition("\n")
+    shown = printable(first)
+    return f"{shown[: longest - 1]}…" if newline or len(shown) > longest else shown
 
 
 def _columns(author: Author) -> tuple[Text, Text, Text]:

@@ -110,11 +110,15 @@ def test_a_line_that_is_not_committed_yet_says_so_and_so_does_a_folder_without_g
     assert "not committed yet" in ask("node-01", "option", "3", repo=empty.path).output
 
 
-def test_without_a_setting_all_of_them_are_listed_those_of_a_workflow_below_its_name() -> None:
+def test_without_a_setting_all_of_them_are_listed_below_what_they_belong_to() -> None:
     lines = ask("server-02").output.splitlines()
     assert re.match(r"server-02, as the folder has it", lines[0])
     assert re.match(r"SETTING +VALUE +SET BY +COMMIT +DATE +AUTHOR", lines[1])
-    assert any(re.match(rf"address {MAC[:-2]}12 +10\.1\.0\.22 +hardware/server-02\.yaml:10 ", line) for line in lines)
+    at = lines.index("52:54:00:12:34:12")
+    assert re.match(r"  DHCP +reservation +site\.yaml:7 ", lines[at + 1])
+    assert re.match(r"  address +10\.1\.0\.22 +hardware/server-02\.yaml:10 ", lines[at + 3])
+    at = lines.index("workflow image-server-02 action install/stream-image")
+    assert re.match(r"  image +registry\.lab\.example/image2disk:v3 +templates/golden-image\.yaml:12 ", lines[at + 1])
     at = lines.index("workflow image-server-02")
     assert re.match(r"  run +1 +gitboot's default: run 1$", lines[at + 1])
     assert any(re.match(r"  kernel argument console +tty0 ttyS0,115200 +profiles/gitboot-os.yaml:9 ", line) for line in lines)
