@@ -65,6 +65,7 @@ class DesiredHardware:
     plan: str = ""
     next: str = ""
     step: NextStep = NextStep("wait")
+    labels: Mapping[str, str] = field(default_factory=dict)
     boot_timeout: float = 1800.0
     pending_timeout: float = 0.0
     """Seconds from the opening of its boot within which its agent must have claimed the work; 0: no limit."""
@@ -146,6 +147,7 @@ def hardware_document(
         "kind": "HardwareStatus",
         "name": machine.name,
         "arch": machine.arch,
+        "labels": dict(machine.labels),
         "macs": list(machine.macs),
         "addresses": list(machine.addresses),
         "leases": leases,

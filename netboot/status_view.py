@@ -130,6 +130,7 @@ def _hardware(plans: Plans, machine: Machine, observed: Observed, hold: str) -> 
         macs=machine.macs,
         addresses=tuple(interface.address for interface in machine.interfaces if interface.address),
         arch=machine.arch,
+        labels=machine.labels,
         plan=plan.id,
         next=_sentence(step),
         step=_step(step),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from difflib import get_close_matches
-from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import click
+import yaml
 from rich.table import Table
 from rich.text import Text
 
@@ -16,9 +18,12 @@ from netboot.served_document import SERVED_PATH
 from reconciler.commands import options
 from reconciler.commands.documents import Document, Read, files, over_http
 from reconciler.commands.terminal import age, columns, printable, show
+from reconciler.hostlist import expand
 from reconciler.sentence import Sentence
 
 MOST_SHOWN = 10
+WATCH_SECONDS = 2
+FORMATS = ("table", "wide", "json", "yaml")
 AS_IT_GOES = ("Ready", "Reconciling", "Booting")
 """Conditions that a machine's phase and run tell of; any other that is true calls for somebody."""
 COLOURS = {
@@ -31,29 +36,87 @@ COLOURS = {
 }
 
 
-@click.command("status", help="Show what the machines are doing, or all that is known of one.")
-@click.argument("machine", required=False)
+@click.command(
+    "status", help="Show what the machines are doing, or all that is known of one. MACHINES is a name or a list: node[01-16]."
+)
+@click.argument("machines", required=False)
 @click.option("--server", metavar="URL", default="http://127.0.0.1", show_default=True, help="A running gitboot.")
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Read its files instead.")
+@click.option(
+    "-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Only machines with this label; all of several."
+)
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "wide", "json", "yaml"]), default="table", show_default=True, help="As what."
+)
+@click.option("--watch", is_flag=True, help="Show it again every other second, until Ctrl-C.")
 @options.token_file
-def command(machine: str | None, server: str, state: Path | None, token_file: Path | None) -> None:
-    with files(state) if state else over_http(server, options.token_from(token_file)) as read:
-        site = read("reconcile.json")
-        if site is None:
-            raise Sentence(f"{state or server} has no status yet; is a gitboot serving there?")
-        names = _machines(read)
-        if machine is None:
-            shown = [document for name in names if (document := read(f"hardware/{name}.json")) is not None]
-            tables = [_table(shown, time.time()), *_conditions(shown)] if shown else []
-            show(_site(site, time.time()) + _served(read(SERVED_PATH)), *tables)
-        else:
-            document = read(f"hardware/{machine}.json") if machine in names else None
-            if document is None:
-                close = get_close_matches(machine, names, n=1)
+def command(
+    machines: str | None,
+    server: str,
+    state: Path | None,
+    labels: tuple[str, ...],
+    output: str,
+    watch: bool,
+    token_file: Path | None,
+) -> None:
+    asked = _Asked(machines, tuple(map(_label, labels)), output)
+    while True:
+        with files(state) if state else over_http(server, options.token_from(token_file)) as read:
+            site = read("reconcile.json")
+            if site is None:
+                raise Sentence(f"{state or server} has no status yet; is a gitboot serving there?")
+            documents = _documents(read, asked)
+            if watch:
+                click.clear()
+            _print(read, site, documents, asked)
+        if not watch:
+            return
+        time.sleep(WATCH_SECONDS)
+
+
+class _Asked(NamedTuple):
+    machines: str | None
+    labels: tuple[tuple[str, str], ...]
+    output: str
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise Sentence(f"{text!r} is no label; write --label rack=r1.", 2)
+    return key, value
+
+
+def _documents(read: Read, asked: _Asked) -> list[Document]:
+    """Of the machines that are meant. Raises Sentence for a name that nobody has."""
+    names = _machines(read)
+    if asked.machines is not None:
+        try:
+            wanted = expand(asked.machines)
+        except ValueError as error:
+            raise Sentence(printable(str(error)), 2) from None
+        for name in wanted:
+            if name not in names:
+                close = get_close_matches(name, names, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"machines there: {len(names)}; `gitboot status` lists them."
-                raise Sentence(printable(f"There is no machine {machine!r}; {hint}"), 2)
-            details = _details(document, time.time()), _conditions([document]), _inventory(document["inventory"], read)
-            show(*chain(*details))
+                raise Sentence(printable(f"There is no machine {name!r}; {hint}"), 2)
+        names = wanted
+    found = (document for name in names if (document := read(f"hardware/{name}.json")) is not None)
+    return [each for each in found if set(asked.labels) <= each["labels"].items()]
+
+
+def _print(read: Read, site: Document, documents: list[Document], asked: _Asked) -> None:
+    now = time.time()
+    if asked.output == "json":
+        click.echo(json.dumps({"site": site, "machines": documents}, indent=2, ensure_ascii=True))
+    elif asked.output == "yaml":
+        click.echo(yaml.safe_dump({"site": site, "machines": documents}, sort_keys=False, allow_unicode=False), nl=False)
+    elif len(documents) == 1 and asked.machines == documents[0]["name"]:
+        (document,) = documents
+        show(*_details(document, now), *_conditions([document]), *_inventory(document["inventory"], read))
+    else:
+        tables = [_table(documents, now, asked.output == "wide"), *_conditions(documents)] if documents else []
+        show(_site(site, now) + _served(read(SERVED_PATH)), *tables)
 
 
 def _machines(read: Read) -> list[str]:
@@ -125,8 +188,8 @@ def _addresses(machine: Document) -> Iterator[str]:
     return iter(dict.fromkeys([*machine["addresses"], *machine["leases"].values(), *machine["seenAt"].values()]))
 
 
-def _table(machines: list[Document], now: float) -> Table:
-    table = columns("MACHINE", "ADDRESS", "PHASE", "RUN", "SEEN", "NEXT")
+def _table(machines: list[Document], now: float, wide: bool = False) -> Table:
+    table = columns("MACHINE", *(("MACS", "LABELS", "PLAN") if wide else ()), "ADDRESS", "PHASE", "RUN", "SEEN", "NEXT")
     for each in machines:
         boot, run = each["boot"], each["run"]
         address = next(_addresses(each), "-")
@@ -134,12 +197,20 @@ def _table(machines: list[Document], now: float) -> Table:
         state = run["state"] if run else "-"
         doing = f"{run['workflow']} {state}" if run else "-"
         table.add_row(
-            *map(_text, (each["name"], address, phase)),
+            _text(each["name"]),
+            *(map(_text, _wide(each)) if wide else ()),
+            *map(_text, (address, phase)),
             Text(printable(doing), COLOURS.get(state, "")),
             _text(age(each["lastSeen"], now)),
             _text(each["next"]),
         )
     return table
+
+
+def _wide(machine: Document) -> Iterator[str]:
+    yield ",".join(machine["macs"])
+    yield ",".join(f"{key}={value}" for key, value in machine["labels"].items()) or "-"
+    yield (machine["boot"] or machine)["plan"][:12]
 
 
 def _details(machine: Document, now: float) -> list[Table | str]:

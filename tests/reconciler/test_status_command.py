@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from netboot.endings import LOST
 from netboot.inventory_document import Kept, decode_inventory, inventory_document, inventory_link
@@ -121,3 +122,50 @@ def test_status_of_a_machine_shows_its_disks_and_cables_and_lets_none_of_them_sp
     assert "/dev/sda 480103981056 S3Z9NB0K naa.5002538e40b1a2c3 -" in lines
     assert "eno1 52:54:00:12:34:01 i40e 10000 Mb/s Ethernet1/7 of leaf\\x1b[2J, VLAN 100" in lines
     assert "eno2 - -" in lines
+
+
+def two(tmp_path: Path) -> None:
+    """`written` has node-01 and node-02; they get labels."""
+    written(tmp_path)
+    for name, rack in (("node-01", "r1"), ("node-02", "r2")):
+        path = tmp_path / f"status/hardware/{name}.json"
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"labels": {"rack": rack, "role": "web"}}))
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ((), ["node-01", "node-02"]),
+        (("node-[01-02]",), ["node-01", "node-02"]),
+        (("node-02,node-02",), ["node-02"]),
+        (("-l", "rack=r2"), ["node-02"]),
+        (("-l", "rack=r2", "--label", "role=web"), ["node-02"]),
+        (("-l", "rack=r2", "-l", "rack=r1"), []),
+    ],
+)
+def test_status_shows_the_machines_that_are_meant(tmp_path: Path, asked: tuple[str, ...], expected: list[str]) -> None:
+    two(tmp_path)
+    found = json.loads(call("status", "--state", tmp_path, *asked, "-o", "json").output)
+    assert expected == [each["name"] for each in found["machines"]]
+    assert found == yaml.safe_load(call("status", "--state", tmp_path, *asked, "-o", "yaml").output)
+
+
+def test_status_is_wider_on_request(tmp_path: Path) -> None:
+    two(tmp_path)
+    wide = call("status", "--state", tmp_path, "-o", "wide").output
+    assert "rack=r1,role=web" in wide
+    assert "rack=r1" not in call("status", "--state", tmp_path).output
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("node-[01-09]",), "There is no machine 'node-03'"),
+        (("node-[",), "write node[01-16]"),
+        (("-l", "rack"), "write --label rack=r1"),
+    ],
+)
+def test_what_cannot_be_meant_is_said(tmp_path: Path, asked: tuple[str, ...], said: str) -> None:
+    two(tmp_path)
+    result = call("status", "--state", tmp_path, *asked)
+    assert (2, True) == (result.exit_code, said in result.output)
