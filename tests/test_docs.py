@@ -422,9 +422,11 @@ def test_the_map_of_modules_is_true() -> None:
     assert actual == rows
 
 
-def test_decisions_are_numbered_without_gaps_and_have_a_title() -> None:
-    assert [f"{number:04}" for number in range(1, len(DECISIONS) + 1)] == [page.name[:4] for page in DECISIONS]
-    for number, page in enumerate(DECISIONS, start=1):
+def test_decisions_have_a_number_each_and_a_title() -> None:
+    """Numbers are given before the notes are written, so that one may be missing for a while."""
+    numbers = [int(page.name[:4]) for page in DECISIONS]
+    assert len(set(numbers)) == len(numbers) > 15
+    for number, page in zip(numbers, DECISIONS, strict=True):
         assert re.match(rf"# {number}\. \S.*\n", page.read_text()), f"{page.name} does not begin with '# {number}. '"
 
 
