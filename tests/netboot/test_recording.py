@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netboot.boot import Plans, Tried
+from netboot.dhcp_options import pack
 from netboot.dhcp_packet import DISCOVER, REQUEST
 from netboot.errors import Malformed
 from netboot.events import LeaseBound, Trying
 from netboot.holds import Hold, Holds, gate
 from netboot.journal import events_of
-from netboot.plan import BootPlan, Dump
+from netboot.plan import BootPlan, Dump, Interface, Machine
 from netboot.recorder import read
 from netboot.recording import Exchange, decode_line, encode
 from netboot.replay import Replayed, in_place_of, replay
@@ -217,3 +218,15 @@ def test_what_a_later_gitboot_adds_to_a_line_spoils_no_reading() -> None:
 def test_a_line_without_its_time_is_malformed() -> None:
     with pytest.raises(Malformed, match="at"):
         decode_line(b'{"kind":"tftp"}')
+
+
+def test_options_that_had_no_room_are_named_in_the_reason(tmp_path: Path) -> None:
+    long = Interface(mac(1), "10.1.0.1", "node-01", "rack1", pack({15: b"a" * 250, 17: b"b" * 250}))
+    served = plan(Machine("node-01", "x86_64", (long,)))
+
+    async def story(here: World, door: Door) -> None:
+        door.hand_in(asked(1, {53: bytes([DISCOVER])} | PXE | {55: bytes((15, 17))}))
+        await door.settled()
+
+    [offer] = recorded(tmp_path, served, story)
+    assert "INIT 10.1.0.1, without 17 (root-path) for want of room" == offer.reason
