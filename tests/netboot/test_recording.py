@@ -16,7 +16,7 @@ from netboot.boot import Plans, Tried
 from netboot.dhcp_options import pack
 from netboot.dhcp_packet import DISCOVER, REQUEST
 from netboot.errors import Malformed
-from netboot.events import LeaseBound, Trying
+from netboot.events import LeaseBound, SessionOpened, Trying
 from netboot.holds import Hold, Holds, gate
 from netboot.journal import events_of
 from netboot.plan import BootPlan, Dump, Interface, Machine
@@ -166,6 +166,33 @@ def test_an_exchange_is_answered_with_what_was_known_then_and_not_with_what_came
     served = plan(*SEVERAL)
     exchanges = recorded(tmp_path, served, story)
     assert 2 == len({each.boot for each in exchanges})
+    assert all(each.same for each in again(tmp_path, exchanges, served.plan))
+
+
+@pytest.mark.parametrize("heard", ["boot", "session", "listening"])
+def test_when_somebody_was_last_heard_of_is_remembered_though_no_journal_has_it(tmp_path: Path, heard: str) -> None:
+    """An hour after the journal's last word the machine asks again: a new boot, had it not been heard of meanwhile."""
+
+    async def story(here: World, door: Door) -> None:
+        door.firmware(DISCOVER)
+        boot = here.observed.open_boot(mac(1))
+        assert boot is not None
+        opened = SessionOpened(at=here.now(), session="s1", boot=boot.id, system="os-1")
+        await here.ledger.commit((opened,) if heard == "session" else ())
+        later = here.now() + 3600.0
+        here.now = lambda: later  # type: ignore[method-assign]  # the clock goes on
+        match heard:
+            case "boot":
+                boot.last_seen = later - 5
+            case "session":
+                here.observed.sessions["s1"].last_seen = later - 5
+            case _:
+                here.observed.listening = later - 5
+        door.firmware(DISCOVER)
+
+    served = plan(*SEVERAL)
+    exchanges = recorded(tmp_path, served, story)
+    assert 1 == len({each.boot for each in exchanges})
     assert all(each.same for each in again(tmp_path, exchanges, served.plan))
 
 
