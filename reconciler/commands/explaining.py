@@ -70,8 +70,19 @@ class Evidence:
         """By what a server saw of it, or else as for a machine that nothing was seen of."""
         if self.status is not None:
             status = self.status
-            return Next(str(status["next"]), str(status["step"]["workflow"] or ""), _under_way(status["boot"], self.plan))
+            workflow = str(status["step"]["workflow"] or "")
+            known = workflow if workflow in self.inventory.workflows else ""  # the status may be a moment older than the plan
+            return Next(_tried(status.get("trying")) + str(status["next"]), known, _under_way(status["boot"], self.plan))
         return Next.of(next_step(self.plan, self.plan.machines[machine], Observed(), "", ""))
+
+
+def _tried(trying: Mapping[str, Any] | None) -> str:
+    """What comes before all that git names."""
+    if trying is None or trying["state"] not in ("waiting", "running"):
+        return ""
+    commit = trying["revision"][:12]
+    verb = "rehearses" if trying["rehearse"] else "tries"
+    return f"{verb} commit {commit} once, which `--at {commit}` explains; then: "
 
 
 def _under_way(boot: Mapping[str, Any] | None, plan: BootPlan) -> str:

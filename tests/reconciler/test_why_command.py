@@ -222,6 +222,21 @@ def test_what_a_server_serves_and_saw_is_explained_whatever_was_committed_since(
 
 
 @pytest.mark.shell
+def test_a_try_comes_first_and_a_workflow_that_git_no_longer_names_explains_nothing(work: Work, tmp_path: Path) -> None:
+    state_of(work, tmp_path / "state", str(work.path))
+    path = tmp_path / "state" / "status" / "hardware" / "node-01.json"
+    status = json.loads(path.read_bytes())
+    status["trying"] = {"state": "waiting", "revision": "a" * 40, "rehearse": True}
+    status["step"]["workflow"] = "gone"
+    path.write_text(json.dumps(status))
+    shown = plain(ask_state(tmp_path / "state", "node-01", "next", "step").output)
+    assert (
+        "rehearses commit aaaaaaaaaaaa once, which `--at aaaaaaaaaaaa` explains; then: runs workflow look-at-01 run 2" in shown
+    )
+    assert "set by - gitboot's default: its disk" in shown
+
+
+@pytest.mark.shell
 def test_the_mirror_of_a_remote_repository_has_no_history_and_a_clone_has(work: Work, tmp_path: Path) -> None:
     state = tmp_path / "state"
     with git_daemon(work.path.parent, free_port()) as address:
