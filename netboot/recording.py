@@ -15,7 +15,6 @@ import msgspec
 from netboot.boot import Plans
 from netboot.desk import Answer, Counter, answer
 from netboot.dhcp import Destination, Reply, classify, decode
-from netboot.dhcp_options import label
 from netboot.dhcp_packet import MESSAGES, dotted
 from netboot.errors import Malformed
 from netboot.events import BootOpened, Event, Trying
@@ -175,10 +174,9 @@ def word(decided: Answer) -> str:
 
 def reason(decided: Answer) -> str:
     outcome = decided.outcome
-    if not isinstance(outcome, Reply) or not any(outcome.address):
-        return outcome.reason
-    dropped = ", ".join(map(label, outcome.dropped))
-    return f"{outcome.reason} {dotted(outcome.address)}" + (f", without {dropped} for want of room" if dropped else "")
+    if isinstance(outcome, Reply) and any(outcome.address):
+        return f"{outcome.reason} {dotted(outcome.address)}"
+    return outcome.reason
 
 
 def _plan(events: tuple[Event, ...], before: str) -> str:

@@ -45,8 +45,8 @@ class Replayed:
 
 
 def told(exchange: Exchange) -> tuple[object, ...]:
-    """What a machine is told, why, and in which of its boots."""
-    return exchange.outcome, exchange.answer, exchange.to, exchange.machine, exchange.boot, exchange.reason
+    """What a machine is told, and why."""
+    return exchange.outcome, exchange.answer, exchange.to, exchange.machine, exchange.reason
 
 
 def replay(exchanges: Sequence[Exchange], journal: Iterable[Event], plans: Mapping[str, BootPlan]) -> Iterator[Replayed]:

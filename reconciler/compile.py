@@ -14,11 +14,13 @@ from typing import NamedTuple
 from netboot import plan as boot
 from netboot.ipxe import objection
 from netboot.work import Work
+from reconciler.artifact_refs import artifacts_of, key_of
 from reconciler.bonding import acting
-from reconciler.images import Held, Images, archive_places, images_of
-from reconciler.inventory import ArtifactRef, Hardware, Interface, Inventory, Place, Profile, Site, WorkflowDoc
+from reconciler.images import Held, Images, images_of
+from reconciler.inventory import Hardware, Interface, Inventory, Profile, Site, WorkflowDoc
 from reconciler.metadata import metadata_of
 from reconciler.options import interface_options, range_options
+from reconciler.plain import plain
 from reconciler.problems import Problem
 from reconciler.provenance import Places, places_of, subnet_places
 from reconciler.relay import Relay, hand_out, is_relay, with_parts
@@ -79,7 +81,7 @@ class Compiler:
         """`artifacts`: what is in the artefact folder, by path, and `archives`, what those of them hold that hold images; None
         when it is not known here (`gitboot check`).
         """
-        found, problems = _artifacts(inventory, artifacts)
+        found, problems = artifacts_of(inventory, artifacts)
         problems += _unspeakable(inventory)
         images, faults = images_of(inventory, archives)
         problems += faults
@@ -114,12 +116,37 @@ class Compiler:
         self._plan = dump.plan
         return Compiled(dump, provenance, tuple(sorted(set(problems))))
 
+    def remember(self, inventory: Inventory, plan: boot.BootPlan, archives: Mapping[str, Held] | None) -> None:
+        """Take for granted that this is what the inventory compiles to, with these archives; where values came from is not
+        known then. Workflows of several machines are made anew: a plan does not say whose they were before they were divided.
+        """
+        self._plan, self._images, self._secrets = plan, images_of(inventory, archives)[0], secret_keys(inventory)
+        wanted = _assignments(inventory)
+        carried = {name: tuple(work.workflow for work in machine.work) for name, machine in plan.machines.items()}
+        divided = {work.workflow for machine in plan.machines.values() for work in machine.work if work.part or work.before}
+        for name in inventory.hardware:
+            asked = tuple(workflow.name for workflow in wanted.get(name, ()))
+            if asked != carried.get(name):
+                divided.update({*asked, *carried.get(name, ())})
+        for name, hardware in inventory.hardware.items():
+            workflows = wanted.get(name, ())
+            if divided.isdisjoint(workflow.name for workflow in workflows) and divided.isdisjoint(carried.get(name, ())):
+                sources = self._sources(inventory, hardware, workflows)
+                self._made[name] = _Made(sources, plan.machines[name], (), {}, (), {})
+
+    def _sources(self, inventory: Inventory, hardware: Hardware, workflows: tuple[WorkflowDoc, ...]) -> tuple[object, ...]:
+        """All that a machine is made of. A profile is not but for what it decides: its kernel is another's business."""
+        profile = inventory.profiles.get(hardware.profile or "")
+        decides = profile is not None and profile.handover is not None and hardware.handover == "auto"
+        templates = (inventory.templates[workflow.template] for workflow in workflows)
+        return (inventory.site, self._images, self._secrets, hardware, profile if decides else None, *workflows, *templates)
+
     def _machine(
         self, inventory: Inventory, hardware: Hardware, workflows: tuple[WorkflowDoc, ...], subnets: Mapping[str, Places]
     ) -> _Made:
         profile = inventory.profiles.get(hardware.profile or "")
         templates = tuple(inventory.templates[workflow.template] for workflow in workflows)
-        sources = (inventory.site, self._images, self._secrets, hardware, profile, *workflows, *templates)
+        sources = self._sources(inventory, hardware, workflows)
         before = self._made.get(hardware.name)
         if before is not None and _identical(before.sources, sources):
             return before
@@ -171,18 +198,20 @@ def _render(
 
 
 def _work(workflow: WorkflowDoc, hardware: Hardware, document: dict[str, object]) -> Work:
-    return Work(
-        workflow=workflow.name,
-        run=workflow.run,
-        repeat=workflow.repeat,
-        resets=workflow.resets,
-        overwrites=workflow.overwrites,
-        retry=workflow.retry,
-        on_failure=workflow.on_failure,
-        pending_timeout=workflow.pending_timeout,
-        cancel=workflow.cancel,
-        profile=workflow.profile or hardware.profile or "",
-        document=document,
+    return plain(
+        Work(
+            workflow=workflow.name,
+            run=workflow.run,
+            repeat=workflow.repeat,
+            resets=workflow.resets,
+            overwrites=workflow.overwrites,
+            retry=workflow.retry,
+            on_failure=workflow.on_failure,
+            pending_timeout=workflow.pending_timeout,
+            cancel=workflow.cancel,
+            profile=workflow.profile or hardware.profile or "",
+            document=document,
+        )
     )
 
 
@@ -206,30 +235,34 @@ def _assignments(inventory: Inventory) -> dict[str, tuple[WorkflowDoc, ...]]:
 
 
 def _site(site: Site) -> boot.Site:
-    return boot.Site(
-        name=site.name,
-        domain=site.domain or "",
-        server=str(site.server or ""),
-        mode=site.dhcp_mode,
-        unknown="wait" if site.dhcp_mode == "auto-proxy" else site.unknown,
-        boot_timeout=site.boot_timeout,
-        upstreams=tuple(map(str, site.upstreams)),
-        metadata_tokens=site.metadata_tokens,
-        vendor_data=site.vendor_data,
-        pull_secrets=site.images.pull_secrets,
-        trusted_proxies=tuple(map(str, site.trusted_proxies)),
-        trust=site.trust,
-        policy=site.policy,
+    return plain(
+        boot.Site(
+            name=site.name,
+            domain=site.domain or "",
+            server=str(site.server or ""),
+            mode=site.dhcp_mode,
+            unknown="wait" if site.dhcp_mode == "auto-proxy" else site.unknown,
+            boot_timeout=site.boot_timeout,
+            upstreams=tuple(map(str, site.upstreams)),
+            metadata_tokens=site.metadata_tokens,
+            vendor_data=site.vendor_data,
+            pull_secrets=site.images.pull_secrets,
+            trusted_proxies=tuple(map(str, site.trusted_proxies)),
+            trust=site.trust,
+            policy=site.policy,
+        )
     )
 
 
 def _subnet(site: Site, index: int) -> boot.Subnet:
     subnet = site.subnets[index]
-    return boot.Subnet(
-        name=subnet.name,
-        cidr=str(subnet.cidr),
-        options=range_options(site, subnet),
-        range=(str(subnet.range[0]), str(subnet.range[1])) if subnet.range else None,
+    return plain(
+        boot.Subnet(
+            name=subnet.name,
+            cidr=str(subnet.cidr),
+            options=range_options(site, subnet),
+            range=(str(subnet.range[0]), str(subnet.range[1])) if subnet.range else None,
+        )
     )
 
 
@@ -247,43 +280,43 @@ def _profiles(inventory: Inventory, made: Mapping[str, _Made]) -> list[boot.Prof
 
 
 def _profile(profile: Profile) -> boot.Profile:
-    return boot.Profile(
-        name=profile.name,
-        kernel=_key(profile.kernel) if profile.kernel else "",
-        initrd=tuple(_key(initrd) for initrd in profile.initrd),
-        cmdline=profile.cmdline,
-        chain=profile.chain or "",
-        script=profile.script or "",
-        pxelinux=profile.pxelinux or "",
+    return plain(
+        boot.Profile(
+            name=profile.name,
+            kernel=key_of(profile.kernel) if profile.kernel else "",
+            initrd=tuple(key_of(initrd) for initrd in profile.initrd),
+            cmdline=profile.cmdline,
+            chain=profile.chain or "",
+            script=profile.script or "",
+            pxelinux=profile.pxelinux or "",
+        )
     )
-
-
-def _key(reference: ArtifactRef) -> str:
-    return reference.path or reference.url or ""
 
 
 def _hardware(site: Site, hardware: Hardware, profile: Profile | None, work: tuple[Work, ...]) -> boot.Machine:
     handover = hardware.handover
     if handover == "auto" and profile is not None and profile.handover is not None:
         handover = profile.handover
-    return boot.Machine(
-        name=hardware.name,
-        arch=hardware.arch,
-        labels=dict(sorted(hardware.labels.items())),
-        interfaces=tuple(_interface(site, interface) for interface in acting(hardware)),
-        idle=f"profile:{hardware.idle_profile}" if hardware.idle == "profile" else hardware.idle,
-        handover=handover,
-        loader="" if hardware.loader == "auto" else hardware.loader,
-        disks=tuple(
-            boot.Disk(disk.name, disk.path or "", disk.serial or "", disk.wwn or "", str(disk.size or ""))
-            for disk in hardware.disks
-        ),
-        rpi=boot.RaspberryPi(pi.serial, pi.firmware or "", pi.config or "") if (pi := hardware.rpi) else None,
-        work=work,
-        bonds=tuple(boot.Bond(bond.name, bond.mode, bond.interfaces) for bond in hardware.bonds),
-        storage=dict(hardware.storage),
-        metadata=metadata_of(site, hardware),
-        protect=hardware.protect,
+    return plain(
+        boot.Machine(
+            name=hardware.name,
+            arch=hardware.arch,
+            labels=dict(sorted(hardware.labels.items())),
+            interfaces=tuple(_interface(site, interface) for interface in acting(hardware)),
+            idle=f"profile:{hardware.idle_profile}" if hardware.idle == "profile" else hardware.idle,
+            handover=handover,
+            loader="" if hardware.loader == "auto" else hardware.loader,
+            disks=tuple(
+                boot.Disk(disk.name, disk.path or "", disk.serial or "", disk.wwn or "", str(disk.size or ""))
+                for disk in hardware.disks
+            ),
+            rpi=boot.RaspberryPi(pi.serial, pi.firmware or "", pi.config or "") if (pi := hardware.rpi) else None,
+            work=work,
+            bonds=tuple(boot.Bond(bond.name, bond.mode, bond.interfaces) for bond in hardware.bonds),
+            storage=dict(hardware.storage),
+            metadata=metadata_of(site, hardware),
+            protect=hardware.protect,
+        )
     )
 
 
@@ -299,79 +332,6 @@ def _interface(site: Site, interface: Interface) -> boot.Interface:
         netboot=interface.netboot,
         vlan=interface.vlan,
     )
-
-
-def _artifacts(inventory: Inventory, found: Mapping[str, boot.Artifact] | None) -> tuple[list[boot.Artifact], list[Problem]]:
-    """Every file some profile names, once; a file that is not in the folder is an error of the line that names it.
-
-    A URL that one profile gives a digest is verified for all.
-    """
-    artifacts: dict[str, boot.Artifact] = {}
-    digests: dict[str, tuple[str, Place]] = {}
-    problems: list[Problem] = []
-    for place, path, reference in _references(inventory):
-        key = _key(reference)
-        if reference.sha256 is not None:
-            digest, first = digests.setdefault(key, (reference.sha256, place))
-            if digest != reference.sha256:
-                problems.append(_conflict(place, path, key, first))
-        if reference.url is not None and reference.sha256 is None:
-            artifacts.setdefault(key, boot.Artifact(key, url=key))
-        elif found is None:
-            artifacts[key] = boot.Artifact(key, sha256=reference.sha256 or "")
-        elif key in found:
-            artifacts[key] = found[key]
-        else:
-            problems.append(_missing(place, path, key))
-    for place, path, key in archive_places(inventory.site):
-        if found is None:
-            artifacts[key] = boot.Artifact(key)
-        elif key in found:
-            artifacts[key] = found[key]
-        else:
-            problems.append(_missing(place, path, key, f"`gitboot actions build --out DIR/{key}` makes one, "))
-    firmware, missing = _firmware(inventory, found)
-    return [*(artifacts | firmware).values()], [*problems, *missing]
-
-
-def _firmware(
-    inventory: Inventory, found: Mapping[str, boot.Artifact] | None
-) -> tuple[dict[str, boot.Artifact], list[Problem]]:
-    """Every file of the folders that machines name; an empty folder is an error of the first of them."""
-    artifacts: dict[str, boot.Artifact] = {}
-    problems: list[Problem] = []
-    for folder, hardware in inventory.firmware.items():
-        files = {path: artifact for path, artifact in (found or {}).items() if path.startswith(f"{folder}/")}
-        artifacts |= files
-        if found is not None and not files:
-            problems.append(_missing(hardware.where("spec.rpi.firmware"), "spec.rpi.firmware", folder))
-    return artifacts, problems
-
-
-def _references(inventory: Inventory) -> list[tuple[Place, str, ArtifactRef]]:
-    """Place, path within the profile, and reference."""
-    named: list[tuple[Place, str, ArtifactRef]] = []
-    for profile in inventory.profiles.values():
-        if profile.kernel is not None:
-            named.append((profile.where("spec.kernel"), "spec.kernel", profile.kernel))
-        for index, initrd in enumerate(profile.initrd):
-            path = f"spec.initrd[{index}]"
-            named.append((profile.where(path), path, initrd))
-    return named
-
-
-def _missing(place: Place, path: str, key: str, how: str = "") -> Problem:
-    if key.startswith("os/"):
-        how = "`gitboot os build --out DIR` makes the in-memory OS there, "
-    message = (
-        f"The artefact {key!r} is not in the artefact folder, which --artifacts names: {how}put it there, or correct the path."
-    )
-    return Problem(*place, path, "missing-artifact", "error", message)
-
-
-def _conflict(place: Place, path: str, key: str, first: Place) -> Problem:
-    message = f"{key} has another sha256 in {first}: one URL is one file; correct one of the two."
-    return Problem(*place, path, "bad-value", "error", message)
 
 
 def _unspeakable(inventory: Inventory) -> list[Problem]:

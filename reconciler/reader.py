@@ -6,6 +6,8 @@ blob gives the identical objects in every revision; only the checks across docum
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from reconciler.formats import FileContent, read_file
 from reconciler.inventory import Inventory
 from reconciler.problems import Problem
@@ -16,9 +18,15 @@ from reconciler.validate import Findings, validate
 class Reader:
     """Reads one snapshot after another. Holds what the last one said. Not safe for two threads at once."""
 
-    def __init__(self) -> None:
-        self._files: dict[tuple[str, str], FileContent] = {}
-        self._paths: dict[str, str] = {}
+    def __init__(self, files: Mapping[tuple[str, str], FileContent] | None = None) -> None:
+        """`files`: what is known already, as `files` has it."""
+        self._files = dict(files or {})
+        self._paths: dict[str, str] = dict(self._files.keys())
+
+    @property
+    def files(self) -> Mapping[tuple[str, str], FileContent]:
+        """Blob and path → content, of the last snapshot."""
+        return self._files
 
     @property
     def known(self) -> frozenset[str]:

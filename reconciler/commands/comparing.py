@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netboot.plan import BootPlan
+from netboot.plan import BootPlan, digest_of
+from netboot.plan import encode as as_bytes
 from reconciler.check import as_text
-from reconciler.commands.reading import compile_found
+from reconciler.commands.reading import found
+from reconciler.commands.remembering import Remembered
 from reconciler.compile import Compiler
 from reconciler.errors import BadSource, Unavailable
+from reconciler.images import Held
 from reconciler.inventory import Inventory
+from reconciler.memory import Memory
 from reconciler.problems import Problem, Rejected
 from reconciler.reader import Reader
 from reconciler.sentence import Sentence
 from reconciler.snapshot import Snapshot
 from reconciler.target import open_target, snapshot_of_folder
+from reconciler.validate import Findings, validate
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +45,47 @@ def range_of(text: str) -> Range:
 
 
 @dataclass(slots=True)
-class Compiled:
-    """One after the other."""
+class Revisions:
+    """One after the other, each beginning with what the one before has taught."""
 
     artifacts: Path | None
-    _reader: Reader = field(default_factory=Reader)
+    memory: Memory | None
+    """What an earlier comparison has left."""
+    learnt: Memory | None = None
+    """To be left for a later one: of the first revision, which is the one that stays."""
+    _reader: Reader = field(init=False)
     _compiler: Compiler = field(default_factory=Compiler)
+
+    def __post_init__(self) -> None:
+        self._reader = Reader(self.memory.files if self.memory else None)
 
     @property
     def known(self) -> frozenset[str]:
         return self._reader.known
 
-    def plan(self, snapshot: Snapshot) -> tuple[Inventory | None, BootPlan | None, tuple[Problem, ...]]:
-        """As `reading.read`, and what it was compiled from."""
+    def read(self, snapshot: Snapshot) -> tuple[Inventory | None, BootPlan | None, tuple[Problem, ...]]:
+        """What it says, what that compiles to, None when there is an error, and all its problems. Raises Rejected."""
         inventory, problems = self._reader.read(snapshot)
         if inventory is None:
             return None, None, problems
-        return inventory, *compile_found(self._compiler, inventory, self.artifacts, problems)
+        artifacts, archives = found(inventory, self.artifacts)
+        digest = digest_of(as_bytes(archives))
+        before, self.memory = self.memory, None
+        if before and before.archives == digest:
+            self._recall(before, inventory, archives)
+        compiled = self._compiler.compile(inventory, artifacts, archives)
+        if self.learnt is None and compiled.dump and not (before and before.files.keys() == self._reader.files.keys()):
+            self.learnt = Memory(self._reader.files, compiled.dump, digest)
+        return inventory, compiled.dump.plan if compiled.dump else None, (*problems, *compiled.problems)
+
+    def _recall(self, memory: Memory, inventory: Inventory, archives: Mapping[str, Held] | None) -> None:
+        """`inventory`: what was read now, which most often is what was read then."""
+        if memory.files.keys() != self._reader.files.keys():
+            then = validate(Findings.of(memory.files.values()), "")
+            if then is None:
+                return
+            inventory = then
+        self._compiler.remember(inventory, memory.dump.plan, archives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +101,29 @@ class Side:
 
 def sides(repo: str, asked: Range, artifacts: Path | None) -> tuple[Side, Side]:
     """The second has a plan; the first has none where there is no inventory. Raises Sentence."""
-    compiled = Compiled(artifacts)
     with _sentences(), open_target(f"{repo}@{asked.before}") as repository:
         base = repository.fetch()
         head = repository.resolve(asked.after) if asked.after is not None else ""
         if asked.forked:
             base = repository.merge_base(base, head)
-        before = _side(asked.before, base, compiled, repository.snapshot(base, compiled.known))
-        snapshot = repository.snapshot(head, compiled.known) if head else snapshot_of_folder(Path(repo))
-        after = _side(asked.after or "the files as they lie", head, compiled, snapshot)
+        place = Remembered(f"{repository.source}\0{repository.source.path}")
+        revisions = Revisions(artifacts, place.recall())
+        before = _side(asked.before, base, revisions, repository.snapshot(base, revisions.known))
+        snapshot = repository.snapshot(head, revisions.known) if head else snapshot_of_folder(Path(repo))
+        after = _side(asked.after or "the files as they lie", head, revisions, snapshot)
     if before.plan is None and not _is_empty(before):
         raise Sentence(f"{before.called} cannot be served, so that nothing can be compared to it:\n{as_text(before.problems)}")
     if after.plan is None:
         raise Sentence(f"{after.called} cannot be served, and a server would go on as before:\n{as_text(after.problems)}")
+    if revisions.learnt:
+        place.keep(revisions.learnt)
     return before, after
 
 
-def _side(called: str, revision: str, compiled: Compiled, snapshot: Snapshot) -> Side:
+def _side(called: str, revision: str, revisions: Revisions, snapshot: Snapshot) -> Side:
     named = f"{called} ({revision[:12]})" if revision and not revision.startswith(called) else called
     try:
-        return Side(named, revision, *compiled.plan(snapshot), snapshot)
+        return Side(named, revision, *revisions.read(snapshot), snapshot)
     except Rejected as rejected:
         return Side(named, revision, None, None, rejected.problems, snapshot)
 

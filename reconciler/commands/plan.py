@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +11,12 @@ from typing import Any
 
 import click
 
-from netboot.journal import events_of
 from netboot.observed import Observed, fold
 from netboot.plan import BootPlan
-from netboot.store import Corrupt
 from reconciler.annotations import FORMS, Annotation
 from reconciler.changes import Difference
 from reconciler.commands import options
 from reconciler.commands.comparing import Side, range_of, sides
-from reconciler.commands.documents import over_http
 from reconciler.diff import compare
 from reconciler.observing import observed_from
 from reconciler.plan_annotations import of_difference, written_lines
@@ -83,6 +81,7 @@ def command(
     token_file: Path | None,
     artifacts: Path | None,
 ) -> int:
+    gc.disable()  # a command that ends soon has nothing to collect, and looking for it is a fifth of its time
     before, after = sides(repo, range_of(commits), artifacts)
     assert after.plan is not None  # noqa: S101 - `sides` would have raised
     observed = _observed(state)
@@ -118,6 +117,9 @@ def _coloured(text: str, kind: str) -> str:
 
 
 def _observed(state: Path | None) -> Observed | None:
+    from netboot.journal import events_of
+    from netboot.store import Corrupt
+
     if state is None:
         return None
     if not (state / "journal").is_dir():
@@ -130,6 +132,8 @@ def _observed(state: Path | None) -> Observed | None:
 
 def _told(url: str, token: str, difference: Difference, before: BootPlan | None, after: BootPlan) -> Observed:
     """By the server, of every workflow that a changed machine has or had."""
+    from reconciler.commands.documents import over_http
+
     plans = [plan for plan in (before, after) if plan]
     names = {name for change in difference.machines for name in (change.machine, change.was)}
     machines = [plan.machines[name] for plan in plans for name in names if name in plan.machines]

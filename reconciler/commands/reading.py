@@ -58,7 +58,7 @@ def compile_found(
     compiler: Compiler, inventory: Inventory, artifacts: Path | None, problems: tuple[Problem, ...]
 ) -> tuple[BootPlan | None, tuple[Problem, ...]]:
     """The plan of an inventory that was read with these problems, and all of its problems."""
-    made = compiler.compile(inventory, *_found(inventory, artifacts))
+    made = compiler.compile(inventory, *found(inventory, artifacts))
     return made.dump.plan if made.dump else None, (*problems, *made.problems)
 
 
@@ -79,7 +79,7 @@ class Compiled:
         inventory, problems = self._reader.read(snapshot)
         if inventory is None:
             return None, problems
-        compiled = self._compiler.compile(inventory, *_found(inventory, self._artifacts))
+        compiled = self._compiler.compile(inventory, *found(inventory, self._artifacts))
         return compiled.dump.plan if compiled.dump else None, (*problems, *compiled.problems)
 
 
@@ -108,13 +108,13 @@ def find_machine(plan: BootPlan, text: str) -> Binding:
     return found
 
 
-def _found(inventory: Inventory, folder: Path | None) -> tuple[dict[str, Artifact], dict[str, Held]] | tuple[None, None]:
+def found(inventory: Inventory, folder: Path | None) -> tuple[dict[str, Artifact], dict[str, Held]] | tuple[None, None]:
     """What is in the artefact folder; URLs are taken at their word here, the server fetches and verifies them."""
     if folder is None:
         return None, None
     store = ArtifactStore(folder, None)
     references = [each for profile in inventory.profiles.values() for each in profile.references]
     firmware = [path for each in inventory.firmware for path in store.below(each)]
-    found = store.find([*(each.path for each in references if each.path), *inventory.site.images.archives, *firmware])
-    archives = archives_of(inventory, found, store)
-    return found | {each.url: Artifact(each.url, each.sha256) for each in references if each.url and each.sha256}, archives
+    here = store.find([*(each.path for each in references if each.path), *inventory.site.images.archives, *firmware])
+    archives = archives_of(inventory, here, store)
+    return here | {each.url: Artifact(each.url, each.sha256) for each in references if each.url and each.sha256}, archives

@@ -13,13 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netboot.boot import Plans, Tried
-from netboot.dhcp_options import pack
 from netboot.dhcp_packet import DISCOVER, REQUEST
 from netboot.errors import Malformed
-from netboot.events import LeaseBound, SessionOpened, Trying
+from netboot.events import LeaseBound, Trying
 from netboot.holds import Hold, Holds, gate
 from netboot.journal import events_of
-from netboot.plan import BootPlan, Dump, Interface, Machine
+from netboot.plan import BootPlan, Dump
 from netboot.recorder import read
 from netboot.recording import Exchange, decode_line, encode
 from netboot.replay import Replayed, in_place_of, replay
@@ -169,33 +168,6 @@ def test_an_exchange_is_answered_with_what_was_known_then_and_not_with_what_came
     assert all(each.same for each in again(tmp_path, exchanges, served.plan))
 
 
-@pytest.mark.parametrize("heard", ["boot", "session", "listening"])
-def test_when_somebody_was_last_heard_of_is_remembered_though_no_journal_has_it(tmp_path: Path, heard: str) -> None:
-    """An hour after the journal's last word the machine asks again: a new boot, had it not been heard of meanwhile."""
-
-    async def story(here: World, door: Door) -> None:
-        door.firmware(DISCOVER)
-        boot = here.observed.open_boot(mac(1))
-        assert boot is not None
-        opened = SessionOpened(at=here.now(), session="s1", boot=boot.id, system="os-1")
-        await here.ledger.commit((opened,) if heard == "session" else ())
-        later = here.now() + 3600.0
-        here.now = lambda: later  # type: ignore[method-assign]  # the clock goes on
-        match heard:
-            case "boot":
-                boot.last_seen = later - 5
-            case "session":
-                here.observed.sessions["s1"].last_seen = later - 5
-            case _:
-                here.observed.listening = later - 5
-        door.firmware(DISCOVER)
-
-    served = plan(*SEVERAL)
-    exchanges = recorded(tmp_path, served, story)
-    assert 1 == len({each.boot for each in exchanges})
-    assert all(each.same for each in again(tmp_path, exchanges, served.plan))
-
-
 def test_a_journal_that_ends_before_and_a_plan_that_is_gone_are_said(tmp_path: Path) -> None:
     served = plan(*SEVERAL)
     exchanges = recorded(tmp_path, served, boots)
@@ -245,15 +217,3 @@ def test_what_a_later_gitboot_adds_to_a_line_spoils_no_reading() -> None:
 def test_a_line_without_its_time_is_malformed() -> None:
     with pytest.raises(Malformed, match="at"):
         decode_line(b'{"kind":"tftp"}')
-
-
-def test_options_that_had_no_room_are_named_in_the_reason(tmp_path: Path) -> None:
-    long = Interface(mac(1), "10.1.0.1", "node-01", "rack1", pack({15: b"a" * 250, 17: b"b" * 250}))
-    served = plan(Machine("node-01", "x86_64", (long,)))
-
-    async def story(here: World, door: Door) -> None:
-        door.hand_in(asked(1, {53: bytes([DISCOVER])} | PXE | {55: bytes((15, 17))}))
-        await door.settled()
-
-    [offer] = recorded(tmp_path, served, story)
-    assert "INIT 10.1.0.1, without 17 (root-path) for want of room" == offer.reason

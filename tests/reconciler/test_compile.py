@@ -137,6 +137,16 @@ def test_a_commit_that_changes_only_the_readme_or_a_comment_changes_nothing() ->
     assert before.plan.machines["node-01"] is after.plan.machines["node-01"]
 
 
+def test_a_default_that_somebody_wrote_changes_nothing() -> None:
+    said = {
+        **SOUND,
+        "site.yaml": SITE.replace("spec:", 'spec:\n  dhcp: {mode: reservation}\n  bootTimeout: 30m\n  trust: {commits: "off"}'),
+        "hardware.yaml": MACHINE.replace("spec:", "spec:\n  handover: auto\n  idle: disk"),
+        "workflow.yaml": WORKFLOW.replace("node-01}", "node-01, repeat: once, onFailure: rescue}"),
+    }
+    assert plan_of(SOUND).id == plan_of(said).id
+
+
 def test_one_changed_machine_is_one_changed_shard_and_every_other_machine_is_the_same_object() -> None:
     compiler, reader = Compiler(), Reader()
     files: dict[str, str | bytes] = dict(SOUND)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +16,19 @@ from jsonschema import Draft202012Validator
 
 import schemas
 from reconciler.cli import gitboot
+from reconciler.formats import FileContent, read_file
 from tests.reconciler.gitkit import Work
 from tests.reconciler.inventories import MACHINE, SOUND, WORKFLOW
 
 pytestmark = pytest.mark.shell
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """And the collector, which the command does without."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    yield
+    gc.enable()
 
 
 @pytest.fixture
@@ -106,3 +118,29 @@ def test_programs_get_all_of_it(work: Work) -> None:
     (machine,) = document["machines"]
     assert {"name": "DNS 10.1.0.12 PTR", "before": None, "after": "node-01"} in machine["settings"]
     assert work.git("rev-parse", "HEAD") == document["after"]["revision"]
+
+
+def test_a_second_look_reads_nothing_again_but_what_changed(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    work.commit(hardware=MACHINE.replace("10.1.0.11", "10.1.0.12"))
+    first = plan(work, "HEAD~1..HEAD")
+    seen = list[str]()
+
+    def read(file: str, data: bytes) -> FileContent:
+        seen.append(file)
+        return read_file(file, data)
+
+    monkeypatch.setattr("reconciler.reader.read_file", read)
+    assert first == plan(work, "HEAD~1..HEAD")
+    assert ["hardware.yaml"] == seen
+
+
+def test_a_memory_that_cannot_be_read_or_kept_is_done_without(
+    work: Work, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    work.commit(hardware=MACHINE.replace("10.1.0.11", "10.1.0.12"))
+    first = plan(work, "HEAD~1..HEAD")
+    for file in Path(os.environ["XDG_CACHE_HOME"], "gitboot").iterdir():
+        file.write_bytes(b"not what it was")
+    assert first == plan(work, "HEAD~1..HEAD")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(work.write("no-folder", "")))
+    assert first == plan(work, "HEAD~1..HEAD")
