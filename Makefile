@@ -4,6 +4,9 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
+# Compiled tests are kept, whatever the caller's habit: to make them anew is a sixth of `make check`.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help setup check test demo bench fuzz clean tools
 
 help:           ## this list
@@ -23,8 +26,9 @@ $(STAMP): pyproject.toml constraints.txt
 check: $(STAMP) ## lint, types and the core tests: under a minute, before every commit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pytest -q -n 2 -m 'not shell and not lab'
+	$(BIN)/mypy & types=$$!; \
+	  $(BIN)/pytest -q -n 2 -m 'not shell and not lab' --hypothesis-profile=quick; tests=$$?; \
+	  wait $$types && exit $$tests
 
 tools:          ## Debian packages for the end-to-end tests (only as root on Debian)
 	@tests/lab/install-tools

@@ -18,6 +18,7 @@ from netboot.records import RunStatus
 from netboot.runs import Accepted, Claimed, Duplicate
 from tests.agent.fakes import Answer, Document
 from tests.agent.play import World
+from tests.effort import examples
 from tests.netboot.story import Story, work
 
 conditions: st.SearchStrategy[If] = st.sampled_from(["success", "success", "failure", "always"])
@@ -79,7 +80,7 @@ class Server:
                 return refused.status, {"error": refused.error}
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(workflows, st.integers(0, 1), st.integers(0, 1), st.data())
 def test_an_agent_that_keeps_to_the_protocol_is_never_refused(
     workflow: Workflow, resets: int, retry: int, data: st.DataObject

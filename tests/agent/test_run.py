@@ -30,6 +30,7 @@ from agent.run import KILL_PATIENCE, Phase, Run
 from agent.workflow import Action, Task, Workflow
 from tests.agent.fakes import FakeServer
 from tests.agent.play import OK, World
+from tests.effort import examples
 
 BAD = Exited(1)
 
@@ -451,7 +452,7 @@ some_actions = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(some_actions, st.sampled_from([0, 7]), randomly)
 def test_whatever_happens_in_whatever_order_the_laws_hold(actions: list[Action], limit: int, data: st.DataObject) -> None:
     """Never two at once, never before acceptance, never twice, every start has its end, and the run comes to one."""

@@ -17,6 +17,7 @@ from netboot.dhcp_packet import DECLINE, INFORM, RELEASE, REQUEST, Packet, dotte
 from netboot.events import AddressDeclined, BootAdvanced, BootClosed, BootOpened, LeaseBound, LeaseReleased
 from netboot.observed import fold
 from netboot.plan import Interface, Machine, Mode, Unknown
+from tests.effort import examples
 from tests.netboot.plan_example import (
     BIOS,
     IPXE,
@@ -507,4 +508,4 @@ class Leases(RuleBasedStateMachine):
 
 
 TestNoTwoMacsAreEverAckedOneAddress = Leases.TestCase
-TestNoTwoMacsAreEverAckedOneAddress.settings = settings(max_examples=200, stateful_step_count=30)
+TestNoTwoMacsAreEverAckedOneAddress.settings = settings(max_examples=examples(200), stateful_step_count=30)

@@ -42,6 +42,7 @@ from netboot.work import Work
 from reconciler.compile import Compiler
 from reconciler.reader import Reader
 from reconciler.target import snapshot_of_folder
+from tests.effort import examples
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/goldens/example-plan.json"
@@ -106,7 +107,7 @@ def test_what_is_read_back_is_what_was_frozen(parts: Parts) -> None:
     assert first.plan == read_back(first)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(PARTS, PARTS, st.randoms())
 def test_the_id_depends_on_content_alone(parts: Parts, before: Parts, random: Any) -> None:
     fresh = dump(*parts)
@@ -120,7 +121,7 @@ def test_the_id_depends_on_content_alone(parts: Parts, before: Parts, random: An
     assert (fresh.plan.id, fresh.manifest, dict(fresh.shards)) == (again.plan.id, again.manifest, dict(again.shards))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(PARTS, PARTS)
 def test_plans_with_different_content_have_different_ids(one: Parts, other: Parts) -> None:
     first, second = dump(*one), dump(*other)

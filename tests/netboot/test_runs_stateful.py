@@ -13,6 +13,7 @@ from netboot.events import ActionStarted, Event
 from netboot.observed import Observed, fold
 from netboot.records import RunStatus
 from netboot.runs import Accepted, Claimed, Duplicate
+from tests.effort import examples
 from tests.netboot.story import INSTALL, Story, work
 
 RESETS, RETRY = 2, 1
@@ -185,5 +186,5 @@ class Site(RuleBasedStateMachine):
         assert len(set(starts)) == len(starts)
 
 
-Site.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
+Site.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=40)
 TestSite = Site.TestCase

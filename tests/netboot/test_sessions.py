@@ -17,6 +17,7 @@ from netboot.observed import PATIENCE, fold
 from netboot.scripts import Script
 from netboot.sessions import WINDOW, Denied, Opened, Parked, Sessions, Window
 from netboot.tokens import LIFETIME, objection, session_key
+from tests.effort import examples
 from tests.netboot.plan_example import IPXE, SECOND, Room, machine, port, work
 
 KEY = b"the server's key"
@@ -206,5 +207,5 @@ class Calls(RuleBasedStateMachine):
         assert set(self.room.observed.sessions) == set(opened) - set(ended)
 
 
-Calls.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+Calls.TestCase.settings = settings(max_examples=examples(120), stateful_step_count=40, deadline=None)
 TestCalls = Calls.TestCase

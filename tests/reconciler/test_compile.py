@@ -14,6 +14,7 @@ from netboot.plan import Artifact, BootPlan, RaspberryPi, load
 from reconciler.compile import Compiled, Compiler
 from reconciler.problems import Problem
 from reconciler.reader import Reader
+from tests.effort import examples
 from tests.reconciler.inventories import BARE, EXAMPLE, MACHINE, PROFILE, RICH, SITE, SOUND, TEMPLATE, WORKFLOW, example, read
 from tests.reconciler.inventories import snapshot as snapshot_of
 
@@ -220,7 +221,7 @@ def essence(found: Compiled) -> Any:
     return dump, provenance, found.problems
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.tuples(EDITS, st.sampled_from(FOUND)), min_size=1, max_size=8))
 def test_a_compile_after_any_history_is_the_compile_without_one(history: list[tuple[tuple[str, str | None], Any]]) -> None:
     compiler, reader = Compiler(), Reader()

@@ -12,6 +12,7 @@ from reconciler.changes import Change, Difference
 from reconciler.compile import Compiler
 from reconciler.diff import NO_FACTS, compare, facts_of_plan, patched
 from reconciler.reader import Reader
+from tests.effort import examples
 from tests.reconciler.inventories import RICH, SOUND, snapshot
 from tests.reconciler.test_compile import CHANGES
 
@@ -56,7 +57,7 @@ def there(plan: BootPlan | None) -> BootPlan:
     return plan
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(inventories(), inventories())
 def test_a_difference_applied_to_one_plan_gives_the_other_and_is_empty_exactly_for_equal_ones(
     before: BootPlan, after: BootPlan

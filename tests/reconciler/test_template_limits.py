@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.template import FUNCTIONS, Limits, TemplateError, compile_template
+from tests.effort import examples
 from tests.reconciler.template_cases import DATA, GOLDEN
 from tests.reconciler.template_grammar import template
 
@@ -142,7 +143,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.lists(PIECES, max_size=25).map("".join), st.dictionaries(st.sampled_from("abc"), PLAIN))
 @example("{{'\\400'}}", {})
 @example("{{printf `%c%q` -1 1114112}}", {})
@@ -150,27 +151,27 @@ def test_any_text_and_any_plain_data_give_a_string_or_a_template_error(text: str
     render(text, data)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.sampled_from(sorted(FUNCTIONS)), st.lists(PLAIN, max_size=4))
 def test_any_function_with_any_arguments_gives_a_string_or_a_template_error(name: str, values: list[object]) -> None:
     data = {f"a{number}": value for number, value in enumerate(values)}
     render("{{" + " ".join([name, *(f".{key}" for key in data)]) + " | toString}}", data)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.text(alphabet="%+-# 0123456789.*[]vTtdboOxXcqUeEfFgGsp!é", max_size=12), st.lists(SCALARS, max_size=3))
 def test_any_format_gives_a_string_or_a_template_error(format_: str, values: list[object]) -> None:
     data = {"a": format_} | {f"b{number}": value for number, value in enumerate(values)}
     render("{{" + " ".join(["printf", *(f".{key}" for key in data)]) + "}}", data)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.text(alphabet="ab01()[]{}|*+?.^$\\-,:imsPdDwWsSbBzAxné<>=!", max_size=20), st.text(max_size=10))
 def test_any_pattern_gives_a_string_or_a_template_error(pattern: str, text: str) -> None:
     render("{{regexMatch .pattern .text}}", {"pattern": pattern, "text": text})
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.randoms(use_true_random=False), st.randoms(use_true_random=False))
 def test_a_sound_template_with_a_piece_cut_out_gives_a_string_or_a_template_error(chance: Random, knife: Random) -> None:
     text = knife.choice((template(chance), knife.choice(GOLDEN)[0]))

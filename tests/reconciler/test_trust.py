@@ -27,6 +27,7 @@ from reconciler.trust import (
     to_verify,
     unvouched,
 )
+from tests.effort import examples
 from tests.netboot.site import machine
 from tests.netboot.site import plan as dump_of
 
@@ -86,7 +87,7 @@ def numbers(history: History) -> st.SearchStrategy[set[int]]:
     return st.sets(st.sampled_from(sorted(history.new))) if history.new else st.just(set())
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.data())
 def test_nothing_that_nobody_stands_behind_is_ever_trusted(data: st.DataObject) -> None:
     history = data.draw(histories())
