@@ -45,9 +45,9 @@ def of_commit(word: Reconciliation) -> CommitStatus | None:
     context = f"{CONTEXT}/{word.path}" if word.path else CONTEXT
     errors = [problem for problem in word.problems if problem.get("severity") == "error"]
     if word.held and not errors:
-        return CommitStatus(
-            word.head, "pending", context, f"held: {', '.join(dict.fromkeys(each['rule'] for each in word.held))}"
-        )
+        rules = ", ".join(dict.fromkeys(each["rule"] for each in word.held))
+        whole = ", and none of it is served" if any(each["whole"] for each in word.held) else ""
+        return CommitStatus(word.head, "pending", context, f"held{whole}: {rules}")
     if word.head == word.revision:
         warned = f", with {_count(len(word.problems), 'warning')}" if word.problems else ""
         return CommitStatus(word.head, "success", context, f"serving{warned}")

@@ -52,6 +52,34 @@ def test_a_commit_is_serving_or_rejected_with_its_first_problem(word: Reconcilia
     assert (NEW, state, "gitboot", description) == (found.revision, found.state, found.context, found.description)
 
 
+def held(rule: str, whole: bool = False) -> dict[str, Any]:
+    return {"kind": "destructive", "rule": rule, "why": "", "release": "", "machines": ["node-01"], "count": 1, "whole": whole}
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "description"),
+    [
+        (replace(SERVED, held=(held("protect: true"),)), "pending", "held: protect: true"),
+        (replace(SERVED, held=(held("a"), held("b"), held("a"))), "pending", "held: a, b"),
+        (replace(SERVED, held=(held("a"),), problems=[problem(severity="warning")]), "pending", "held: a"),
+        (
+            replace(SERVED, revision=OLD, held=(held("to remove at most 5 per site", whole=True),)),
+            "pending",
+            "held, and none of it is served: to remove at most 5 per site",
+        ),
+        (
+            replace(SERVED, revision=OLD, held=(held("a"),), problems=[problem()]),
+            "failure",
+            "rejected: 1 problem; node.yaml:7: There is no field 'profle'.",
+        ),
+    ],
+)
+def test_what_policy_holds_is_named_by_its_rules(word: Reconciliation, state: str, description: str) -> None:
+    found = of_commit(word)
+    assert found is not None
+    assert (NEW, state, description) == (found.revision, found.state, found.description)
+
+
 @pytest.mark.parametrize(
     "word",
     [
