@@ -63,6 +63,18 @@ def test_each_commit_is_told_what_became_of_it_and_a_restart_says_nothing_twice(
     assert stub.statuses[1]["description"].startswith("rejected: 2 problems; hardware.yaml:7: ")
 
 
+def test_a_commit_that_policy_holds_is_told_so_with_the_rule(site: Work) -> None:
+    policy = "  policy: {limits: [{change: destructive, machines: 0}]}\n"
+    site.commit(site=SOUND["site.yaml"] + policy)
+    with forge("gitea") as stub, following(site, stub.url, "gitea"):
+        stub.wait_for(1)
+        held = site.commit(workflow=SOUND["workflow.yaml"].replace("hardware: node-01", "hardware: node-01, run: 2"))
+        stub.wait_for(2)
+    told = stub.statuses[1]
+    assert (held, "pending") == (told["sha"], told["state"])
+    assert told["description"].startswith("held: destructive runs on at most 0")
+
+
 def test_a_forge_that_hangs_holds_up_no_commit_and_no_end(site: Work) -> None:
     with silent_server() as port, following(site, f"http://127.0.0.1:{port}") as here:
         here.wait_for("published")
