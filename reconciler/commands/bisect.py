@@ -12,7 +12,8 @@ from netboot.plan import BootPlan
 from netboot.replay import Replayed, told
 from reconciler.bisection import first_other
 from reconciler.commands import options
-from reconciler.commands.reading import Compiled, target_at
+from reconciler.commands.comparing import Compiled
+from reconciler.commands.reading import target_at
 from reconciler.commands.recorded import Recorded, recorded
 from reconciler.commits import read_commit
 from reconciler.errors import BadSource, Unavailable
@@ -79,7 +80,7 @@ class _Row:
 
     def _compile(self, index: int) -> BootPlan | None:
         try:
-            plan, _ = self._compiled.plan(self._repository.snapshot(self.commits[index], self._compiled.known))
+            _, plan, _ = self._compiled.plan(self._repository.snapshot(self.commits[index], self._compiled.known))
         except Rejected:
             plan = None
         if plan is None and index == 0:

@@ -62,27 +62,6 @@ def compile_found(
     return made.dump.plan if made.dump else None, (*problems, *made.problems)
 
 
-class Compiled:
-    """Commits of one repository, one after the other: what they share is read and compiled once."""
-
-    def __init__(self, artifacts: Path | None) -> None:
-        self._artifacts = artifacts
-        self._reader = Reader()
-        self._compiler = Compiler()
-
-    @property
-    def known(self) -> frozenset[str]:
-        return self._reader.known
-
-    def plan(self, snapshot: Snapshot) -> tuple[BootPlan | None, tuple[Problem, ...]]:
-        """As `read`. Raises Rejected."""
-        inventory, problems = self._reader.read(snapshot)
-        if inventory is None:
-            return None, problems
-        compiled = self._compiler.compile(inventory, *found(inventory, self._artifacts))
-        return compiled.dump.plan if compiled.dump else None, (*problems, *compiled.problems)
-
-
 def read_plan(target: str, artifacts: Path | None) -> BootPlan:
     """The plan of a target that can be served. Raises Sentence."""
     plan, problems = read(target, artifacts)
