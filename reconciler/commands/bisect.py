@@ -12,7 +12,7 @@ from netboot.plan import BootPlan
 from netboot.replay import Replayed, told
 from reconciler.bisection import first_other
 from reconciler.commands import options
-from reconciler.commands.comparing import Compiled
+from reconciler.commands.comparing import Revisions
 from reconciler.commands.reading import target_at
 from reconciler.commands.recorded import Recorded, recorded
 from reconciler.commits import read_commit
@@ -65,7 +65,7 @@ class _Row:
         self.commits = commits
         self._repository = repository
         self._kept = kept
-        self._compiled = Compiled(artifacts)
+        self._revisions = Revisions(artifacts, None)
         self._looked: dict[int, list[Replayed]] = {}
         self._plan = cache(self._compile)
 
@@ -80,7 +80,7 @@ class _Row:
 
     def _compile(self, index: int) -> BootPlan | None:
         try:
-            _, plan, _ = self._compiled.plan(self._repository.snapshot(self.commits[index], self._compiled.known))
+            _, plan, _ = self._revisions.read(self._repository.snapshot(self.commits[index], self._revisions.known))
         except Rejected:
             plan = None
         if plan is None and index == 0:
