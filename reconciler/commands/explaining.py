@@ -35,7 +35,12 @@ class Evidence:
 
     inventory: Inventory
     plan: BootPlan
-    snapshot: Snapshot
+    committed: bool
+    """False: it is a folder as it lies."""
+    paths: Mapping[str, str]
+    """What places call a file → its path as git has it."""
+    contents: Mapping[str, bytes]
+    """By that."""
     repository: Repository | None
     """None: there is none, for the reason that `unknown` says."""
     revision: str
@@ -44,26 +49,17 @@ class Evidence:
     status: Mapping[str, Any] | None = None
     """Of the machine, by a server."""
 
-    @property
-    def _paths(self) -> dict[str, str]:
-        """What places call a file → its path as git has it."""
-        return {printable(entry.path): entry.path for entry in self.snapshot.entries}
-
     def text(self, file: str, line: int) -> str:
         """A line of a file, or "" when it has not so many."""
-        blobs = {printable(entry.path): entry.blob for entry in self.snapshot.entries}
-        lines = self.snapshot.contents.get(blobs.get(file, ""), b"").decode("utf-8", "replace").split("\n")
+        lines = self.contents.get(self.paths.get(file, ""), b"").decode("utf-8", "replace").split("\n")
         return lines[line - 1].strip() if 0 < line <= len(lines) else ""
 
     def authors(self, lines: Iterable[Line]) -> dict[Line, Author]:
         """Of each line, who wrote it or why nobody can say."""
         if self.repository is None:
             return dict.fromkeys(lines, self.unknown)
-        paths = self._paths
-        asked = {(file, line): (paths.get(file, file), line) for file, line in lines}
-        contents = self.snapshot.contents
-        folder = {entry.path: contents[entry.blob] for entry in self.snapshot.entries if entry.blob in contents}
-        found = authors(self.repository, self.revision, asked.values(), None if self.snapshot.revision else folder)
+        asked = {(file, line): (self.paths.get(file, file), line) for file, line in lines}
+        found = authors(self.repository, self.revision, asked.values(), None if self.committed else self.contents)
         return {line: found[known] for line, known in asked.items()}
 
     def following(self, machine: str) -> Next:
@@ -156,7 +152,9 @@ def _evidence(
     inventory, plan, problems = compiled(snapshot, artifacts)
     if inventory is None or plan is None:
         raise Sentence(f"This inventory cannot be served:\n{as_text(problems)}")
-    return Evidence(inventory, plan, snapshot, repository, revision, unknown)
+    paths = {printable(entry.path): entry.path for entry in snapshot.entries}
+    contents = {each.path: snapshot.contents[each.blob] for each in snapshot.entries if each.blob in snapshot.contents}
+    return Evidence(inventory, plan, bool(snapshot.revision), paths, contents, repository, revision, unknown)
 
 
 @contextmanager

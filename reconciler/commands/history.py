@@ -53,7 +53,7 @@ def _changes(evidence: Evidence, past: Past, name: str) -> Iterator[tuple[Change
     """Each as soon as it is found. What lies in a folder comes before all commits."""
     parents, repository = past.parents, evidence.repository
     head = evidence.revision
-    if not evidence.snapshot.revision:
+    if not evidence.committed:
         head, parents = "", {"": (evidence.revision,), **parents}
     for each in history(head, name, parents, lambda commit: past.served(commit) if commit else evidence.plan):
         author = told(repository, [each.commit])[each.commit] if repository and each.commit else ""

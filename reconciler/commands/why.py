@@ -93,7 +93,7 @@ def _heading(name: str, evidence: Evidence) -> Text:
     revision = evidence.revision[:12]
     if evidence.status is not None:
         return Text(f"{name}, as commit {revision} has it, which is served", "bold")
-    if evidence.snapshot.revision:
+    if evidence.committed:
         return Text(f"{name}, as commit {revision} has it", "bold")
     return Text(f"{name}, as the folder has it" + (f", which is checked out from {revision}" if revision else ""), "bold")
 
@@ -199,7 +199,7 @@ def _document(name: str, known: Iterable[Explained], evidence: Evidence, authors
         "apiVersion": "gitboot/v1",
         "kind": "Explanation",
         "machine": name,
-        "revision": evidence.snapshot.revision,
+        "revision": evidence.revision if evidence.committed else "",
         "plan": evidence.plan.id,
         "settings": [
             {
