@@ -17,12 +17,25 @@ _MAC = re.compile(r"\b[0-9a-f]{2}(?::[0-9a-f]{2}){5}\b")
 _ADDRESS = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 
 
+_TELLING = re.compile(
+    r"address |host name |idle$|option 15 |Raspberry Pi$|workflow \S+( part \d+)? (run|actions)$"
+    r"|profile \S+ (kernel|chain|script|kernel command line)$"
+)
+"""What is told of a machine that is new, or gone: the rest follows from that, or is as everywhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     changes: tuple[Change, ...]
     """In order of name; never empty."""
     settings: tuple[Setting, ...]
+    """Of machines that are new, or gone, what tells them from others."""
     reasons: tuple[str, ...]
+
+    @property
+    def untold(self) -> int:
+        """How many settings each of them has beside."""
+        return len(self.changes[0].settings) - len(self.settings)
 
     @property
     def consequence(self) -> Consequence:
@@ -38,7 +51,7 @@ def grouped(changes: Iterable[Change]) -> list[Group]:
     found: dict[object, list[Change]] = {}
     said: dict[object, tuple[tuple[Setting, ...], tuple[str, ...]]] = {}
     for change in changes:
-        common = _common(change)
+        common = _common(change, _told(change))
         key = (change.consequence, change.kind, *common)
         found.setdefault(key, []).append(change)
         said[key] = common
@@ -49,16 +62,22 @@ def grouped(changes: Iterable[Change]) -> list[Group]:
 def _group(members: Sequence[Change], settings: tuple[Setting, ...], reasons: tuple[str, ...]) -> Group:
     alone = members[0]
     if len(members) == 1:
-        return Group((alone,), _without_mac(alone.settings), alone.reasons)
+        return Group((alone,), _without_mac(_told(alone)), alone.reasons)
     return Group(tuple(members), settings, reasons)
 
 
-def _common(change: Change) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
+def _told(change: Change) -> tuple[Setting, ...]:
+    if change.kind in ("added", "removed"):
+        return tuple(each for each in change.settings if _TELLING.match(each.name))
+    return change.settings
+
+
+def _common(change: Change, told: tuple[Setting, ...]) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
     """What it says, without what is this machine's alone."""
-    text = "\n".join((*change.reasons, *(text for each in change.settings for text in _texts(each))))
+    text = "\n".join((*change.reasons, *(text for each in told for text in _texts(each))))
     own = {word: called for word, called in _own(change).items() if word in text}
     if not own:
-        return change.settings, change.reasons
+        return told, change.reasons
     pattern = re.compile("|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in sorted(own, key=len, reverse=True)))
 
     def general(text: str) -> str:
@@ -66,7 +85,7 @@ def _common(change: Change) -> tuple[tuple[Setting, ...], tuple[str, ...]]:
 
     settings = (
         Setting(general(each.name), *(None if text is None else general(text) for text in (each.before, each.after)))
-        for each in change.settings
+        for each in told
     )
     return _without_mac(tuple(settings)), tuple(map(general, change.reasons))
 

@@ -20,6 +20,7 @@ from reconciler.grouping import Group, grouped
 
 MOST_ROWS = 24
 """Settings of one group; of a text of many lines, the lines that differ."""
+MOST_GROUPS = 50
 MOST_NAMES = 4
 WIDEST = 46
 """Columns of a setting's name before its value stands apart."""
@@ -42,8 +43,6 @@ _FOLLOWS = (
 )
 """What need not be told where the other is."""
 _ANY_PORT = re.compile(r" ((?:[0-9a-f]{2}:){5}[0-9a-f]{2}|<mac[ 0-9]*>)$")
-_TELLING = re.compile(r"address|host name|idle|Raspberry Pi$|workflow \S+( part \d+)?$|profile \S+$|option 15 ")
-"""What is told of a machine that is new, or gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +70,14 @@ def as_text(difference: Difference, compared: Compared, style: Callable[[str, st
     if not difference:
         return f"{_heading(compared)}\n\nNo change: both compile to the same plan, {difference.after[:12]}.\n"
     lines = [_heading(compared), ""]
-    for consequence, groups in groupby(grouped(difference.machines), key=lambda group: group.consequence):
+    found = grouped(difference.machines)
+    for consequence, groups in groupby(found[:MOST_GROUPS], key=lambda group: group.consequence):
         lines += [f"{style(consequence.upper(), consequence)}: {MEANING[consequence]}", ""]
         for group in groups:
             lines += [f"  {style(title(group), 'title')}", *(line for reason in group.reasons for line in _wrapped(reason))]
             lines += [f"    {line}" for line in _rendered(*rows(group), style)]
             lines.append("")
+    lines += [each for each in (_rest(found), "") if len(found) > MOST_GROUPS]
     if site := site_rows(difference):
         lines += [
             f"{style('SITE', 'none')}: what is no machine's alone",
@@ -93,7 +94,8 @@ def as_markdown(difference: Difference, compared: Compared) -> str:
     if not difference:
         return f"### Nothing changes\n\n{head}Both compile to the same plan, `{difference.after[:12]}`.\n"
     parts = [f"### {summary(difference)}\n", head.rstrip("\n") + "\n"]
-    for group in grouped(difference.machines):
+    found = grouped(difference.machines)
+    for group in found[:MOST_GROUPS]:
         block = "\n".join(_diffed(*rows(group)))
         grave = GRAVITY.index(group.consequence) >= GRAVITY.index("runs a workflow")
         parts.append(
@@ -102,12 +104,19 @@ def as_markdown(difference: Difference, compared: Compared) -> str:
             + (f"\n{_fenced(block)}\n" if block else "")
             + "\n</details>\n"
         )
+    if len(found) > MOST_GROUPS:
+        parts.append(f"{_rest(found)}\n")
     if site := site_rows(difference):
         block = "\n".join(_diffed(site, 0))
         parts.append(
             f"<details>\n<summary><b>site</b>: what is no machine's alone</summary>\n\n{_fenced(block)}\n\n</details>\n"
         )
     return "\n".join(parts)
+
+
+def _rest(groups: Sequence[Group]) -> str:
+    number = sum(len(group.changes) for group in groups[MOST_GROUPS:])
+    return f"… and {number} more machine{'s' if number > 1 else ''}, each in another way (--format json has all)"
 
 
 def _wrapped(reason: str) -> list[str]:
@@ -158,10 +167,9 @@ def title(group: Group) -> str:
 def rows(group: Group) -> tuple[list[Row], int]:
     """What is told of a group's settings, and how many are not."""
     settings = list(_summed(group.settings))
-    told = [each for each in settings if group.kind not in ("added", "removed") or _TELLING.match(each.name)]
-    told = _without_twins([each for each in told if not _follows(each, told)])
-    found = [*_merged(told)]
-    return [*found[:MOST_ROWS], *_journeys(group)], len(settings) - sum(row.settings for row in found[:MOST_ROWS])
+    found = [*_merged(_without_twins([each for each in settings if not _follows(each, settings)]))]
+    untold = group.untold + len(settings) - sum(row.settings for row in found[:MOST_ROWS])
+    return [*found[:MOST_ROWS], *_journeys(group)], untold
 
 
 def _journeys(group: Group) -> Iterator[Row]:
