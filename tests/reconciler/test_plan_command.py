@@ -6,8 +6,10 @@ import gc
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click import ClickException
@@ -18,7 +20,7 @@ import schemas
 from reconciler.cli import gitboot
 from reconciler.formats import FileContent, read_file
 from tests.reconciler.gitkit import Work
-from tests.reconciler.inventories import MACHINE, SOUND, WORKFLOW
+from tests.reconciler.inventories import MACHINE, SOUND, TEMPLATE, WORKFLOW
 
 pytestmark = pytest.mark.shell
 
@@ -144,3 +146,34 @@ def test_a_memory_that_cannot_be_read_or_kept_is_done_without(
     assert first == plan(work, "HEAD~1..HEAD")
     monkeypatch.setenv("XDG_CACHE_HOME", str(work.write("no-folder", "")))
     assert first == plan(work, "HEAD~1..HEAD")
+
+
+def test_a_server_is_asked_what_has_run(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    work.commit(template=TEMPLATE.replace("timeout: 60", "timeout: 90"))
+    run = {"id": "r", "workflow": "look-at-01", "machine": "node-01", "number": 1, "repeat": "once", "part": 0,
+           "state": "SUCCESS", "reason": "all is well"}  # fmt: skip
+    told = {
+        "reconcile.json": {"kind": "ReconcileStatus"},
+        "workflows/look-at-01.json": {
+            "kind": "WorkflowStatus", "name": "look-at-01", "run": 1, "repeat": "once", "runs": [run], "machines": [],
+        },
+    }  # fmt: skip
+
+    @contextmanager
+    def server(url: str, token: str) -> Iterator[Any]:
+        assert "http://gitboot.example" == url
+        yield told.get
+
+    monkeypatch.setattr("reconciler.commands.documents.over_http", server)
+    assert "DESTRUCTIVE" in plan(work, "HEAD~1..HEAD").output
+    shown = plan(work, "HEAD~1..HEAD", "--server", "http://gitboot.example")
+    assert "NONE" in shown.output
+    assert "DESTRUCTIVE" not in shown.output
+
+
+def test_a_state_directory_is_asked_what_has_run(work: Work, tmp_path: Path) -> None:
+    work.commit(template=TEMPLATE.replace("timeout: 60", "timeout: 90"))
+    assert 1 == plan(work, "HEAD~1..HEAD", "--state", str(tmp_path / "nothing")).exit_code
+    (tmp_path / "state" / "journal").mkdir(parents=True)
+    shown = plan(work, "HEAD~1..HEAD", "--state", str(tmp_path / "state"))
+    assert (2, True, False) == (shown.exit_code, "DESTRUCTIVE" in shown.output, "unless it has begun" in shown.output)
