@@ -34,7 +34,7 @@ from reconciler.template.nodes import (
 )
 from reconciler.template.values import Value, described, entries, kind, text_of, truth
 
-_Ending = Word["break", "continue"] | None
+Ending = Word["break", "continue"] | None
 _SHOWN_KEYS = 12
 
 
@@ -68,12 +68,12 @@ class Rendering:
 
     # Nodes
 
-    def body(self, body: Body, dot: Value) -> _Ending:
+    def body(self, body: Body, dot: Value) -> Ending:
         """Write the nodes in turn; the variables they declare end with the body. Says whether a jump ended it early."""
         mark = len(self._variables)
         self._depth += 1
         self._budget.enter(self._depth)
-        ending: _Ending = None
+        ending: Ending = None
         for node in body:
             self._budget.spend()
             self.at = node.at
@@ -114,7 +114,7 @@ class Rendering:
             raise Fault("there is nothing to print: the value is nil (a null in the data, or a key that `index` did not find)")
         self._write(text_of(value, self._budget))
 
-    def _conditional(self, node: Conditional, dot: Value) -> _Ending:
+    def _conditional(self, node: Conditional, dot: Value) -> Ending:
         mark = len(self._variables)
         chosen, inner = node.otherwise, dot
         for pipeline, body in node.branches:
@@ -126,10 +126,10 @@ class Rendering:
         del self._variables[mark:]
         return ending
 
-    def _range(self, node: Range, dot: Value) -> _Ending:
+    def _range(self, node: Range, dot: Value) -> Ending:
         mark = len(self._variables)
         turns = self._turns(self._pipeline(node.pipeline, dot))
-        ending: _Ending = None
+        ending: Ending = None
         empty = True
         for index, item in turns:
             empty = False

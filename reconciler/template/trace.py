@@ -1,20 +1,20 @@
 """Where each part of a rendered text came from: a place in the template, and the data it was printed from.
 
 Core. The law: a trace renders exactly what `evaluate` does. Of the data it knows what was looked up by keys in the same action,
-or for a variable that the action prints; what an item of a list was, it does not.
+for a variable that the action prints, or for the list whose items it prints.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.template.errors import Budget, Fault, Limits
-from reconciler.template.evaluate import Rendering
+from reconciler.template.evaluate import Ending, Rendering
 from reconciler.template.functions import Function
 from reconciler.template.lexer import Source
-from reconciler.template.nodes import Action, Pipeline, Tree, Variable
+from reconciler.template.nodes import Action, Pipeline, Range, Tree, Variable
 from reconciler.template.values import Value
 
 Keys = tuple[str | int, ...]
@@ -75,6 +75,9 @@ class _Tracing(Rendering):
         self._reads: list[Keys] = []
         self._of: dict[str, tuple[Keys, ...]] = {}
         """Variable → what was looked up when it was last set."""
+        self._list: tuple[Keys, ...] = ()
+        """What was looked up for the list that the innermost `range` goes through, and its item."""
+        self._item: Value = None
 
     def _write(self, text: str) -> None:
         super()._write(text)
@@ -94,6 +97,21 @@ class _Tracing(Rendering):
         self._of |= dict.fromkeys(pipeline.variables, tuple(self._reads[before:]))
         return value
 
+    def _range(self, node: Range, dot: Value) -> Ending:
+        outer, self._reads = (self._list, self._item), []
+        ending = super()._range(node, dot)
+        self._list, self._item = outer
+        return ending
+
+    def _turns(self, value: Value) -> Iterable[tuple[Value, Value]]:
+        self._list, self._reads = tuple(self._reads), []
+        return super()._turns(value)
+
+    def _set_turn(self, pipeline: Pipeline, index: Value, item: Value) -> None:
+        super()._set_turn(pipeline, index, item)
+        self._item = item
+        self._of |= dict.fromkeys(pipeline.variables, self._list)
+
     def _variable(self, variable: Variable) -> Value:
         self._reads.extend(self._of.get(variable.name, ()))
         return super()._variable(variable)
@@ -102,6 +120,8 @@ class _Tracing(Rendering):
         found = super()._follow(value, names, at)
         if names and id(value) in self._known:
             self._reads.append((*self._known[id(value)], *names))
+        elif not names and value is self._item:  # the dot itself
+            self._reads.extend(self._list)
         return found
 
 

@@ -10,7 +10,12 @@ from reconciler.template import Trace, compile_template
 from tests.reconciler.template_cases import DATA as PLAIN
 from tests.reconciler.template_cases import GOLDEN
 
-DATA: dict[str, Any] = {"x": "X", "map": {"y": "why", "list": [{"z": "zed"}, {"z": "zee"}]}, "text": "a b"}
+DATA: dict[str, Any] = {
+    "x": "X",
+    "map": {"y": "why", "list": [{"z": "zed"}, {"z": "zee"}]},
+    "text": "a b",
+    "names": ["one", "two"],
+}
 
 
 def traced(text: str) -> Trace:
@@ -54,6 +59,11 @@ def test_every_character_has_its_place_in_the_template(text: str, printed: str, 
         ("{{ range .map.list }}{{ .z }} {{ end }}", "zee", ["map.list.1.z"]),
         ("{{ $kept := .map.y }}{{ .x }} {{ $kept | upper }}", "WHY", ["map.y"]),
         ('{{ printf "%s.%s" .x $.map.y }}', "X.why", ["x", "map.y"]),
+        ("{{ range .names }}[{{ . }}]{{ end }}{{ .x }}", "two", ["names"]),
+        ("{{ range $at, $name := .names }}[{{ $name }}]{{ end }}", "two", ["names"]),
+        ("{{ range .map.list }}{{ range $.names }}{{ . }}{{ end }}{{ .z }} {{ end }}", "zee", ["map.list.1.z"]),
+        ("{{ range .names }}[{{ . }}]{{ end }}{{ .x }}", "X", ["x"]),
+        ("{{ range .names }}{{ with $.x }}{{ . }}{{ end }}{{ end }}", "X", []),
         ("plain {{ .x }}", "plain", []),
         ('{{ define "t" }}{{ .y }}{{ end }}{{ template "t" .map }}', "why", ["map.y"]),
     ],
