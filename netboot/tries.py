@@ -29,6 +29,8 @@ class Asked(msgspec.Struct, frozen=True):
     by: str
     at: float
     """Seconds since the epoch."""
+    commit: str = ""
+    """Its id, where a signed tag asked: what it names and nothing else is tried."""
 
 
 class Judged(msgspec.Struct, frozen=True):

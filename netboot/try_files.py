@@ -17,6 +17,7 @@ from netboot.tries import Asked, Judged
 
 FOLDER = "tries"
 NAME = "tries.json"
+SEEN = ".tags.json"
 _UNREADABLE = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 Shape = TypeVar("Shape")
 
@@ -49,6 +50,17 @@ def write_judged(state: Path, judged: Iterable[Judged]) -> None:
 
 def read_judged(state: Path) -> list[Judged]:
     return _read(state / NAME, list[Judged]) or []
+
+
+def read_seen(state: Path) -> set[str]:
+    """Ids of the signed tags that were heeded."""
+    return set(_read(state / FOLDER / SEEN, list[str]) or ())
+
+
+def write_seen(state: Path, seen: Iterable[str]) -> None:
+    """Raises OSError."""
+    (state / FOLDER).mkdir(exist_ok=True)
+    _write(state / FOLDER / SEEN, sorted(seen))
 
 
 def told(state: Path) -> list[dict[str, Any]]:

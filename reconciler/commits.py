@@ -22,7 +22,7 @@ _HEADER = re.compile(
     rb"committer [^\n]*\n"
     rb"(?P<more>(?:(?!tree |parent |author |committer )[a-zA-Z][^\n]*\n(?: [^\n]*\n)*)*)\n"
 )
-_TAG = re.compile(rb"object ([0-9a-f]{40}|[0-9a-f]{64})\ntype commit\ntag [^\n]+\ntagger [^\n]*\n\n")
+_TAG = re.compile(rb"object ([0-9a-f]{40}|[0-9a-f]{64})\ntype commit\ntag (?P<name>[^\n]+)\ntagger (?P<tagger>[^\n]*)\n\n")
 _SIGNATURE = re.compile(rb"^gpgsig", re.MULTILINE)
 _NAME = re.compile(r"(?P<name>[^<]*)(<(?P<mail>[^>]*)>)?")
 _WHEN = re.compile(rb" (\d{1,11}) [+-]\d{4}$")
@@ -84,6 +84,26 @@ def names_commit(name: str, data: bytes) -> str:
     """The commit that a tag object names; "" when it is no tag of a commit, or not the one of that id."""
     found = _TAG.match(data)
     return found[1].decode() if found and b"\0" not in data and _is_object(name, b"tag", data) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag of a commit, as its bytes say, which is what its signature covers."""
+
+    id: str
+    name: str
+    commit: str
+    made: int
+    """Seconds since the epoch, by the clock of who made it."""
+
+
+def read_tag(name: str, data: bytes) -> Tag | None:
+    """None for what is no tag of a commit, or not the one of that id (hex), or has no date."""
+    commit, found = names_commit(name, data), _TAG.match(data)
+    when = _WHEN.search(found["tagger"]) if found else None
+    if not commit or not found or not when:
+        return None
+    return Tag(name, found["name"].decode(errors="replace"), commit, int(when[1]))
 
 
 def _is_object(name: str, kind: bytes, data: bytes) -> bool:

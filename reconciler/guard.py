@@ -92,6 +92,17 @@ class Guard:
             if problems:
                 raise Rejected(problems)
 
+    @property
+    def signers(self) -> tuple[Signer, ...]:
+        """Whose signature counts now, by what was trusted last and the floor."""
+        return tuple(counting(self._rules.signers, time.time()))
+
+    def signed(self, tags: Sequence[str]) -> frozenset[str]:
+        """Those of the tags, by id, that a listed signer signed."""
+        with keyring(self._state / KEYRING, self.signers) as keys:
+            verifier = Verifier(self._repository, self.signers, keys)
+            return frozenset(tag for tag in tags if verifier.tag(tag))
+
     def keep(self, revision: str, trust: Trust) -> None:
         """The commit was let through: the next one is judged from here."""
         now = Trusted(revision, self._repository.source.path, trust)

@@ -32,6 +32,7 @@ _EVERYTHING = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 _FOLLOWED = "refs/gitboot/followed"
 _DEEPER = "refs/gitboot/deeper"
 _TRIED = "refs/gitboot/tried"
+_TRIES = "refs/gitboot/tags-to-try"
 _HEAD = "refs/gitboot/HEAD"
 _TAGS = "refs/gitboot/tags"
 _MOST_TAGS = 20
@@ -150,6 +151,24 @@ class Mirror(Repository):
         except GitFailed as error:
             raise self.unavailable(error) from None
         return self._tags_below(_TAGS, commits) if named else []
+
+    def tags_below(self, folder: str, known: Container[str]) -> dict[str, str]:
+        """As for any repository; those that are not known are fetched, the last in order of name of too many."""
+        words = ("--git-dir=/dev/null", "ls-remote", "--quiet", "--end-of-options", self._remote.url, f"refs/tags/{folder}/*")
+        try:
+            answer = self._git.run(*words, limit=_MAX_REFS_BYTES).decode(errors="replace")
+            annotated = {found[2] for line in answer.splitlines() if (found := _TAGGED.fullmatch(line))}
+            lines = (line.partition("\t") for line in answer.splitlines())
+            new = [name for tag, _, name in lines if name in annotated and tag not in known][-_MOST_TAGS:]
+            if not new:
+                return {}
+            place = f"{_TRIES}/{folder}"
+            wanted = [f"+{name}:{_TRIES}/{name.removeprefix('refs/tags/')}" for name in new]
+            self._fetch(self.directory, ["--prune", *_depth(self.directory)], wanted, _FIRST_PATIENCE)
+        except GitFailed as error:
+            raise self.unavailable(error) from None
+        brought = self._annotated(f"{place}/", f"{_TRIES}/", known)
+        return {name: tag for name, tag in brought.items() if f"refs/tags/{name}" in new}
 
     def snapshot(self, revision: str, known: Container[str] = ()) -> Snapshot:
         """As for any repository; a damaged mirror is fetched anew once before this fails."""

@@ -208,6 +208,15 @@ class Repository(ABC):
         """The annotated tags that name one of these commits."""
         return self._tags_below("refs/tags", commits)
 
+    def tags_below(self, folder: str, known: Container[str]) -> dict[str, str]:
+        """Name (`try/node-01/x`) → id of the annotated tags in a folder that are not `known`. They can be read then."""
+        return self._annotated(f"refs/tags/{folder}/", "refs/tags/", known)
+
+    def _annotated(self, place: str, above: str, known: Container[str]) -> dict[str, str]:
+        listed = self._read("for-each-ref", "--format=%(objecttype) %(objectname) %(refname)", place).decode(errors="replace")
+        lines = (line.split(" ", 2) for line in listed.splitlines())
+        return {name.removeprefix(above): tag for kind, tag, name in lines if kind == "tag" and tag not in known}
+
     def _tags_below(self, place: str, commits: Container[str]) -> list[str]:
         listed = self._read("for-each-ref", "--format=%(objecttype) %(objectname) %(*objectname)", place).decode()
         tags = [line.split(" ") for line in listed.splitlines() if line.startswith("tag ")]

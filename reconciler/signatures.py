@@ -85,6 +85,10 @@ class Verifier:
         named = {tag: names_commit(tag, data) for tag, data in found.items()}
         return frozenset(name for tag, name in named.items() if name in commits and not self._verify("tag", [tag]))
 
+    def tag(self, name: str) -> bool:
+        """Whether the tag with this id is signed by a signer."""
+        return not self._verify("tag", [name])
+
     def _verify(self, kind: str, names: Sequence[str]) -> str:
         if not self._signers:
             return "No principal matched."

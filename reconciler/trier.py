@@ -7,6 +7,8 @@ to the rules of what is served.
 
 from __future__ import annotations
 
+import contextlib
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from netboot.artifacts import ArtifactStore, MirrorError
 from netboot.plan import BootPlan
 from netboot.plans import PlanStore
 from netboot.tries import Asked, Judged
-from netboot.try_files import asked_for, read_judged, take_back, told, write_judged
+from netboot.try_files import ask, asked_for, read_judged, read_seen, take_back, told, write_judged, write_seen
+from reconciler.commits import read_tag
 from reconciler.compile import Compiler
 from reconciler.errors import Unavailable, UnknownRef
 from reconciler.guard import Guard
@@ -25,6 +28,9 @@ from reconciler.reader import Reader
 from reconciler.reconcile import archives_of, artifacts_of
 from reconciler.repository import Repository
 from reconciler.tries import forbidden, holds_of, may_write, refusal
+from reconciler.try_tags import FOLDER, asked_by
+
+_MOST_TAG_BYTES = 16 * 1024 * 1024
 
 
 class Trier:
@@ -37,6 +43,8 @@ class Trier:
         self._artifacts = artifacts
         self._guard = guard
         self._known = {judged.asked.id: judged for judged in read_judged(state)}
+        self._seen = read_seen(state)
+        """Ids of the tags that asked already, or ask for nothing."""
         self._served = ""
         """Id of the plan by which the tries were judged last."""
 
@@ -50,6 +58,8 @@ class Trier:
         served = self._load(self._plans.current_id() or "")
         if served is None:
             return []
+        with contextlib.suppress(Unavailable):  # the tags are there at the next look too
+            self._heed_tags()
         done = {each["id"] for each in told(self._state) if each["state"] == "over"}
         for asked in asked_for(self._state):
             if asked.id in done:
@@ -60,6 +70,23 @@ class Trier:
         if self._known != before:
             write_judged(self._state, self._known.values())
         return [judged for name, judged in self._known.items() if before.get(name) != judged]
+
+    def _heed_tags(self) -> None:
+        """Signed tags ask as an operator does, each once; where nobody is listed, for nothing. Raises Unavailable too."""
+        if not self._guard.signers:
+            return
+        found = self._repository.tags_below(FOLDER, self._seen)
+        known = self._repository.objects(found.values(), "tag", _MOST_TAG_BYTES) if found else {}
+        signed = self._guard.signed(list(known)) if known else frozenset()
+        for name, each in found.items():
+            tag = read_tag(each, known.get(each, b""))
+            asked = asked_by(name, tag, time.time()) if tag and each in signed else None
+            self._seen.add(each)
+            if asked and asked.id not in self._known:
+                with contextlib.suppress(FileNotFoundError):  # what can be no machine is none
+                    ask(self._state, asked)
+        if found:
+            write_seen(self._state, self._seen)
 
     def _judged(self, asked: Asked, served: BootPlan) -> Judged:
         known = self._known.get(asked.id)
@@ -74,7 +101,9 @@ class Trier:
         """Compiled anew: what the reconciler remembers of the served commits is not to be mixed with this one."""
         found = Judged(asked)
         try:
-            found = Judged(asked, self._repository.bring(asked.ref))
+            found = Judged(
+                asked, asked.commit if self._is_here(asked.commit) else self._repository.bring(asked.commit or asked.ref)
+            )
             inventory, problems = Reader().read(self._repository.snapshot(found.revision))
             if inventory is None:
                 raise Rejected(problems)
@@ -111,6 +140,9 @@ class Trier:
         except Rejected as rejected:
             return _rejected(judged, rejected.problems)
         return judged
+
+    def _is_here(self, commit: str) -> bool:
+        return bool(commit and self._repository.objects([commit], "commit", _MOST_TAG_BYTES))
 
     def _load(self, plan: str) -> BootPlan | None:
         try:

@@ -251,3 +251,56 @@ def test_the_forge_is_told_what_becomes_of_it(site: Site) -> None:
     refused = try_document("node-01", site.tried(machine="node-01", ref="nope", name="t2"), Observed())
     assert refused
     assert status_of(refused) is None, "there is no commit to say it of"
+
+
+# Asked for by a signed tag
+
+
+def asked(site: Site) -> list[tuple[str, bool, str]]:
+    site.trier.step()
+    return [(each.machine, each.rehearse, each.commit) for each in asked_for(site.root / "state")]
+
+
+@pytest.mark.parametrize(("name", "rehearse"), [("try/node-01/canary", False), ("try/node-01/rehearse-17", True)])
+def test_a_signed_tag_asks_for_its_commit_once(site: Site, ann: Key, name: str, rehearse: bool) -> None:
+    site.begin("destructive", ann)
+    commit = site.pull(hardware=MACHINE.replace("10.1.0.11", "10.1.0.19"))
+    site.tag(ann, name, "pr")
+    assert [("node-01", rehearse, commit)] == asked(site)
+    assert (commit, True) == (site.said().revision, bool(site.said().plan))
+    assert f"the signed tag {name}" == site.said().asked.by
+    take_back(site.root / "state", "node-01")
+    assert [] == asked(site)
+    site.restart()
+    assert [] == asked(site)
+
+
+def test_what_a_tag_does_not_say_itself_it_does_not_ask_for(site: Site, ann: Key, tmp_path: Path) -> None:
+    """Not signed, signed by another, made for something else and pushed under another name, or long ago."""
+    site.begin("destructive", ann)
+    site.tag(None, "try/node-01/unsigned")
+    (tmp_path / "others").mkdir()
+    site.tag(ssh_key(tmp_path / "others", "eve"), "try/node-01/eves")
+    site.tag(ann, "v1")
+    site.work.git("update-ref", "refs/tags/try/node-01/replayed", site.work.git("rev-parse", "refs/tags/v1"))
+    site.work.git("update-ref", "refs/tags/try/node-01/light", "HEAD")
+    site.work.date = "2026-01-01T00:00:00Z"
+    site.tag(ann, "try/node-01/old")
+    site.work.date = ""
+    assert [] == asked(site)
+
+
+def test_where_nobody_is_listed_no_tag_asks_for_anything(site: Site, ann: Key) -> None:
+    site.begin("off")
+    site.tag(ann, "try/node-01/canary")
+    assert [] == asked(site)
+
+
+def test_a_tag_that_moves_meanwhile_does_not_change_what_is_tried(site: Site, ann: Key) -> None:
+    site.begin("destructive", ann)
+    commit = site.pull(hardware=MACHINE.replace("10.1.0.11", "10.1.0.19"))
+    site.tag(ann, "try/node-01/x", "pr")
+    assert [("node-01", False, commit)] == asked(site)
+    site.work.git("tag", "-f", "try/node-01/x", "main")
+    site.trier.step()
+    assert commit == site.said().revision
