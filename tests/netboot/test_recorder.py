@@ -133,3 +133,11 @@ def test_a_path_that_is_no_utf_8_is_kept_escaped(tmp_path: Path) -> None:
     here.note(Exchange(at=1.0, kind="tftp", said="pxelinux\udcff"))
     here.close()
     assert ["pxelinux\\udcff"] == [each.said for each in read(tmp_path)]
+
+
+def test_recordings_are_for_the_server_s_user_and_group(tmp_path: Path) -> None:
+    here = Recorder(tmp_path / "recordings")
+    here.note(exchange(1))
+    here.close()
+    paths = [tmp_path / "recordings", *(tmp_path / "recordings").iterdir()]
+    assert [0, 0] == [path.stat().st_mode & 0o007 for path in paths]
