@@ -91,8 +91,8 @@ def test_where_history_is_cut_off_the_commit_may_not_be_the_first(work: Work, tm
 
 
 def test_the_repositorys_own_configuration_neither_runs_anything_nor_hides_a_commit(work: Work, tmp_path: Path) -> None:
-    work.commit(site="one\n")
-    second = work.commit(site="two\n")
+    work.commit(site="address: 10.1.0.11\n")
+    second = work.commit(site="address: 10.1.0.12\n")
     ran = tmp_path / "ran"
     work.write(".git/info/attributes", "* diff=evil filter=evil\n")
     work.write("ignored", f"{second}\n")
