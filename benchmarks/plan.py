@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from benchmarks.gitboot import Repository
 
-ROUNDS = 5
+ROUNDS = 3
 CHANGES = 2
 
 SITE = """\

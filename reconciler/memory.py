@@ -30,8 +30,8 @@ class Memory:
     """As `Reader.files`."""
     dump: Dump
     """What they compile to."""
-    archives: str
-    """What stands for the image archives that were there."""
+    artifacts: str
+    """What stands for the files of the artefact folder that belong to it, and what image archives held."""
 
 
 _KINDS: tuple[type[Object], ...] = (Hardware, WorkflowDoc, TemplateDoc, Profile, Site, SecretDoc)
@@ -67,7 +67,7 @@ class _File(msgspec.Struct, array_like=True, frozen=True):
 
 class _Kept(msgspec.Struct, array_like=True, frozen=True):
     gitboot: str
-    archives: str
+    artifacts: str
     manifest: bytes
     shards: dict[str, bytes]
     files: list[_File]
@@ -79,7 +79,7 @@ def encode(memory: Memory, gitboot: str) -> bytes:
     Raises ValueError for what cannot be kept: a number or a text that no encoding has.
     """
     files = [_File.of(blob, path, content) for (blob, path), content in memory.files.items()]
-    kept = _Kept(gitboot, memory.archives, memory.dump.manifest, dict(memory.dump.shards), files)
+    kept = _Kept(gitboot, memory.artifacts, memory.dump.manifest, dict(memory.dump.shards), files)
     try:
         data = msgspec.msgpack.encode(kept, enc_hook=_as_text)
     except (OverflowError, UnicodeError, msgspec.MsgspecError) as error:
@@ -96,7 +96,7 @@ def decode(data: bytes, gitboot: str) -> Memory | None:
         if kept.gitboot != gitboot:
             return None
         dump = Dump(load(kept.manifest, kept.shards.__getitem__), kept.manifest)
-        return Memory({(file.blob, file.path): file.content() for file in kept.files}, dump, kept.archives)
+        return Memory({(file.blob, file.path): file.content() for file in kept.files}, dump, kept.artifacts)
     except (ValueError, KeyError, TypeError, StopIteration, msgspec.MsgspecError):
         return None
 

@@ -53,6 +53,7 @@ class Revisions:
     """What an earlier comparison has left."""
     learnt: Memory | None = None
     """To be left for a later one: of the first revision, which is the one that stays."""
+    _first: bool = True
     _reader: Reader = field(init=False)
     _compiler: Compiler = field(default_factory=Compiler)
 
@@ -69,23 +70,23 @@ class Revisions:
         if inventory is None:
             return None, None, problems
         artifacts, archives = found(inventory, self.artifacts)
-        digest = digest_of(as_bytes(archives))
+        digest = digest_of(as_bytes((artifacts, archives)))
         before, self.memory = self.memory, None
-        if before and before.archives == digest:
-            self._recall(before, inventory, archives)
+        first, self._first = self._first, False
+        known = before is not None and before.files.keys() == self._reader.files.keys()
+        if before and before.artifacts == digest:
+            self._recall(before, inventory if known else validate(Findings.of(before.files.values()), ""), archives)
+            if known:
+                return inventory, before.dump.plan, problems
         compiled = self._compiler.compile(inventory, artifacts, archives)
-        if self.learnt is None and compiled.dump and not (before and before.files.keys() == self._reader.files.keys()):
+        if first and compiled.dump:
             self.learnt = Memory(self._reader.files, compiled.dump, digest)
         return inventory, compiled.dump.plan if compiled.dump else None, (*problems, *compiled.problems)
 
-    def _recall(self, memory: Memory, inventory: Inventory, archives: Mapping[str, Held] | None) -> None:
-        """`inventory`: what was read now, which most often is what was read then."""
-        if memory.files.keys() != self._reader.files.keys():
-            then = validate(Findings.of(memory.files.values()), "")
-            if then is None:
-                return
-            inventory = then
-        self._compiler.remember(inventory, memory.dump.plan, archives)
+    def _recall(self, memory: Memory, inventory: Inventory | None, archives: Mapping[str, Held] | None) -> None:
+        """`inventory`: what the memory is of."""
+        if inventory is not None:
+            self._compiler.remember(inventory, memory.dump.plan, archives)
 
 
 @dataclass(frozen=True, slots=True)

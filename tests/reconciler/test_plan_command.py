@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -177,3 +178,17 @@ def test_a_state_directory_is_asked_what_has_run(work: Work, tmp_path: Path) -> 
     (tmp_path / "state" / "journal").mkdir(parents=True)
     shown = plan(work, "HEAD~1..HEAD", "--state", str(tmp_path / "state"))
     assert (2, True, False) == (shown.exit_code, "DESTRUCTIVE" in shown.output, "unless it has begun" in shown.output)
+
+
+def test_another_artefact_is_not_taken_for_the_one_that_is_remembered(work: Work, tmp_path: Path) -> None:
+    work.commit(hardware=MACHINE.replace("10.1.0.11", "10.1.0.12"))
+    kernel = tmp_path / "artifacts" / "inspect" / "vmlinuz"
+    kernel.parent.mkdir(parents=True)
+    look = ("HEAD~1..HEAD", "--artifacts", str(tmp_path / "artifacts"), "--format", "json")
+    kernel.write_bytes(b"one")
+    one = json.loads(plan(work, *look).output)
+    kernel.write_bytes(b"another")
+    warm, again = (json.loads(plan(work, *look).output) for _ in range(2))
+    shutil.rmtree(os.environ["XDG_CACHE_HOME"])
+    assert json.loads(plan(work, *look).output) == warm == again
+    assert one["before"]["plan"] != warm["before"]["plan"]
