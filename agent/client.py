@@ -14,7 +14,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from urllib.parse import urlencode, urlsplit
 from agent import session
 from agent.commands import Accepted, Cancelled, Gone
 from agent.given import Given, given_from_json
-from agent.messages import Attempt, Claim, Event, Idle, Malformed, claim_from_json, event_to_json
+from agent.messages import Attempt, Claim, Event, Idle, Malformed, Rehearse, claim_from_json, event_to_json
 from agent.pinned import Impostor, connect
 from agent.scrub import Scrubber
 from agent.session import Session, Signer
@@ -126,7 +126,7 @@ class Server:
     def __post_init__(self) -> None:
         self.scrubber.learn([self.token])  # an action sees it on the kernel's command line
 
-    def claim(self, system: str) -> Claim | Idle:
+    def claim(self, system: str) -> Claim | Rehearse | Idle:
         """Asked until answered. `system` is the id of this start of the OS. Raises Refused."""
         return self._insist(lambda: self._claim(system))
 
@@ -139,11 +139,19 @@ class Server:
         return self._insist(lambda: self._report(body, sequence))
 
     def secrets(self, run: str, attempt: Attempt) -> Given:
-        """What the attempt, whose start was accepted, is given in secret. Asked until answered. Raises Refused."""
+        """What the attempt, whose start was accepted, is given in secret. Asked until answered. Raises Refused.
+
+        Without a run, in a rehearsal: the login of its image's registry and nothing else.
+        """
         body = {"boot": self.boot, "run": run, "task": attempt.task, "action": attempt.action}
         given = self._insist(lambda: self._secrets(body))
         self.scrubber.learn(given.values)
         return given
+
+    def rehearsed(self, findings: Sequence[Mapping[str, Any]]) -> None:
+        """Asked until answered. Raises Refused."""
+        body = {"boot": self.boot, "findings": [self.scrubber.document(each) for each in findings]}
+        self._insist(lambda: self._rehearsed(body))
 
     def log(self, run: str, attempt: Attempt, offset: int, chunk: bytes) -> int:
         """How many bytes the server holds now, whether it took the chunk or has others already. Raises Unavailable, Refused."""
@@ -178,7 +186,7 @@ class Server:
         if answer.status != 200:
             raise Refused(answer.status, answer.error)
 
-    def _claim(self, system: str) -> Claim | Idle:
+    def _claim(self, system: str) -> Claim | Rehearse | Idle:
         if self.kept.signer is None:
             self.kept.load(self.boot, system)
         if self.kept.signer is None and (over := self._open(system)):
@@ -204,6 +212,11 @@ class Server:
             return given_from_json(answer.document)
         except Malformed as error:
             raise Unavailable(str(error)) from error
+
+    def _rehearsed(self, body: Mapping[str, Any]) -> None:
+        answer = self._post("/agent/rehearsal", body)
+        if answer.status != 200:
+            raise Refused(answer.status, answer.error)
 
     def _open(self, system: str) -> Idle | None:
         """Exchanges the boot's token for a session; what is left to do when the boot is over. Raises Unavailable, Refused."""

@@ -13,27 +13,29 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agent.client import Keeper, Refused, Server
+from agent.client import Keeper, Refused, Server, Unavailable
 from agent.container import Around
 from agent.docker_runtime import DockerRuntime
-from agent.engine import NoSdk, connect
+from agent.engine import Engine, NoSdk, connect
 from agent.engine import Unavailable as EngineUnavailable
 from agent.hardware import reporting
 from agent.images import Images
 from agent.logs import LogUpload
 from agent.machine import Machine
-from agent.messages import Idle
+from agent.messages import Idle, Rehearse
 from agent.pinned import read_pins
+from agent.rehearsal import finding_to_json
+from agent.rehearser import Rehearser
 from agent.runtime import ProcessRuntime, Runtime, directory_of
 from agent.scrub import Scrubber
 from agent.supervisor import system_id
-from agent.worker import Every, Worker
+from agent.worker import Every, Pace, Worker
 
 RUNTIMES = ("docker", "process")
 SOCKET = "unix:///var/run/docker.sock"
@@ -118,9 +120,13 @@ def work(settings: Settings, say: Callable[[str], None], pause: Callable[[float]
 
 
 def _work(settings: Settings, server: Server, say: Callable[[str], None]) -> int:
-    told, runtime_for = "", _runtimes(settings, server.scrubber)
+    told, images = "", _images(settings)
+    runtime_for = _runtimes(settings, images, server.scrubber)
     while True:
         claim = server.claim(settings.system)
+        if isinstance(claim, Rehearse):
+            _rehearse(claim, server, images[1] if images else None, say)
+            continue
         if isinstance(claim, Idle):
             later = f" (ask again in {claim.retry:g} s)" if claim.retry and claim.then == "wait" else ""
             if told != (told := f"nothing to do: {claim.reason}{later}"):
@@ -140,16 +146,37 @@ def _work(settings: Settings, server: Server, say: Callable[[str], None]) -> int
             time.sleep(1)  # a server that gives and takes in turn is not to be asked as fast as we can
 
 
-def _runtimes(settings: Settings, scrubber: Scrubber) -> Callable[[Around], Runtime]:
-    """What makes the runtime of a run. Raises Unusable when there is no engine."""
+def _rehearse(claim: Rehearse, server: Server, images: Images | None, say: Callable[[str], None]) -> None:
+    """Nothing that could start anything is at hand here."""
+
+    def beat() -> None:
+        with suppress(Unavailable, Refused):
+            server.heartbeat("")
+
+    heartbeat = Every(Pace().heartbeat, beat)
+    try:
+        findings = Rehearser(images, lambda attempt: server.secrets("", attempt).login, say).go_through(claim.works)
+    finally:
+        heartbeat.stop()
+    server.rehearsed([finding_to_json(finding) for finding in findings])
+
+
+def _images(settings: Settings) -> tuple[Engine, Images] | None:
+    """None for a runtime without an engine. Raises Unusable when there should be one and is none."""
     if settings.runtime == "process":
-        return lambda around: ProcessRuntime(settings.state, around, scrubber)
+        return None
     try:
         engine = connect(settings.engine)
     except (EngineUnavailable, NoSdk) as error:
         raise Unusable(str(error)) from error
-    images = Images(engine, settings.files, settings.state / "images", pins=settings.pins)
-    return lambda around: DockerRuntime(settings.state, around, engine, images, scrubber=scrubber)
+    return engine, Images(engine, settings.files, settings.state / "images", pins=settings.pins)
+
+
+def _runtimes(settings: Settings, images: tuple[Engine, Images] | None, scrubber: Scrubber) -> Callable[[Around], Runtime]:
+    """What makes the runtime of a run."""
+    if images is None:
+        return lambda around: ProcessRuntime(settings.state, around, scrubber)
+    return lambda around: DockerRuntime(settings.state, around, *images, scrubber=scrubber)
 
 
 @contextmanager

@@ -90,6 +90,23 @@ class Idle:
     retry: float
 
 
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """One workflow that the machine would carry out."""
+
+    number: int
+    workflow: Workflow
+    machine: Mapping[str, Any] = field(hash=False)
+    """The machine document that its run would have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearse:
+    """There is no run: these are to be looked at, and nothing of them started."""
+
+    works: tuple[Rehearsed, ...]
+
+
 def event_to_json(event: Event) -> dict[str, Any]:
     """The `event` of a report; `event_from_json` is the inverse."""
     match event:
@@ -120,10 +137,12 @@ def event_from_json(document: Mapping[str, Any]) -> Event:
         raise Malformed(f"not an event: {error!r}") from error
 
 
-def claim_from_json(document: Mapping[str, Any]) -> Claim | Idle:
+def claim_from_json(document: Mapping[str, Any]) -> Claim | Rehearse | Idle:
     """The answer to a claim. Raises Malformed when it is not one, or names an action that its workflow lacks."""
     try:
         run = document["run"]
+        if run is None and document.get("rehearsal") is not None:
+            return Rehearse(tuple(_rehearsed(work) for work in document["rehearsal"]["works"]))
         return _idle(document) if run is None else _claim(run)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise Malformed(f"the answer to the claim is not one: {error!r}") from error
@@ -172,6 +191,10 @@ def _claim(run: Mapping[str, Any]) -> Claim:
         failed=_ended(run.get("failed")),
         machine=dict(run.get("machine") or {}),
     )
+
+
+def _rehearsed(work: Mapping[str, Any]) -> Rehearsed:
+    return Rehearsed(int(work["number"]), from_json(work["workflow"]), dict(work["machine"]))
 
 
 def _ended(document: Mapping[str, Any] | None) -> ActionEnded | None:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from netboot.bodies import limited
 from netboot.boot import Due, claimable
-from netboot.delivery import SecretsRequest, decode_secrets, entitled, opened
+from netboot.delivery import Entitled, SecretsRequest, decode_secrets, entitled, opened
 from netboot.endings import cancelled
 from netboot.errors import Malformed
 from netboot.inventory_document import InventoryRequest, decode_inventory
@@ -26,6 +26,14 @@ from netboot.log_names import console_log, place
 from netboot.machine_document import machine_document
 from netboot.observed import BootStatus, SessionStatus
 from netboot.peers import is_within
+from netboot.rehearsals import (
+    RehearsalRequest,
+    Rehearse,
+    claim_rehearsal,
+    decode_rehearsal,
+    entitled_to_login,
+    report_rehearsal,
+)
 from netboot.reports import (
     ClaimRequest,
     HeartbeatRequest,
@@ -35,7 +43,7 @@ from netboot.reports import (
     decode_report,
     decode_session,
 )
-from netboot.runs import Accepted, Claimed, Refused, claim, report
+from netboot.runs import Accepted, Claimed, Nothing, Refused, claim, report
 from netboot.scripts import withheld
 from netboot.secrets import Unreadable, unspoken
 from netboot.sessions import Denied, Parked, exchange
@@ -50,13 +58,14 @@ LONGEST_CONSOLE = 4 << 20
 RETRY_SECONDS = 10
 
 Decoded = TypeVar("Decoded")
-Body = TypeVar("Body", ClaimRequest, ReportRequest, HeartbeatRequest, InventoryRequest, SecretsRequest)
+Body = TypeVar("Body", ClaimRequest, ReportRequest, HeartbeatRequest, InventoryRequest, SecretsRequest, RehearsalRequest)
 _DECODE = {
     ClaimRequest: decode_claim,
     ReportRequest: decode_report,
     HeartbeatRequest: decode_heartbeat,
     InventoryRequest: decode_inventory,
     SecretsRequest: decode_secrets,
+    RehearsalRequest: decode_rehearsal,
 }
 
 
@@ -80,6 +89,7 @@ def agent_routes(world: World) -> list[Route]:
         Route("/agent/heartbeat", agent.heartbeat, methods=["POST"]),
         Route("/agent/inventory", agent.inventory, methods=["POST"]),
         Route("/agent/secrets", agent.secrets, methods=["POST"]),
+        Route("/agent/rehearsal", agent.rehearsal, methods=["POST"]),
     ]
     for route in routes:
         route.app = _by_tls(world, route.app)
@@ -161,6 +171,8 @@ class _Agent:
         if asked.system != session.system:
             raise HTTPException(403, "This session belongs to another start of the machine's system.")
         now, boot = world.now(), world.observed.boots.get(asked.boot)
+        if boot and boot.rehearses and world.plans:
+            return await self._rehearse(boot, claim_rehearsal(world.plans.of(boot), boot, world.observed, now), now)
         run, hold = world.new_id(), world.hold()
         due = claimable(world.plans, world.observed, boot, hold) if world.plans and boot else Due()
         answer = claim(
@@ -182,7 +194,31 @@ class _Agent:
             world.exchange("claim", machine=machine_name, boot=asked.boot, run=answer.run)
             return JSONResponse({"run": answer.answer})
         world.exchange("claim", "nothing", machine=machine_name, boot=asked.boot, reason=answer.reason)
-        return JSONResponse({"run": None, "then": answer.then, "reason": answer.reason, "retry": RETRY_SECONDS})
+        return JSONResponse(_idle(answer.then, answer.reason))
+
+    async def _rehearse(self, boot: BootStatus, answer: Rehearse | Nothing, now: float) -> Response:
+        """No run, so that an agent that knows of no rehearsals waits."""
+        world = self._world
+        await world.ledger.commit(answer.events)
+        world.observed.touch(boot.id, now)
+        world.exchange("claim", "rehearsal", machine=boot.machine, boot=boot.id, reason=answer.reason)
+        if isinstance(answer, Nothing):
+            return JSONResponse(_idle(answer.then, answer.reason))
+        return JSONResponse({**_idle("wait", answer.reason), "rehearsal": answer.answer})
+
+    async def rehearsal(self, request: Request) -> Response:
+        """What would have been, and would not: kept in the journal, once."""
+        world, said = self._world, (await self._body(request, RehearsalRequest))[1]
+        if world.plans is None:
+            raise HTTPException(503, f"No plan is served yet: {world.no_plan}.", {"Retry-After": "5"})
+        plan = world.plans.of(world.observed.boots.get(said.boot))
+        answer = report_rehearsal(plan, world.observed, said, world.now())
+        await world.ledger.commit(answer.events if isinstance(answer, Accepted) else ())
+        if isinstance(answer, Refused):
+            world.exchange("rehearsal", str(answer.status), boot=said.boot, reason=answer.error)
+            return JSONResponse({"error": answer.error}, answer.status)
+        world.exchange("rehearsal", "accepted", boot=said.boot)
+        return JSONResponse({"accepted": True})
 
     def _machine_document(self, boot: BootStatus | None, run: str, work: Work | None) -> dict[str, Any]:
         """What a run of `work` that begins now will know of its machine; nothing where none can begin."""
@@ -261,12 +297,17 @@ class _Agent:
         if request.url.scheme != "https":
             raise HTTPException(403, "Secrets travel by HTTPS only; the server's --https-port has it.")
         world, (session, asked) = self._world, await self._body(request, SecretsRequest)
-        answer = entitled(world.observed, asked, session.system)
-        if isinstance(answer, Refused) or world.plans is None:
-            refused = answer if isinstance(answer, Refused) else Refused(409, f"no plan is served: {world.no_plan}")
-            world.exchange("secrets", str(refused.status), boot=asked.boot, run=asked.run, reason=refused.error)
-            return JSONResponse({"error": refused.error}, refused.status)
+        if world.plans is None:
+            raise HTTPException(503, f"No plan is served yet: {world.no_plan}.", {"Retry-After": "5"})
         plan = world.plans.of(world.observed.boots.get(asked.boot))
+        answer: Entitled | Refused
+        if asked.run:
+            answer = entitled(world.observed, asked, session.system)
+        else:
+            answer = entitled_to_login(plan, world.observed, asked)
+        if isinstance(answer, Refused):
+            world.exchange("secrets", str(answer.status), boot=asked.boot, run=asked.run, reason=answer.error)
+            return JSONResponse({"error": answer.error}, answer.status)
         try:
             with unspoken():
                 document = await asyncio.to_thread(opened, plan, answer.action, world.keys)
@@ -333,6 +374,10 @@ async def denied(request: Request, error: Exception) -> Response:
 
 def _unauthorised(why: str) -> HTTPException:
     return HTTPException(401, why, {"WWW-Authenticate": "Bearer"})
+
+
+def _idle(then: str, reason: str) -> dict[str, Any]:
+    return {"run": None, "then": then, "reason": reason, "retry": RETRY_SECONDS}
 
 
 def _number(text: str | None) -> int:

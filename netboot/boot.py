@@ -142,6 +142,20 @@ def next_step(plan: BootPlan, machine: Machine, observed: Observed, hold: str | 
     return _idle(plan, machine, why)
 
 
+def all_due(plan: BootPlan, machine: Machine, observed: Observed, boot: str) -> list[Work]:
+    """All that a machine would do in turn if each succeeded and nothing held it back: what a rehearsal goes through."""
+    found: list[Work] = []
+    for work in machine.work:
+        run = run_of(observed, machine, work, boot)
+        if run is None or run.may_be_tried_again:
+            if work.cancel or readiness(observed, work.workflow, work.run, work.before).never:
+                break
+            found.append(work)
+        elif run.state != "SUCCESS":
+            break
+    return found
+
+
 def run_of(observed: Observed, machine: Machine, work: Work, boot: str) -> RunStatus | None:
     """The run this work already had, by the machine's name or any of its MACs; None for everyBoot work outside a boot."""
     if work.repeat != "everyBoot":

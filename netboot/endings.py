@@ -50,7 +50,12 @@ def cancel(observed: Observed, run_id: str, reason: str, now: float) -> tuple[Ev
 
 
 def cancelled(observed: Observed, boot_id: str, run_id: str) -> bool:
-    """Whether the agent behind a heartbeat should stop: the run has ended, is not known, or belongs to another boot."""
+    """Whether the agent behind a heartbeat should stop: the run has ended, is not known, or belongs to another boot. Without a
+    run it rehearses, for as long as its boot is open.
+    """
+    if not run_id:
+        boot = observed.boots.get(boot_id)
+        return boot is None or boot.closed is not None
     run = observed.runs.get(run_id)
     return run is None or not run.active or run.boot != boot_id
 

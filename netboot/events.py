@@ -8,7 +8,7 @@ hardware are wrong by years. `schemas/journal-event.json` is the reference for r
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -28,6 +28,7 @@ Via = Literal["dhcp", "script"]
 Kind = Literal["disk", "image", "url", "memory", "work"]
 """Of what a rehearsal looks at."""
 Verdict = Literal["ok", "note", "failed"]
+Text = Annotated[str, msgspec.Meta(max_length=1000)]
 
 
 def _tag(name: str) -> str:
@@ -61,9 +62,9 @@ class Trying(msgspec.Struct, frozen=True, omit_defaults=True):
 class Installed(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the marker of a disk says of itself (`agent.marker`)."""
 
-    site: str
-    workflow: str
-    machine: str
+    site: Text
+    workflow: Text
+    machine: Text
     run: int
     part: int = 0
 
@@ -72,11 +73,11 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that a rehearsal looked at."""
 
     kind: Kind
-    subject: str
+    subject: Text
     """What was looked at; a URL is without its password and query."""
     state: Verdict
-    said: str
-    workflow: str = ""
+    said: Text
+    workflow: Text = ""
     installed: Installed | None = None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from agent import commands
-from agent.messages import Attempt, Claim, claim_from_json, event_to_json
+from agent.messages import Attempt, Claim, Idle, claim_from_json, event_to_json
 from agent.run import Run
 from tests.agent.fakes import Answer, Document
 
@@ -36,6 +36,7 @@ class World:
         _, answer = self.server.claim("s")
         claim = claim_from_json(answer)
         if not isinstance(claim, Claim):
+            assert isinstance(claim, Idle)
             self.finish = self.finish or commands.Finish("GONE", claim.reason)
             return
         self.run = Run(replace(claim, started=self.now), self.now)

@@ -135,6 +135,7 @@ def test_every_report_is_one_by_the_schema(sequence: int, event: Event) -> None:
 
 
 LAST = event_to_json(ActionEnded(Attempt("os", "disk", 1), "FAILED", 1, "exit code 1"))
+WORK = {"number": 2, "workflow": claim_document()["run"]["workflow"], "machine": {"name": "node-01"}}
 RESUME = {"task": "os", "action": "disk", "attempt": 1}
 
 
@@ -146,6 +147,7 @@ RESUME = {"task": "os", "action": "disk", "attempt": 1}
         claim_document(last=LAST),
         claim_document(machine={"name": "node-01", "run": {"id": "r1", "workflow": "install", "number": 1}}),
         {"run": None, "then": "wait", "reason": "frozen", "retry": 10},
+        {"run": None, "then": "wait", "reason": "old?", "retry": 10, "rehearsal": {"works": [WORK]}},
     ],
 )
 def test_an_answer_to_a_claim_by_the_schema_is_understood(document: dict[str, Any]) -> None:
@@ -154,7 +156,7 @@ def test_an_answer_to_a_claim_by_the_schema_is_understood(document: dict[str, An
     claim_from_json(wire)
 
 
-@pytest.mark.parametrize("name", ["agent-claim", "agent-report"])
+@pytest.mark.parametrize("name", ["agent-claim", "agent-report", "agent-rehearsal"])
 def test_every_field_of_the_schemas_is_described(name: str) -> None:
     def nameless(schema: dict[str, Any], where: str) -> list[str]:
         inner = list(schema.get("properties", {}).items()) + list(enumerate(schema.get("oneOf", [])))

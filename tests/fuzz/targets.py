@@ -14,7 +14,19 @@ import msgspec
 from dnslib import DNSRecord
 
 from agent import lldp, messages
-from netboot import dhcp, dhcp_options, dhcp_packet, dns, dns_query, events, imds, inventory_document, reports, tftp_packets
+from netboot import (
+    dhcp,
+    dhcp_options,
+    dhcp_packet,
+    dns,
+    dns_query,
+    events,
+    imds,
+    inventory_document,
+    rehearsals,
+    reports,
+    tftp_packets,
+)
 from netboot.desk import Answer, answer
 from netboot.errors import Malformed
 from netboot.events import JournalOpened
@@ -308,8 +320,9 @@ def journal(data: bytes) -> None:
 
 
 def agent_message(data: bytes) -> None:
-    """The server's four requests, and what the agent reads of the answers."""
-    for decode in (reports.decode_claim, reports.decode_heartbeat, reports.decode_report, inventory_document.decode_inventory):
+    """The server's requests, and what the agent reads of the answers."""
+    decoders = (reports.decode_claim, reports.decode_heartbeat, reports.decode_report, rehearsals.decode_rehearsal)
+    for decode in (*decoders, inventory_document.decode_inventory):
         try:
             asked = decode(data)
         except Malformed:

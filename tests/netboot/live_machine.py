@@ -120,4 +120,5 @@ _MORE: dict[str, Callable[[Agent], dict[str, Any]]] = {
     "/agent/log": lambda agent: {"attempt": 1, "offset": agent.size},
     "/agent/console": lambda _: {"offset": 0},
     "/agent/inventory": lambda _: {"hardware": {}},
+    "/agent/rehearsal": lambda _: {"findings": []},
 }
