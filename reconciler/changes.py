@@ -10,6 +10,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from netboot.policy import Kind as Approval
+
 Consequence = Literal["none", "next boot", "needs a reboot", "runs a workflow", "destructive", "blocked"]
 """What follows for a machine, the gravest last; `MEANING` says what each means."""
 GRAVITY: tuple[Consequence, ...] = get_args(Consequence)
@@ -73,6 +75,20 @@ class Change(msgspec.Struct, frozen=True):
     """What it boots before all others; "": nothing."""
 
 
+class HeldBack(msgspec.Struct, frozen=True):
+    """What policy holds, and how it is released."""
+
+    kind: Approval
+    rule: str
+    """What the policy allows."""
+    why: str
+    """What goes against it."""
+    release: str
+    machines: tuple[str, ...]
+    whole: bool = False
+    """The whole commit waits; else runs are held, or a looser rule."""
+
+
 class Difference(msgspec.Struct, frozen=True):
     before: str
     """The plan's id; "": there was none."""
@@ -83,6 +99,8 @@ class Difference(msgspec.Struct, frozen=True):
     """In order of name."""
     observed: bool
     """Whether it is known what has run."""
+    held: tuple[HeldBack, ...] = ()
+    """By policy, until it is approved; the gravest first."""
 
     def __bool__(self) -> bool:
         return self.before != self.after

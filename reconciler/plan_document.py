@@ -24,6 +24,7 @@ def as_document(difference: Difference, before: str, after: str) -> dict[str, An
         "changed": bool(difference),
         "observed": difference.observed,
         "consequences": {each: counted[each] for each in GRAVITY},
+        "held": [msgspec.to_builtins(each) for each in difference.held],
         "site": [msgspec.to_builtins(each) for each in difference.site],
         "machines": [msgspec.to_builtins(each) for each in difference.machines],
     }

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from reconciler.changes import GRAVITY, MEANING, Consequence, Difference, Setting
+from reconciler.changes import GRAVITY, MEANING, Consequence, Difference, HeldBack, Setting
 from reconciler.grouping import Group, grouped
 
 MOST_ROWS = 24
@@ -70,6 +70,14 @@ def as_text(difference: Difference, compared: Compared, style: Callable[[str, st
     if not difference:
         return f"{_heading(compared)}\n\nNo change: both compile to the same plan, {difference.after[:12]}.\n"
     lines = [_heading(compared), ""]
+    if difference.held:
+        lines += [f"{style('HELD BY POLICY', 'blocked')}: until it is approved", ""]
+        lines += [
+            line
+            for each in difference.held
+            for line in (*_wrapped(held_line(each)), *_wrapped(f"to release it: {each.release}"))
+        ]
+        lines.append("")
     found = grouped(difference.machines)
     for consequence, groups in groupby(found[:MOST_GROUPS], key=lambda group: group.consequence):
         lines += [f"{style(consequence.upper(), consequence)}: {MEANING[consequence]}", ""]
@@ -94,6 +102,9 @@ def as_markdown(difference: Difference, compared: Compared) -> str:
     if not difference:
         return f"### Nothing changes\n\n{head}Both compile to the same plan, `{difference.after[:12]}`.\n"
     parts = [f"### {summary(difference)}\n", head.rstrip("\n") + "\n"]
+    if difference.held:
+        parts.append("**Held by policy**, until it is approved:\n")
+        parts.append("".join(f"- {_markdown(held_line(each))}. {_markdown(each.release)}\n" for each in difference.held))
     found = grouped(difference.machines)
     for group in found[:MOST_GROUPS]:
         block = "\n".join(_diffed(*rows(group)))
@@ -117,6 +128,12 @@ def as_markdown(difference: Difference, compared: Compared) -> str:
 def _rest(groups: Sequence[Group]) -> str:
     number = sum(len(group.changes) for group in groups[MOST_GROUPS:])
     return f"… and {number} more machine{'s' if number > 1 else ''}, each in another way (--format json has all)"
+
+
+def held_line(held: HeldBack) -> str:
+    what = "the whole commit waits: " if held.whole else ""
+    names = ", ".join(held.machines[:MOST_NAMES]) + (" …" if len(held.machines) > MOST_NAMES else "")
+    return f"{what}policy allows {held.rule}, and {held.why}" + (f" ({names})" if names else "")
 
 
 def _wrapped(reason: str) -> list[str]:

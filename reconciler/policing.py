@@ -19,7 +19,8 @@ from netboot.plans import PlanStore
 from netboot.policy import KINDS, NO_POLICY
 from netboot.store import Corrupt
 from reconciler.approvals import approved
-from reconciler.policy import Said, approvers, how_to_release, in_force, judge, released, said, with_release
+from reconciler.changes import HeldBack
+from reconciler.policy import approvers, how_to_release, in_force, judge, released, said, with_release
 from reconciler.repository import Repository
 from reconciler.trust import Floor
 
@@ -30,7 +31,7 @@ KEYRING = "approvers"
 class Judged:
     holds: Holds
     """Of the plan, if it is served."""
-    said: tuple[Said, ...]
+    said: tuple[HeldBack, ...]
 
     @property
     def waits(self) -> bool:
@@ -62,7 +63,7 @@ class Policing:
         before = self._plans.holds(current) if current else None
         served = (plan if current == plan.id else self._served(current, plan)) if current else None
         verdict = judge(served, plan, before, self._floor)
-        if verdict.lacks and current != plan.id:
+        if current != plan.id and (verdict.lacks or verdict.holds.held):
             verdict = judge(served, plan, before, self._floor, self._observed())
         since = before.revision if before else ""
         rules = in_force(served, before or Holds(""))

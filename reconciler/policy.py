@@ -20,12 +20,14 @@ from netboot.plan import BootPlan, Machine, Site
 from netboot.policy import KINDS, NO_POLICY, Deed, Kind, Limit, Policy, open_minutes
 from netboot.trust import Signer, Trust
 from netboot.work import Work
-from reconciler.changes import Change
+from reconciler.changes import Change, Difference, HeldBack
 from reconciler.consequences import writes
 from reconciler.diff import compare
 from reconciler.trust import Floor
 
 TRAILER = "Gitboot-Approve"
+UNKNOWN = "the plan that was served before cannot be read, so nobody can say what this commit changes"
+UNPROTECT = "take `protect: true` from it, in a commit that is approved"
 _DEEDS: Mapping[Deed, str] = {"destructive": "has {} start destructive runs", "remove": "removes {}", "move": "moves {}"}
 _LIMITED: Mapping[Deed, str] = {
     "destructive": "destructive runs on at most {} per {}",
@@ -44,18 +46,6 @@ class Breach:
     machines: tuple[str, ...]
 
 
-class Said(msgspec.Struct, frozen=True):
-    """What is held, for people and programs."""
-
-    kind: Kind
-    rule: str
-    why: str
-    release: str
-    machines: tuple[str, ...]
-    whole: bool = False
-    """The whole commit waits."""
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What policy says of one plan, if it is served after another."""
@@ -72,7 +62,8 @@ class Verdict:
         if self.holds.everything:
             return frozenset(KINDS)
         kept = self.holds.kept
-        found: set[Kind] = {breach.kind for breach in self.waits} | {hold.kind for hold in self.holds.held}
+        found: set[Kind] = {breach.kind for breach in self.waits}
+        found |= {hold.kind for hold in self.holds.held if hold.release != UNPROTECT}
         found |= {"loosen"} if kept and kept.loosened else set()
         found |= {"protect"} if self.exposed else set()
         return frozenset(found)
@@ -183,10 +174,6 @@ def _in_force(site: Site, kept: Kept | None, floor: Floor) -> tuple[Policy, ...]
     """For windows and rolling."""
     said = dict.fromkeys((site.policy, kept.policy if kept and kept.loosened else NO_POLICY, floor.policy))
     return tuple(policy for policy in said if policy != NO_POLICY)
-
-
-UNPROTECT = "take `protect: true` from it, in a commit that is approved"
-UNKNOWN = "the plan that was served before cannot be read, so nobody can say what this commit changes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,19 +352,19 @@ def with_release(verdict: Verdict, sentence: Mapping[Kind, str]) -> Verdict:
     return replace(verdict, holds=msgspec.structs.replace(verdict.holds, held=held))
 
 
-def said(verdict: Verdict, sentence: Mapping[Kind, str]) -> tuple[Said, ...]:
+def said(verdict: Verdict, sentence: Mapping[Kind, str]) -> tuple[HeldBack, ...]:
     """The gravest first. `sentence` as above."""
     holds, kept = verdict.holds, verdict.holds.kept
-    found = [Said(each.kind, each.rule, each.why, sentence[each.kind], each.machines, whole=True) for each in verdict.waits]
+    found = [HeldBack(each.kind, each.rule, each.why, sentence[each.kind], each.machines, whole=True) for each in verdict.waits]
     if holds.everything:
-        found.append(Said("destructive", "no run that nobody judged", holds.everything, sentence["destructive"], ()))
-    found += [Said(each.kind, each.rule, each.why, each.release, tuple(sorted(each.runs))) for each in holds.held]
+        found.append(HeldBack("destructive", "no run that nobody judged", holds.everything, sentence["destructive"], ()))
+    found += [HeldBack(each.kind, each.rule, each.why, each.release, tuple(sorted(each.runs))) for each in holds.held]
     if kept and kept.loosened:
         why = f"it {', '.join(kept.loosened)}; until then the stricter one counts"
-        found.append(Said("loosen", "no looser policy", why, sentence["loosen"], ()))
+        found.append(HeldBack("loosen", "no looser policy", why, sentence["loosen"], ()))
     if verdict.exposed:
         why = f"it no longer protects {', '.join(verdict.exposed[:3])}{' …' if len(verdict.exposed) > 3 else ''}"
-        found.append(Said("protect", "no protection taken away", why, sentence["protect"], verdict.exposed))
+        found.append(HeldBack("protect", "no protection taken away", why, sentence["protect"], verdict.exposed))
     return tuple(found)
 
 
@@ -387,3 +374,25 @@ def how_to_release(plan: str, kind: Kind, signers: Iterable[Signer]) -> str:
         return f"nobody is listed who may approve it ({kind}): name a signer in the server's floor, or take the change back"
     who = " or ".join(dict.fromkeys(names))
     return f"a commit on top, signed by {who}, with the trailer `{TRAILER}: {plan}`; or take the change back"
+
+
+def foreseen(
+    difference: Difference, before: BootPlan | None, after: BootPlan, floor: Floor, observed: Observed | None
+) -> Difference:
+    """The difference with what policy will say of it. What is held already, or has nothing to do with it, is left out."""
+    holds = Holds(before.id) if before else None
+    verdict = judge(before, after, holds, floor, observed)
+    rules = in_force(before, holds or Holds(""))
+    how = {kind: how_to_release(after.id, kind, approvers(rules, floor, kind, after.site)) for kind in KINDS}
+    starts = {change.machine: {(each.workflow, each.run) for each in change.starts} for change in difference.machines}
+    begun = [
+        hold for hold in verdict.holds.held if any(starts.get(name, set()) & set(runs) for name, runs in hold.runs.items())
+    ]
+    verdict = replace(verdict, holds=msgspec.structs.replace(verdict.holds, held=tuple(begun)))
+    held = said(with_release(verdict, how), how)
+    stopped = {name for each in held if each.whole or each.kind in ("destructive", "protect") for name in each.machines}
+    machines = tuple(
+        msgspec.structs.replace(change, consequence="blocked") if change.machine in stopped else change
+        for change in difference.machines
+    )
+    return msgspec.structs.replace(difference, machines=machines, held=held)

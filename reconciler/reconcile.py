@@ -16,13 +16,13 @@ from netboot.artifacts import ArtifactStore, MirrorError
 from netboot.errors import Malformed
 from netboot.plan import Artifact
 from netboot.plans import PlanStore, Revision
+from reconciler.changes import HeldBack
 from reconciler.compile import Compiled, Compiler
 from reconciler.errors import Unavailable
 from reconciler.guard import Guard
 from reconciler.images import Held
 from reconciler.inventory import Inventory
 from reconciler.policing import Policing
-from reconciler.policy import Said
 from reconciler.problems import Problem, Rejected
 from reconciler.reader import Reader
 from reconciler.repository import Repository
@@ -36,7 +36,7 @@ class Published:
     plan: str
     changed: bool
     warnings: tuple[Problem, ...]
-    held: tuple[Said, ...] = ()
+    held: tuple[HeldBack, ...] = ()
     """What policy holds of it."""
 
 
@@ -47,7 +47,7 @@ class Waiting:
     revision: str
     plan: str
     warnings: tuple[Problem, ...]
-    held: tuple[Said, ...]
+    held: tuple[HeldBack, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,13 +29,13 @@ from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import read_reconciliation, write_reconciliation
 from netboot.try_files import told
 from netboot.try_status import status_of
+from reconciler.changes import HeldBack
 from reconciler.errors import Unavailable
 from reconciler.forges import Forge
 from reconciler.git import LocalRepository, open_repository
 from reconciler.guard import Guard
 from reconciler.mirror import Mirror
 from reconciler.policing import Policing
-from reconciler.policy import Said
 from reconciler.problems import Problem
 from reconciler.reconcile import Delayed, Outcome, Published, Reconciler, Refused, Waiting
 from reconciler.reporter import Reporter
@@ -203,7 +203,7 @@ class Service:
                 if defect:
                     self._log.error("defect", revision=revision, traceback=defect)
 
-    def _say_held(self, held: Sequence[Said], revision: str, plan: str) -> None:
+    def _say_held(self, held: Sequence[HeldBack], revision: str, plan: str) -> None:
         for each in held:
             what = "commit-waits" if each.whole else "held"
             self._log.warning(what, revision=revision, plan=plan, rule=each.rule, why=each.why, machines=len(each.machines))
@@ -283,7 +283,7 @@ def _told(before: Reconciliation, outcome: Outcome, started: float) -> Reconcili
             return replace(word, head=revision or before.head, unavailable=reason)
 
 
-def _shown(held: Sequence[Said]) -> tuple[dict[str, object], ...]:
+def _shown(held: Sequence[HeldBack]) -> tuple[dict[str, object], ...]:
     """With the first machines of each by name, and how many there are."""
     return tuple(
         {**msgspec.structs.asdict(each), "machines": list(each.machines[:MOST_MACHINES]), "count": len(each.machines)}

@@ -17,16 +17,18 @@ from reconciler.annotations import FORMS, Annotation
 from reconciler.changes import Difference
 from reconciler.commands import options
 from reconciler.commands.comparing import Side, range_of, sides
+from reconciler.commands.signing import floor_of
 from reconciler.diff import compare
 from reconciler.observing import observed_from
 from reconciler.plan_annotations import of_difference, written_lines
 from reconciler.plan_document import as_json
 from reconciler.plan_text import Compared, as_markdown, as_text
+from reconciler.policy import foreseen
 from reconciler.sentence import Sentence
 from reconciler.target import prefix_of
 
 NOTHING, FAILED, CHANGES, REFUSED = 0, 1, 2, 3
-"""Exit status, as terraform's -detailed-exitcode; and what policy refuses."""
+"""Exit status, as terraform's -detailed-exitcode; and what policy holds."""
 COLOURS = {"destructive": "red", "blocked": "red", "runs a workflow": "yellow", "needs a reboot": "yellow"}
 SIGNS = {"+": "green", "-": "red", "~": "yellow"}
 
@@ -56,7 +58,7 @@ def _failing() -> Iterator[None]:
     "plan",
     cls=_Command,
     help="Say what a change would do to which machine. Exits with 0 when it does nothing, 2 when it does something, 3 when"
-    " policy refuses it, 1 when it cannot be told.",
+    " policy holds it until it is approved, 1 when it cannot be told.",
 )
 @click.argument("commits", metavar="BASE[..HEAD]")
 @click.option("--repo", default=".", show_default=True, metavar="REPO", help="Repository, or a folder of its work tree.")
@@ -72,6 +74,7 @@ def _failing() -> Iterator[None]:
 @click.option("--state", type=options.FOLDER, metavar="DIR", help="Its state directory, in place of --server.")
 @options.token_file
 @options.artifacts
+@options.trust_floor
 def command(
     commits: str,
     repo: str,
@@ -80,6 +83,7 @@ def command(
     state: Path | None,
     token_file: Path | None,
     artifacts: Path | None,
+    trust_floor: Path | None,
 ) -> int:
     gc.disable()  # a command that ends soon has nothing to collect, and looking for it is a fifth of its time
     before, after = sides(repo, range_of(commits), artifacts)
@@ -89,11 +93,12 @@ def command(
     if server and difference:
         observed = _told(server, options.token_from(token_file), difference, before.plan, after.plan)
         difference = compare(before.plan, after.plan, observed)
+    difference = foreseen(difference, before.plan, after.plan, floor_of(trust_floor), observed)
     if form in FORMS:
         click.echo(FORMS[form](_annotations(difference, before, after, prefix_of(repo))), nl=False)
     else:
         click.echo(_shown(difference, before, after, form), nl=False)
-    return CHANGES if difference else NOTHING
+    return REFUSED if difference.held else CHANGES if difference else NOTHING
 
 
 def _annotations(difference: Difference, before: Side, after: Side, prefix: str) -> list[Annotation]:

@@ -21,7 +21,7 @@ import schemas
 from reconciler.cli import gitboot
 from reconciler.formats import FileContent, read_file
 from tests.reconciler.gitkit import Work
-from tests.reconciler.inventories import MACHINE, SOUND, TEMPLATE, WORKFLOW
+from tests.reconciler.inventories import MACHINE, PROFILE, SITE, SOUND, TEMPLATE, WORKFLOW
 
 pytestmark = pytest.mark.shell
 
@@ -192,3 +192,55 @@ def test_another_artefact_is_not_taken_for_the_one_that_is_remembered(work: Work
     shutil.rmtree(os.environ["XDG_CACHE_HOME"])
     assert json.loads(plan(work, *look).output) == warm == again
     assert one["before"]["plan"] != warm["before"]["plan"]
+
+
+LIMITED = (
+    SITE.rstrip() + "\n  policy:\n    limits:\n    - {change: destructive, machines: 0}\n    - {change: remove, machines: 0}\n"
+)
+
+
+@pytest.fixture
+def limited(work: Work) -> Work:
+    """Served: a machine without work, and a policy that allows nothing destructive."""
+    work.commit(site=LIMITED, workflow=WORKFLOW.replace("node-01}", "node-01, cancel: true}"))
+    return work
+
+
+def test_what_policy_will_hold_exits_with_3_and_says_how_it_is_released(limited: Work) -> None:
+    limited.commit(workflow=WORKFLOW)
+    shown = plan(limited, "HEAD~1..HEAD")
+    assert 3 == shown.exit_code, shown.output
+    said = " ".join(shown.output.split())
+    assert "policy allows destructive runs on at most 0 machines per site, and this commit has 1 machine start" in said
+    assert "to release it: nobody is listed who may approve it (destructive)" in said
+    assert "BLOCKED: policy holds a run back" in said
+    assert "**Held by policy**" in plan(limited, "HEAD~1..HEAD", "--format", "markdown").output
+    document = json.loads(plan(limited, "HEAD~1..HEAD", "--format", "json").output)
+    Draft202012Validator(schemas.load("difference")).validate(document)
+    assert [("destructive", ["node-01"], False)] == [
+        (each["kind"], each["machines"], each["whole"]) for each in document["held"]
+    ]
+    assert 1 == document["consequences"]["blocked"]
+
+
+def test_a_commit_is_judged_by_the_policy_before_it_and_by_the_floor(limited: Work, tmp_path: Path) -> None:
+    limited.commit(site=SITE, workflow=WORKFLOW)
+    shown = plan(limited, "HEAD~1..HEAD")
+    assert (3, True) == (shown.exit_code, "it allows more than destructive runs" in shown.output)
+    limited.commit(profile=PROFILE.replace("vmlinuz}", "vmlinuz, cmdline: quiet}"))
+    assert 2 == plan(limited, "HEAD~1..HEAD").exit_code
+    floor = tmp_path / "floor.yaml"
+    floor.write_text("policy: {limits: [{change: move, machines: 0}]}\n")
+    limited.commit(hardware=MACHINE.replace("10.1.0.11", "10.1.0.12"))
+    assert 2 == plan(limited, "HEAD~1..HEAD").exit_code
+    shown = plan(limited, "HEAD~1..HEAD", "--trust-floor", str(floor))
+    assert (3, True) == (shown.exit_code, "the whole commit waits" in shown.output)
+
+
+def test_what_has_nothing_to_do_with_a_change_is_not_held_against_it(work: Work) -> None:
+    """A protected machine that was installed once has its workflow for ever."""
+    work.commit(hardware=MACHINE.replace("  profile:", "  protect: true\n  profile:"))
+    work.commit(profile=PROFILE.replace("vmlinuz}", "vmlinuz, cmdline: quiet}"))
+    assert 2 == plan(work, "HEAD~1..HEAD").exit_code
+    work.commit(workflow=WORKFLOW.replace("node-01}", "node-01, run: 2}"))
+    assert 3 == plan(work, "HEAD~1..HEAD").exit_code

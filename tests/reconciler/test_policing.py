@@ -12,8 +12,8 @@ from netboot.holds import Holds, gate
 from netboot.plan import BootPlan
 from netboot.plans import PlanStore
 from netboot.trust import Signer, Trust
+from reconciler.changes import HeldBack
 from reconciler.policing import Policing
-from reconciler.policy import Said
 from reconciler.reconcile import Published, Waiting
 from reconciler.signers import ssh_key as parsed_key
 from reconciler.trust import Floor
@@ -93,11 +93,11 @@ def approval(plan_id: str) -> tuple[str, ...]:
     return "-m", f"Gitboot-Approve: {plan_id}"
 
 
-def kinds(said: tuple[Said, ...]) -> list[str]:
+def kinds(said: tuple[HeldBack, ...]) -> list[str]:
     return [each.kind for each in said]
 
 
-# Held and released --------------------------------------------------------------------------------------------------------
+# HeldBack and released --------------------------------------------------------------------------------------------------------
 
 
 def test_a_held_commit_s_harmless_part_is_served_and_the_status_says_how_to_release_it(site: Signed) -> None:
