@@ -106,7 +106,7 @@ def _choose_modules(root: Path, release: str, modules: Sequence[str]) -> None:
     folder = root / "usr/lib/modules" / release
     keep = set(_show_depends(root, release, modules))
     for file in folder.rglob("*.ko*"):
-        if str(file) not in keep:
+        if os.path.realpath(file) not in keep:  # the way to `root` may have links in it
             file.unlink()
     run(["depmod", "--basedir", str(root), release])
 

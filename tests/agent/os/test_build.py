@@ -144,3 +144,14 @@ def test_a_lease_is_used_though_it_lacks_a_netmask_and_its_name_is_no_option(tmp
     lease = {**given, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     subprocess.run(["sh", "-c", script, "lease", "bound"], env=lease, check=True)
     assert [f"address add {address} dev eth0", "-- -Fpasswd"] == (tmp_path / "called").read_text().splitlines()[1:]
+
+
+def test_modules_are_kept_though_the_way_to_them_has_a_link_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "real/usr/lib/modules/6.1"
+    folder.mkdir(parents=True)
+    for name in ("wanted.ko", "other.ko"):
+        (folder / name).touch()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.setattr(build, "run", lambda words, **_: f"insmod {tmp_path}/link/usr/lib/modules/6.1/wanted.ko\n")
+    build._choose_modules(tmp_path / "link", "6.1", ["wanted"])
+    assert ["wanted.ko"] == [file.name for file in folder.iterdir()]
