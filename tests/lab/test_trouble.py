@@ -29,18 +29,32 @@ ONCE = """
 busybox dd if=/dev/vda bs=4 count=1 2>/dev/null | busybox grep -q MARK && exit
 printf MARK >/dev/vda; sync; echo BEGUN >/dev/console; sleep 600
 """
+KILL_THE_AGENT = """
+test $GITBOOT_ATTEMPT = 2 || exit 7
+for each in /proc/[0-9]*; do
+  words=$(cat $each/cmdline 2>/dev/null | busybox tr '\\0' ' ')
+  case $words in python3*agent*) kill -9 ${each#/proc/} && echo KILLED ;; esac
+done
+sleep 20; echo SURVIVED
+"""
 HUNGRY = "echo SORRY; exec busybox tail /dev/zero"
 """Takes memory without end."""
 WORK: dict[str, dict[str, Any]] = {
     "fails": {"command": ["sh", "-c", "echo there is no such mirror; exit 3"], "on-failure": ["sh", "-c", HUNGRY]},
     "slow": {"command": ["sleep", "600"], "timeout": 3, "on-timeout": ["echo", "TOO-SLOW"]},
-    "again": {"command": ["sh", "-c", "test $GITBOOT_ATTEMPT = 2 || exit 7"], "retries": 1},
+    "again": {"command": ["sh", "-c", KILL_THE_AGENT], "retries": 1, "pid": "host"},
     "missing": {"image": f"{REGISTRY}/nothing:v1"},
     "restart": {"command": ["sh", "-c", "echo BEGUN >/dev/console; sleep 20; echo WORKED"]},
     "reset": {"command": ["sh", "-c", ONCE]},
     "twice": {"command": ["sh", "-c", "echo MARK >/dev/disk/by-gitboot/root"]},
 }
 """Machine → its one action, but for its name."""
+AFTER: dict[str, dict[str, Any]] = {
+    "slow": {"onFailure": "reboot"},
+    "missing": {"retry": 1},
+    "twice": {"onFailure": "poweroff"},
+}
+"""Machine → what its Workflow says of failures; the others stay for a look."""
 ENDS = ("SUCCESS", "FAILED", "TIMEOUT", "CANCELLED")
 DISKS = {"twice": "  disks: [{name: root, size: 1Gi}]\n"}
 
@@ -53,7 +67,9 @@ def inventory(site: Gitboot) -> dict[str, str]:
         tasks = [{"name": "work", "actions": [action]}]
         files[f"{name}.yaml"] = hardware(name, mac(number), f"10.77.0.{10 + number}", DISKS.get(name, ""))
         files[f"{name}-template.yaml"] = document("Template", name, {"tasks": tasks})
-        files[f"{name}-work.yaml"] = document("Workflow", name, {"template": name, "hardware": name, "resets": 1})
+        files[f"{name}-work.yaml"] = document(
+            "Workflow", name, {"template": name, "hardware": name, "resets": 1, **AFTER.get(name, {})}
+        )
     return files
 
 
@@ -93,7 +109,12 @@ def test_every_trouble_ends_as_it_should_and_says_what_it_was(network: Network, 
         vms["restart"].wait_for("BEGUN", within=PATIENCE)
         server.kill()
         site.start()
-        wait_until(lambda: all(run(site, name)["state"] in ENDS for name in WORK), "every run has ended", PATIENCE)
+        wait_until(lambda: all(ended(site, name) for name in WORK), "every run has ended", PATIENCE)
+        vms["again"].wait_for("gitboot: the agent ended; starting it again")
+        vms["slow"].wait_for("gitboot: workflow slow run 1 ended TIMEOUT", within=PATIENCE)
+        vms["twice"].wait_until_off(PATIENCE)
+        for name in ("fails", "missing"):
+            vms[name].wait_for(r"nothing to do: .* \(ask again in", within=PATIENCE)
 
     ends = {name: run(site, name)["state"] for name in WORK}
     assert {
@@ -107,7 +128,9 @@ def test_every_trouble_ends_as_it_should_and_says_what_it_was(network: Network, 
     assert "out of memory: the kernel killed it" == attempts(site, "fails", 1)[-1]["reason"]
     assert "TOO-SLOW\n" == log(site, "slow", 1)
     assert [7, 0] == [each["exitCode"] for each in attempts(site, "again")]
+    assert "KILLED\nSURVIVED\n" == log(site, "again")
     assert "nothing:v1" in last(site, "missing")["reason"]
+    assert [(2, "FAILED"), (1, "FAILED")] == [(each["try"], each["state"]) for each in runs(site, "missing")]
     assert 1 == len(attempts(site, "restart"))
     assert log(site, "restart").endswith("WORKED\n")
     assert ["INTERRUPTED", "SUCCESS"] == [each["state"] for each in attempts(site, "reset")]
@@ -115,9 +138,19 @@ def test_every_trouble_ends_as_it_should_and_says_what_it_was(network: Network, 
     assert "/dev/vdb" in run(site, "twice")["reason"]
 
 
+def ended(site: Gitboot, name: str) -> bool:
+    """With every try that it has."""
+    tries = 1 + AFTER.get(name, {}).get("retry", 0)
+    return [each["state"] in ENDS for each in runs(site, name)] == [True] * tries
+
+
+def runs(site: Gitboot, name: str) -> Any:
+    return site.status(f"workflows/{name}.json")["runs"]
+
+
 def run(site: Gitboot, name: str) -> Any:
-    (found,) = site.status(f"workflows/{name}.json")["runs"] or [{"state": "RUNNING"}]
-    return found
+    """Its last try."""
+    return runs(site, name)[0]
 
 
 def attempts(site: Gitboot, name: str, action: int = 0) -> Any:
