@@ -28,7 +28,7 @@ STAND_INS = "/run/gitboot-bin"
 """In a system while it is `running`: what its own programs find before its others."""
 UDEVADM = """#!/bin/sh
 # Where a disk is, by the kernel's word: no udev runs here that would know more. GRUB asks this nine times for each of a dozen
-# questions; under emulation udevadm takes 70 ms each time, this 10.
+# questions about a disk; emulated, update-grub takes 18 s with udevadm and 13 with this.
 case "$1 $2 $3 $4" in
   'info --query path --name') cd -P "/sys/class/block/${5#/dev/}" 2>/dev/null && echo "${PWD#/sys}" && exit ;;
 esac

@@ -186,6 +186,12 @@ class VM:
             self._process.kill()
         self.start()
 
+    @property
+    def pid(self) -> int:
+        """Of its QEMU."""
+        assert self._process, f"{self.name} was never started"
+        return self._process.pid
+
     def running(self) -> bool:
         return self._process is not None and self._process.running()
 
