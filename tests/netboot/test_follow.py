@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from netboot.boot import Plans
 from netboot.events import BootClosed, BootOpened
 from netboot.follow import Follower
-from netboot.holds import Holds
+from netboot.holds import OPEN, Hold, Holds
 from netboot.plan import Dump, Machine
 from netboot.plans import PlanStore
 from netboot.sealed import Secret
@@ -306,5 +306,24 @@ def test_what_cannot_be_tried_is_not(tmp_path: Path) -> None:
         (tmp_path / "tries.json").write_text("{")
         await site.follower.look()
         assert {} == site.plans.tried
+
+    site(tmp_path, story)
+
+
+def test_a_release_is_noticed_without_another_plan_and_holds_that_are_lost_hold_everything(tmp_path: Path) -> None:
+    hold = Hold("destructive", "none", "one", "sign", {"node-01": (("look", 1),)})
+
+    async def story(site: Site) -> None:
+        site.store.publish(FIRST, holds=Holds(FIRST.plan.id, held=(hold,)))
+        await site.follower.look()
+        assert [hold] == list(site.plans.current.gate.of_run.values())
+        site.store.write_holds(Holds(FIRST.plan.id))
+        await site.follower.look()
+        assert site.plans.current.gate is OPEN
+        assert [FIRST.plan.id] * 2 == site.swaps, "the status is written again"
+        (site.store.directory / FIRST.plan.id / "holds.json").unlink()
+        await site.follower.look()
+        assert "missing" in site.plans.current.gate.everything
+        assert "missing" in site.here.hold()
 
     site(tmp_path, story)
