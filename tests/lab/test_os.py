@@ -56,7 +56,7 @@ def working(site: Gitboot, words: str = "", command: str = LOOK) -> dict[str, st
     }
 
 
-@pytest.mark.parametrize("firmware", [replace(BIOS, memory=384, machine=OLD_CLOCK), UEFI], ids=lambda each: each.name)
+@pytest.mark.parametrize("firmware", [replace(BIOS, memory=320, machine=OLD_CLOCK), UEFI], ids=lambda each: each.name)
 def test_a_machine_boots_it_and_an_action_runs_in_a_container(
     network: Network, tmp_path: Path, built_os: Built, firmware: Firmware
 ) -> None:
