@@ -45,8 +45,8 @@ class Trier:
         self._known = {judged.asked.id: judged for judged in read_judged(state)}
         self._seen = read_seen(state)
         """Ids of the tags that asked already, or ask for nothing."""
-        self._served = ""
-        """Id of the plan by which the tries were judged last."""
+        self._by: object = None
+        """The plan and the holds by which the tries were judged last."""
 
     @property
     def plans(self) -> set[str]:
@@ -65,8 +65,9 @@ class Trier:
             if asked.id in done:
                 take_back(self._state, asked.machine)
         before, wanted = self._known, asked_for(self._state)
-        self._known = {asked.id: self._judged(asked, served) for asked in wanted}
-        self._served = served.id
+        by = served.id, self._plans.holds_stamp(served.id)
+        self._known = {asked.id: self._judged(asked, served, anew=by != self._by) for asked in wanted}
+        self._by = by
         if self._known != before:
             write_judged(self._state, self._known.values())
         return [judged for name, judged in self._known.items() if before.get(name) != judged]
@@ -88,14 +89,25 @@ class Trier:
         if found:
             write_seen(self._state, self._seen)
 
-    def _judged(self, asked: Asked, served: BootPlan) -> Judged:
+    def _judged(self, asked: Asked, served: BootPlan, anew: bool) -> Judged:
         known = self._known.get(asked.id)
         if known is None or known.unavailable:
             return self._look(asked, served)
-        if served.id == self._served or not known.plan:
+        if not (anew and known.plan):
             return known
         tried = self._load(known.plan)
-        return self._allowed(known, served, tried) if tried else self._look(asked, served)
+        if tried is None:
+            return self._look(asked, served)
+        allowed = self._allowed(known, served, tried)
+        self._hold(allowed, served)
+        return allowed
+
+    def _hold(self, allowed: Judged, served: BootPlan) -> None:
+        """What is held of what is served now is held of what is tried, whatever its plan was kept with. Raises OSError."""
+        if allowed.plan and allowed.plan != served.id:
+            holds = holds_of(self._plans.holds(served.id), allowed.plan)
+            if holds != self._plans.holds(allowed.plan):
+                self._plans.write_holds(holds)
 
     def _look(self, asked: Asked, served: BootPlan) -> Judged:
         """Compiled anew: what the reconciler remembers of the served commits is not to be mixed with this one."""
@@ -115,6 +127,7 @@ class Trier:
             allowed = self._allowed(msgspec.structs.replace(found, plan=plan.id), served, plan)
             if allowed.plan and (self._plans.holds_stamp(plan.id) is None or self._plans.damage(plan.id)):
                 self._plans.keep(compiled.dump, anew=True, holds=holds_of(self._plans.holds(served.id), plan.id))
+            self._hold(allowed, served)
             return allowed
         except UnknownRef as unknown:
             return msgspec.structs.replace(found, refused=str(unknown))

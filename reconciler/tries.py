@@ -43,6 +43,11 @@ def forbidden(served: BootPlan, holds: Holds, tried: BootPlan, name: str, writes
     protected |= holds.kept.protected if holds.kept else {}
     if any(name == each or macs & set(known) for each, known in protected.items()):
         return f"{name} is protected, and the try {writes[0]}: rehearse it, or merge first that it is not protected any more"
+    if holds.everything:
+        return f"every run is held ({holds.everything}), and the try {writes[0]}: rehearse it"
+    held = next((hold for hold in holds.held if name in hold.runs), None)
+    if held:
+        return f"runs of {name} are held ({held.why}), and the try {writes[0]}: have them released first, or rehearse it"
     for policy in (served.site.policy, *holds.policies):
         if any(limit.change == "destructive" and 0 in (limit.machines, limit.share) for limit in policy.limits):
             return f"policy allows no machine to be made destructive, and the try {writes[0]}: rehearse it"

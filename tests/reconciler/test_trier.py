@@ -27,6 +27,7 @@ AGAIN = SOUND["workflow.yaml"].replace("node-01}", "node-01, run: 2}")
 PROFILE = SOUND["profile.yaml"]
 THIRD = {"third": SECOND.replace("node-02", "node-03")}
 SWAPPED = {"hardware": MACHINE.replace("10.1.0.11", "10.1.0.12"), "second": SECOND.replace("10.1.0.12", "10.1.0.13")}
+HELD = Hold("destructive", "at most 1", "it is 2", "approve it", {"node-01": (("look-at-01", 1),)})
 
 
 class Site(Signed):
@@ -234,11 +235,39 @@ def test_what_is_held_of_what_is_served_is_held_of_what_is_tried(site: Site) -> 
     site.begin("off")
     current = site.plans.current_id()
     assert current
-    held = Hold("destructive", "at most 1", "it is 2", "approve it", {"node-01": (("look-at-01", 1),)})
-    site.plans.write_holds(Holds(current, held=(held,)))
+    site.plans.write_holds(Holds(current, held=(HELD,)))
     site.pull(hardware=MACHINE.replace("10.1.0.11", "10.1.0.19"))
-    assert (held,) == site.plans.holds(site.tried().plan).held
-    assert (held,) == site.plans.holds(site.tried("main", name="t2").plan).held, "and what is served keeps its own"
+    assert (HELD,) == site.plans.holds(site.tried().plan).held
+    assert (HELD,) == site.plans.holds(site.tried("main", name="t2").plan).held, "and what is served keeps its own"
+
+
+def test_what_comes_to_be_held_is_held_of_what_was_tried_before(site: Site) -> None:
+    site.begin("off")
+    current = site.plans.current_id()
+    assert current
+    site.pull(hardware=MACHINE.replace("10.1.0.11", "10.1.0.19"))
+    tried = site.tried().plan
+    assert () == site.plans.holds(tried).held
+    site.plans.write_holds(Holds(current, held=(HELD,)))
+    site.trier.step()
+    assert (HELD,) == site.plans.holds(tried).held, "while it waits for its boot"
+    site.plans.write_holds(Holds(current))
+    assert tried == site.tried(name="t2").plan
+    assert () == site.plans.holds(tried).held, "asked for again after the release"
+
+
+def test_no_other_run_number_takes_a_machine_round_what_is_held_of_it(site: Site) -> None:
+    site.begin("off")
+    current = site.plans.current_id()
+    assert current
+    site.plans.write_holds(Holds(current, held=(HELD,)))
+    site.pull(workflow=AGAIN)
+    assert "runs of node-01 are held (it is 2), and the try has node-01 do run 2" in site.tried().refused
+    site.pull(workflow=SOUND["workflow.yaml"].replace("name: look-at-01", "name: another"))
+    assert "runs of node-01 are held" in site.tried(name="t2").refused
+    assert site.tried(name="t3", rehearse=True).plan, "it starts none"
+    site.plans.write_holds(Holds(current, everything="they are missing"))
+    assert "every run is held (they are missing)" in site.tried(name="t4").refused
 
 
 def test_the_forge_is_told_what_becomes_of_it(site: Site) -> None:
