@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from netboot.holds import Holds
 from netboot.plan import BootPlan
 from netboot.plans import PlanStore
 from netboot.trust import Signer, Trust
@@ -32,6 +33,7 @@ from reconciler.trust import (
     merges,
     needed,
     to_verify,
+    until_approved,
     unvouched,
 )
 
@@ -56,8 +58,7 @@ class Guard:
         self._state = state
         self._plans = plans
         self._floor = floor
-        served = _served(plans)
-        self._last = _read(state / NAME) or Trusted(trust=served.site.trust if served else Trust())
+        self._last = _read(state / NAME) or Trusted(trust=_trusted(plans))
 
     def admit(self, revision: str) -> tuple[Problem, ...]:
         """Before anything of the commit is read: its problems, which are warnings. Raises Rejected."""
@@ -103,9 +104,10 @@ class Guard:
             verifier = Verifier(self._repository, self.signers, keys)
             return frozenset(tag for tag in tags if verifier.tag(tag))
 
-    def keep(self, revision: str, trust: Trust) -> None:
-        """The commit was let through: the next one is judged from here."""
-        now = Trusted(revision, self._repository.source.path, trust)
+    def keep(self, revision: str, trust: Trust, holds: Holds) -> None:
+        """The commit was let through: the next one is judged from here, by what it says of trust as far as that is approved."""
+        before = self._last.trust if holds.everything else trust  # nobody knows then what was approved
+        now = Trusted(revision, self._repository.source.path, _approved(trust, holds, before))
         if now != self._last:
             partial = self._state / f"{NAME}.new"
             partial.write_bytes(msgspec.json.encode(now))
@@ -180,6 +182,16 @@ def _read(path: Path) -> Trusted | None:
         return None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None  # as good as lost: the plan's rules hold, and no commit is known to be trusted
+
+
+def _trusted(plans: PlanStore) -> Trust:
+    served = _served(plans)
+    return _approved(served.site.trust, plans.holds(served.id), served.site.trust) if served else Trust()
+
+
+def _approved(trust: Trust, holds: Holds, before: Trust) -> Trust:
+    """Of what a plan with these holds says of trust. `before`: what it is held to where the holds do not say that."""
+    return until_approved(holds.kept.trust if holds.kept else before, trust)
 
 
 def _served(plans: PlanStore, known: BootPlan | None = None) -> BootPlan | None:

@@ -160,7 +160,7 @@ class Reconciler:
         judged = self._policing.judge(revision, compiled.dump.plan)
         if judged.waits:
             return Waiting(revision, plan, problems, judged.said)
-        self._guard.keep(revision, compiled.dump.plan.site.trust)
+        self._guard.keep(revision, compiled.dump.plan.site.trust, judged.holds)
         if changed:
             self._plans.publish(
                 compiled.dump, self._plans.current_id() == plan, judged.holds

@@ -46,6 +46,13 @@ def effective(served: Trust, floor: Trust) -> Trust:
     return Trust(commits, tuple(dict.fromkeys((*served.signers, *floor.signers))))
 
 
+def until_approved(before: Trust, after: Trust) -> Trust:
+    """While nobody approved that the second loosens the first: the stricter rule, and the signers that both list."""
+    still = {_key(signer) for signer in after.signers}
+    commits = max(before.commits, after.commits, key=_STRICTNESS.index)
+    return Trust(commits, tuple(signer for signer in before.signers if _key(signer) in still))
+
+
 # What a commit changes ---------------------------------------------------------------------------------------------------
 
 

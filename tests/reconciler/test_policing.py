@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from netboot.artifacts import ArtifactStore
 from netboot.holds import Holds, gate
 from netboot.plan import BootPlan
 from netboot.plans import PlanStore
 from netboot.trust import Signer, Trust
+from netboot.try_files import asked_for
 from reconciler.changes import HeldBack
 from reconciler.policing import Policing
 from reconciler.reconcile import Published, Waiting
 from reconciler.signers import ssh_key as parsed_key
+from reconciler.trier import Trier
 from reconciler.trust import Floor
 from tests.netboot.killed import survivals
 from tests.reconciler.inventories import SOUND
@@ -210,6 +213,42 @@ def test_a_commit_that_adds_its_own_signer_is_not_released_by_it(site: Signed, k
     assert RUN == held(site)
     site.commit(keys["ann"], *approval(outcome.plan))
     assert () == published(site).held
+
+
+def test_a_signer_that_nobody_approved_counts_for_nothing_until_somebody_does(site: Signed, keys: dict[str, Key]) -> None:
+    state = site.root / "state"
+    site.commit(None, site=site_with("required", keys["ann"], keys["eve"]) + LIMITS)
+    outcome = published(site)
+    assert ["loosen"] == kinds(outcome.held)
+
+    def asked(number: int) -> list[str]:
+        assert site.repository
+        site.tag(keys["eve"], f"try/node-01/{number}")
+        guard = site.reconciler._guard
+        Trier(site.repository, state, site.plans, ArtifactStore(site.root / "art", state), guard).step()
+        return [each.machine for each in asked_for(state)]
+
+    assert [] == asked(1)
+    (state / "trusted.json").unlink()
+    site.restart()
+    assert [] == asked(2), "nor where what was trusted is lost"
+    site.commit(keys["eve"], profile=QUIET)
+    assert "of no key that is listed" in site.refused(), "the stricter rule of the same commit holds already"
+    site.work.git("reset", "-q", "--hard", "HEAD~1")
+    site.commit(keys["ann"], *approval(outcome.plan))
+    assert () == published(site).held
+    assert ["node-01"] == asked(3)
+    site.commit(keys["eve"], profile=QUIET)
+    assert () == published(site).held
+
+
+def test_a_signer_whose_approval_is_not_known_any_more_counts_for_nothing(site: Signed, keys: dict[str, Key]) -> None:
+    site.commit(None, site=site_with("required", keys["ann"], keys["eve"]) + LIMITS)
+    (site.plans.directory / published(site).plan / "holds.json").unlink()
+    site.restart()
+    published(site)
+    site.commit(keys["eve"], profile=QUIET)
+    assert "of no key that is listed" in site.refused()
 
 
 def test_a_commit_that_removes_protect_together_with_the_deed_is_held(site: Signed, keys: dict[str, Key]) -> None:
