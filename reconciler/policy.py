@@ -23,7 +23,7 @@ from netboot.work import Work
 from reconciler.changes import Change, Difference, HeldBack
 from reconciler.consequences import writes
 from reconciler.diff import compare
-from reconciler.trust import Floor
+from reconciler.trust import Floor, lowered
 
 TRAILER = "Gitboot-Approve"
 UNKNOWN = "the plan that was served before cannot be read, so nobody can say what this commit changes"
@@ -102,6 +102,7 @@ def _key(signer: Signer) -> tuple[str, str, int, int]:
 def loosened(before: Policy, trust_before: Trust, after: Policy, trust_after: Trust) -> tuple[str, ...]:
     """In what the second is easier to satisfy than the first, as ends of a sentence that begins with "it"."""
     found = [f"allows more than {_rule(limit)}" for limit in before.limits if not _implied(limit, after.limits)]
+    found += lowered(trust_before, trust_after)
     if not open_minutes(after.windows) <= open_minutes(before.windows):
         found.append("widens the maintenance windows")
     for name, old, new in (

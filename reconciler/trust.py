@@ -74,9 +74,7 @@ LEAVES_FLOOR = "leaves the commit behind that the floor names"
 
 def loosened(before: Trust, after: Trust) -> tuple[str, ...]:
     """In what the second is easier to satisfy than the first, as ends of a sentence that begins with "it"."""
-    found = []
-    if _STRICTNESS.index(after.commits) < _STRICTNESS.index(before.commits):
-        found.append(f"lowers the rule for commits from {before.commits} to {after.commits}")
+    found = list(lowered(before, after))
     known = {_key(signer) for signer in before.signers}
     keys = {_key(signer)[:2] for signer in before.signers}
     for signer in after.signers:
@@ -84,6 +82,13 @@ def loosened(before: Trust, after: Trust) -> tuple[str, ...]:
             what = "changes when the key of {} counts" if _key(signer)[:2] in keys else "adds the signer {}"
             found.append(what.format(signer.name))
     return tuple(found)
+
+
+def lowered(before: Trust, after: Trust) -> tuple[str, ...]:
+    """`loosened`, of the rule alone."""
+    if _STRICTNESS.index(after.commits) >= _STRICTNESS.index(before.commits):
+        return ()
+    return (f"lowers the rule for commits from {before.commits} to {after.commits}",)
 
 
 def _key(signer: Signer) -> tuple[str, str, int, int]:

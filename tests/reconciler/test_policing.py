@@ -242,6 +242,21 @@ def test_a_signer_that_nobody_approved_counts_for_nothing_until_somebody_does(si
     assert () == published(site).held
 
 
+def test_a_lower_rule_for_commits_counts_once_it_is_approved(site: Signed, keys: dict[str, Key]) -> None:
+    site.commit(None, site=site_with("required", keys["ann"]) + LIMITS)
+    assert () == published(site).held
+    site.commit(keys["ann"], site=site_with("off", keys["ann"]) + LIMITS)
+    (said,) = (outcome := published(site)).held
+    assert ("loosen", True) == (said.kind, "lowers the rule for commits from required to off" in said.why)
+    site.commit(None, profile=QUIET)
+    assert "it has no signature" in site.refused()
+    site.work.git("reset", "-q", "--hard", "HEAD~1")
+    site.commit(keys["ann"], *approval(outcome.plan))
+    assert () == published(site).held
+    site.commit(None, profile=QUIET)
+    assert () == published(site).held
+
+
 def test_a_signer_whose_approval_is_not_known_any_more_counts_for_nothing(site: Signed, keys: dict[str, Key]) -> None:
     site.commit(None, site=site_with("required", keys["ann"], keys["eve"]) + LIMITS)
     (site.plans.directory / published(site).plan / "holds.json").unlink()
