@@ -31,6 +31,8 @@ class Asked(msgspec.Struct, frozen=True):
     """Seconds since the epoch."""
     commit: str = ""
     """Its id, where a signed tag asked: what it names and nothing else is tried."""
+    tag: str = ""
+    """The id of that tag."""
 
 
 class Judged(msgspec.Struct, frozen=True):

@@ -94,14 +94,18 @@ class Guard:
                 raise Rejected(problems)
 
     @property
+    def floor(self) -> Floor:
+        return self._floor
+
+    @property
     def signers(self) -> tuple[Signer, ...]:
         """Whose signature counts now, by what was trusted last and the floor."""
         return tuple(counting(self._rules.signers, time.time()))
 
-    def signed(self, tags: Sequence[str]) -> frozenset[str]:
-        """Those of the tags, by id, that a listed signer signed."""
-        with keyring(self._state / KEYRING, self.signers) as keys:
-            verifier = Verifier(self._repository, self.signers, keys)
+    def signed(self, tags: Sequence[str], signers: Sequence[Signer]) -> frozenset[str]:
+        """Those of the tags, by id, that one of the signers signed."""
+        with keyring(self._state / KEYRING, signers) as keys:
+            verifier = Verifier(self._repository, signers, keys)
             return frozenset(tag for tag in tags if verifier.tag(tag))
 
     def keep(self, revision: str, trust: Trust, holds: Holds) -> None:

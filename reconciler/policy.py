@@ -20,7 +20,7 @@ from netboot.plan import BootPlan, Machine, Site
 from netboot.policy import KINDS, NO_POLICY, Deed, Kind, Limit, Policy, open_minutes
 from netboot.trust import Signer, Trust
 from netboot.work import Work
-from reconciler.changes import Change, Difference, HeldBack
+from reconciler.changes import Change, HeldBack
 from reconciler.consequences import writes
 from reconciler.diff import compare
 from reconciler.trust import Floor, lowered
@@ -255,7 +255,7 @@ class _Judgement:
             for change in changes
         }
         destructive = {name: change for name, (change, runs) in starts.items() if runs}
-        for limit, group, machines in self._exceeded(policies, "destructive", destructive.values()):
+        for limit, group, machines in self.exceeded(policies, "destructive", destructive.values()):
             runs = {change.machine: starts[change.machine][1] for change in machines}
             yield Hold("destructive", _rule(limit), _why(limit, group, len(machines)), "", runs)
 
@@ -263,10 +263,10 @@ class _Judgement:
         removed = [change for change in changes if change.kind == "removed"]
         moved = [change for change in changes if any(port.before for port in change.moved)]
         for deed, those in (("remove", removed), ("move", moved)):
-            for limit, group, machines in self._exceeded(policies, deed, those):
+            for limit, group, machines in self.exceeded(policies, deed, those):
                 yield Breach(limit.change, _rule(limit), _why(limit, group, len(machines)), _names(machines))
 
-    def _exceeded(
+    def exceeded(
         self, policies: Iterable[Policy], deed: str, changes: Iterable[Change]
     ) -> Iterator[tuple[Limit, str, list[Change]]]:
         changes = tuple(changes)
@@ -313,6 +313,14 @@ def _counterparts(plan: BootPlan, name: str, macs: Iterable[str]) -> list[Machin
     if name in plan.machines:
         found.insert(0, plan.machines[name])
     return list({machine.name: machine for machine in found}.values())
+
+
+def too_many(served: BootPlan, machines: Iterable[Machine], policies: Iterable[Policy]) -> str:
+    """The rule that forbids to write on the disks of all of these, each as it is to be; "": none does."""
+    those = {machine.name: machine for machine in machines}
+    judgement = _Judgement(served, replace(served, machines=those), Holds(""), Floor(), None)
+    changes = [Change(name, name if name in served.machines else "", "changed", "destructive", (), ()) for name in those]
+    return next((_rule(limit) for limit, _, _ in judgement.exceeded(policies, "destructive", changes)), "")
 
 
 def _groups(per: str, machine: Machine) -> tuple[str, ...]:
@@ -375,25 +383,3 @@ def how_to_release(plan: str, kind: Kind, signers: Iterable[Signer]) -> str:
         return f"nobody is listed who may approve it ({kind}): name a signer in the server's floor, or take the change back"
     who = " or ".join(dict.fromkeys(names))
     return f"a commit on top, signed by {who}, with the trailer `{TRAILER}: {plan}`; or take the change back"
-
-
-def foreseen(
-    difference: Difference, before: BootPlan | None, after: BootPlan, floor: Floor, observed: Observed | None
-) -> Difference:
-    """The difference with what policy will say of it. What is held already, or has nothing to do with it, is left out."""
-    holds = Holds(before.id) if before else None
-    verdict = judge(before, after, holds, floor, observed)
-    rules = in_force(before, holds or Holds(""))
-    how = {kind: how_to_release(after.id, kind, approvers(rules, floor, kind, after.site)) for kind in KINDS}
-    starts = {change.machine: {(each.workflow, each.run) for each in change.starts} for change in difference.machines}
-    begun = [
-        hold for hold in verdict.holds.held if any(starts.get(name, set()) & set(runs) for name, runs in hold.runs.items())
-    ]
-    verdict = replace(verdict, holds=msgspec.structs.replace(verdict.holds, held=tuple(begun)))
-    held = said(with_release(verdict, how), how)
-    stopped = {name for each in held if each.whole or each.kind in ("destructive", "protect") for name in each.machines}
-    machines = tuple(
-        msgspec.structs.replace(change, consequence="blocked") if change.machine in stopped else change
-        for change in difference.machines
-    )
-    return msgspec.structs.replace(difference, machines=machines, held=held)

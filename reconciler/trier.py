@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 
 from netboot.artifacts import ArtifactStore, MirrorError
-from netboot.plan import BootPlan
+from netboot.holds import Holds
+from netboot.plan import BootPlan, Machine
 from netboot.plans import PlanStore
 from netboot.tries import Asked, Judged
 from netboot.try_files import ask, asked_for, read_judged, read_seen, take_back, told, write_judged, write_seen
@@ -23,10 +24,12 @@ from reconciler.commits import read_tag
 from reconciler.compile import Compiler
 from reconciler.errors import Unavailable, UnknownRef
 from reconciler.guard import Guard
+from reconciler.policy import approvers, in_force
 from reconciler.problems import Problem, Rejected
 from reconciler.reader import Reader
 from reconciler.reconcile import archives_of, artifacts_of
 from reconciler.repository import Repository
+from reconciler.signers import counting
 from reconciler.tries import forbidden, holds_of, may_write, refusal
 from reconciler.try_tags import FOLDER, asked_by
 
@@ -47,6 +50,8 @@ class Trier:
         """Ids of the tags that asked already, or ask for nothing."""
         self._by: object = None
         """The plan and the holds by which the tries were judged last."""
+        self._writing: dict[str, Machine] = {}
+        """Id of each try that may write → the machine as it makes it."""
 
     @property
     def plans(self) -> set[str]:
@@ -60,13 +65,17 @@ class Trier:
             return []
         with contextlib.suppress(Unavailable):  # the tags are there at the next look too
             self._heed_tags()
-        done = {each["id"] for each in told(self._state) if each["state"] == "over"}
+        state = {each["id"]: each["state"] for each in told(self._state)}
         for asked in asked_for(self._state):
-            if asked.id in done:
+            if state.get(asked.id) == "over":
                 take_back(self._state, asked.machine)
         before, wanted = self._known, asked_for(self._state)
         by = served.id, self._plans.holds_stamp(served.id)
-        self._known = {asked.id: self._judged(asked, served, anew=by != self._by) for asked in wanted}
+        anew, ids = by != self._by, {asked.id for asked in wanted}
+        running = {name for name in state if state[name] == "running"}
+        self._writing = {name: to for name, to in self._writing.items() if name in running or (name in ids and not anew)}
+        wanted.sort(key=lambda asked: (asked.id not in running, asked.id not in before))  # who was first keeps the place
+        self._known = {asked.id: self._judged(asked, served, anew) for asked in wanted}
         self._by = by
         if self._known != before:
             write_judged(self._state, self._known.values())
@@ -78,7 +87,7 @@ class Trier:
             return
         found = self._repository.tags_below(FOLDER, self._seen)
         known = self._repository.objects(found.values(), "tag", _MOST_TAG_BYTES) if found else {}
-        signed = self._guard.signed(list(known)) if known else frozenset()
+        signed = self._guard.signed(list(known), self._guard.signers) if known else frozenset()
         for name, each in found.items():
             tag = read_tag(each, known.get(each, b""))
             asked = asked_by(name, tag, time.time()) if tag and each in signed else None
@@ -142,17 +151,30 @@ class Trier:
 
     def _allowed(self, judged: Judged, served: BootPlan, tried: BootPlan) -> Judged:
         """Raises Unavailable and OSError."""
-        name = judged.asked.machine
+        name, holds = judged.asked.machine, self._plans.holds(served.id)
         if why := refusal(served, tried, name):
             return msgspec.structs.replace(judged, plan="", refused=why)
         writes = may_write(served, tried, name, judged.asked.rehearse)
-        if why := forbidden(served, self._plans.holds(served.id), tried, name, writes):
+        others = [machine for each, machine in self._writing.items() if each != judged.asked.id]
+        why = forbidden(served, holds, self._guard.floor, tried, name, writes, others)
+        if why or (why := self._unapproved(judged.asked, served, holds) if writes else ""):
             return msgspec.structs.replace(judged, plan="", refused=why)
         try:
             self._guard.vouch(judged.revision, writes)
         except Rejected as rejected:
             return _rejected(judged, rejected.problems)
+        if writes:
+            self._writing[judged.asked.id] = tried.machines[name]
         return judged
+
+    def _unapproved(self, asked: Asked, served: BootPlan, holds: Holds) -> str:
+        """Who may write the state directory may try; whoever asks by a tag is to be one who could approve it in git."""
+        if not asked.commit:
+            return ""
+        may = approvers(in_force(served, holds), self._guard.floor, "destructive", served.site)
+        if asked.tag and self._guard.signed([asked.tag], counting(may, time.time())):
+            return ""
+        return f"{asked.by} is of nobody who may approve what is destructive: let one of them push it, or rehearse it"
 
     def _is_here(self, commit: str) -> bool:
         return bool(commit and self._repository.objects([commit], "commit", _MOST_TAG_BYTES))

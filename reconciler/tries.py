@@ -7,11 +7,13 @@ served: what another system does, nobody knows.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from netboot.holds import Holds
 from netboot.plan import BootPlan, Machine
-from reconciler.trust import destructive
+from reconciler.policy import in_force, too_many
+from reconciler.trust import Floor, destructive
 
 
 def refusal(served: BootPlan, tried: BootPlan, name: str) -> str:
@@ -34,8 +36,19 @@ def may_write(served: BootPlan, tried: BootPlan, name: str, rehearse: bool) -> t
     return _foreign(served, tried, machine)
 
 
-def forbidden(served: BootPlan, holds: Holds, tried: BootPlan, name: str, writes: tuple[str, ...]) -> str:
-    """Why the policy of what is served forbids it, as a sentence; "": it does not. One machine is within any limit but 0."""
+def forbidden(
+    served: BootPlan,
+    holds: Holds,
+    floor: Floor,
+    tried: BootPlan,
+    name: str,
+    writes: tuple[str, ...],
+    others: Iterable[Machine] = (),
+) -> str:
+    """Why the policy of what is served forbids it, as a sentence; "": it does not.
+
+    `others`: what the other tries that may write make of their machines, for the limits are for all of them together.
+    """
     if not writes:
         return ""
     macs = set(tried.machines[name].macs)
@@ -48,9 +61,10 @@ def forbidden(served: BootPlan, holds: Holds, tried: BootPlan, name: str, writes
     held = next((hold for hold in holds.held if name in hold.runs), None)
     if held:
         return f"runs of {name} are held ({held.why}), and the try {writes[0]}: have them released first, or rehearse it"
-    for policy in (served.site.policy, *holds.policies):
-        if any(limit.change == "destructive" and 0 in (limit.machines, limit.share) for limit in policy.limits):
-            return f"policy allows no machine to be made destructive, and the try {writes[0]}: rehearse it"
+    policies = (in_force(served, holds).policy, served.site.policy, *holds.policies, floor.policy)
+    if rule := too_many(served, (*others, tried.machines[name]), policies):
+        together = "with what is tried elsewhere it would be more" if others else "this would be more"
+        return f"policy allows {rule}, {together}, and the try {writes[0]}: wait until another is over, or rehearse it"
     return ""
 
 

@@ -26,4 +26,4 @@ def asked_by(name: str, tag: Tag, now: float) -> Asked | None:
     if found is None or tag.name != name or not -SKEW <= now - tag.made <= FRESH:
         return None
     rehearse = found["what"].startswith("rehearse")
-    return Asked(tag.id[:16], found["machine"], name, rehearse, f"the signed tag {name}", float(tag.made), tag.commit)
+    return Asked(tag.id[:16], found["machine"], name, rehearse, f"the signed tag {name}", float(tag.made), tag.commit, tag.id)

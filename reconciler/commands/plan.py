@@ -19,11 +19,11 @@ from reconciler.commands import options
 from reconciler.commands.comparing import Side, range_of, sides
 from reconciler.commands.signing import floor_of
 from reconciler.diff import compare
+from reconciler.foreseeing import foreseen
 from reconciler.observing import observed_from
 from reconciler.plan_annotations import of_difference, written_lines
 from reconciler.plan_document import as_json
 from reconciler.plan_text import Compared, as_markdown, as_text
-from reconciler.policy import foreseen
 from reconciler.sentence import Sentence
 from reconciler.target import prefix_of
 

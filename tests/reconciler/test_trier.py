@@ -12,13 +12,15 @@ from netboot.artifacts import ArtifactStore
 from netboot.commit_status import CommitStatus
 from netboot.holds import Hold, Holds
 from netboot.observed import Observed
+from netboot.policy import Limit, Policy
 from netboot.tries import Asked, Judged
 from netboot.try_files import ask, asked_for, read_judged, take_back
 from netboot.try_status import status_of, try_document
 from reconciler.trier import Trier
+from reconciler.trust import Floor
 from tests.reconciler.gitkit import free_port, git_daemon
 from tests.reconciler.inventories import SOUND
-from tests.reconciler.signkit import Key, Signed, ssh_key
+from tests.reconciler.signkit import Key, Signed, site_with, ssh_key
 
 pytestmark = pytest.mark.shell
 MACHINE = SOUND["hardware.yaml"]
@@ -280,6 +282,86 @@ def test_the_forge_is_told_what_becomes_of_it(site: Site) -> None:
     refused = try_document("node-01", site.tried(machine="node-01", ref="nope", name="t2"), Observed())
     assert refused
     assert status_of(refused) is None, "there is no commit to say it of"
+
+
+def six(site: Site, rules: str, *signers: Key) -> None:
+    """Six machines, served without work by these rules, and on `pr` each with a run that may write."""
+    for path, content in SOUND.items():
+        if path != "workflow.yaml":
+            site.work.write(path, content)
+    for number in range(2, 7):
+        site.work.write(f"m{number}.yaml", numbered(number))
+    site.commit(None, site=site_with("off", *signers).rstrip() + f"\n  policy:\n{rules}")
+    site.served()
+    runs = [SOUND["workflow.yaml"].replace("-01", f"-0{number}") for number in range(1, 7)]
+    site.pull(None, **{f"w{number}": text for number, text in enumerate(runs, 1)})
+
+
+def numbered(number: int) -> str:
+    return MACHINE.replace("node-01", f"node-0{number}").replace("34:01", f"34:0{number}").replace("0.11", f"0.1{number}")
+
+
+def allowed(site: Site) -> dict[str, str]:
+    """Machine → why it may not try, ""."""
+    return {each.asked.machine: each.refused for each in read_judged(site.root / "state")}
+
+
+def asks(site: Site, number: int, name: str = "", rehearse: bool = False) -> None:
+    ask(site.root / "state", Asked(name or f"t{number}", f"node-0{number}", "pr", rehearse, "ann", 1.0))
+
+
+@pytest.mark.parametrize("limit", ["machines: 2", "share: 34%"])
+def test_what_is_tried_at_a_time_is_within_the_limits_together(site: Site, limit: str) -> None:
+    six(site, f"    limits:\n    - {{change: destructive, {limit}}}\n")
+    for number in range(1, 7):
+        asks(site, number)
+    site.trier.step()
+    may = [name for name, why in allowed(site).items() if not why]
+    assert ["node-01", "node-02"] == may
+    assert "with what is tried elsewhere it would be more, and the try has node-03 do run 1" in allowed(site)["node-03"]
+    asks(site, 3, "again", rehearse=True)
+    site.restart()
+    site.trier.step()
+    assert ["node-01", "node-02", "node-03"] == [name for name, why in allowed(site).items() if not why], "one rehearses"
+    take_back(site.root / "state", "node-01")
+    asks(site, 4, "other")
+    site.trier.step()
+    assert "" == allowed(site)["node-04"]
+
+
+def test_a_try_that_runs_counts_until_it_is_over_whatever_is_asked_meanwhile(site: Site) -> None:
+    six(site, "    limits:\n    - {change: destructive, machines: 1}\n")
+    asks(site, 1)
+    site.trier.step()
+    status = site.root / "state/status/tries.json"
+    status.parent.mkdir()
+    status.write_text(json.dumps({"tries": [{"id": "t1", "state": "running"}]}))
+    take_back(site.root / "state", "node-01")
+    asks(site, 2)
+    site.trier.step()
+    assert allowed(site)["node-02"]
+    status.write_text(json.dumps({"tries": [{"id": "t1", "state": "over"}]}))
+    asks(site, 2, "again")
+    site.trier.step()
+    assert "" == allowed(site)["node-02"]
+
+
+def test_the_floor_s_limits_count_for_tries_too(site: Site) -> None:
+    six(site, "    rolling: {atOnce: 5}\n")
+    site.restart(Floor(policy=Policy((Limit("destructive", machines=0),))))
+    asks(site, 1)
+    site.trier.step()
+    assert "destructive runs on at most 0 machines per site" in allowed(site)["node-01"]
+
+
+@pytest.mark.parametrize(("may", "said"), [("[destructive]", ""), ("[remove]", "nobody who may approve what is destructive")])
+def test_a_tag_asks_for_what_is_destructive_only_by_who_may_approve_that(site: Site, ann: Key, may: str, said: str) -> None:
+    six(site, f"    approvers:\n    - {{signer: ann, may: {may}}}\n", ann)
+    site.tag(ann, "try/node-01/canary", "pr")
+    site.tag(ann, "try/node-02/rehearse", "pr")
+    site.trier.step()
+    assert "" == allowed(site)["node-02"]
+    assert (bool(said), True) == (bool(allowed(site)["node-01"]), said in allowed(site)["node-01"])
 
 
 # Asked for by a signed tag
