@@ -6,6 +6,7 @@ Shell. The layout is the contract between the two processes:
     plans/<id>/manifest.json      one plan
     plans/<id>/holds.json         which of its runs may not start yet; it is replaced when some are released
     plans/revisions/<commit>.json the plan a commit compiled to, and where each value came from
+    plans/judged                  empty: a plan without holds has lost them
     plans/current -> <id>         the served plan, changed by one rename
 
 Everything a plan needs is on disk, fsynced, before `current` names it: killed anywhere, a reader sees the old plan or the
@@ -29,6 +30,7 @@ from netboot.plan import BootPlan, Dump, load, manifest_artifacts, manifest_shar
 KEEP = 5
 """Plans kept for a look back, besides the current and the pinned ones."""
 KEEP_REVISIONS = 20
+JUDGED = "judged"
 _PLAN = "[0-9a-f]" * 64
 """Glob of the plans' folders: `current` is a link to one of them and not another one."""
 
@@ -111,16 +113,20 @@ class PlanStore:
             _write(shards / digest, dump.shards[digest])
         target = self.directory / dump.plan.id
         target.mkdir(exist_ok=True)
-        _write(target / NAME, encode_holds(holds))
+        self._write_holds(holds)
         _write(target / "manifest.json", dump.manifest)
         for folder in (shards, target, self.directory, self.directory.parent):
             _sync_folder(folder)
 
     def write_holds(self, holds: Holds) -> None:
         """Of a plan that is stored. Raises OSError."""
-        target = self.directory / holds.plan
-        _write(target / NAME, encode_holds(holds))
-        _sync_folder(target)
+        self._write_holds(holds)
+        _sync_folder(self.directory / holds.plan)
+        _sync_folder(self.directory)
+
+    def ever_judged(self) -> bool:
+        """Whether holds were ever written, of any plan. Raises OSError."""
+        return (self.directory / JUDGED) in self.directory.iterdir() or any(self.directory.glob(f"{_PLAN}/{NAME}"))
 
     def holds(self, plan_id: str) -> Holds:
         """Those of a stored plan; where they cannot be read, every new run is held."""
@@ -190,6 +196,11 @@ class PlanStore:
         for folder in self.directory.glob(_PLAN):
             if not (folder / "manifest.json").exists():
                 shutil.rmtree(folder)
+
+    def _write_holds(self, holds: Holds) -> None:
+        _write(self.directory / holds.plan / NAME, encode_holds(holds))
+        if not (self.directory / JUDGED).exists():
+            _write(self.directory / JUDGED, b"")
 
     def _read_shard(self, digest: str) -> bytes:
         return (self.directory / "shards" / digest).read_bytes()

@@ -49,9 +49,12 @@ class Policing:
         self._floor = floor
 
     def mend(self) -> None:
-        """A plan that was published before there were holds has none; where no policy says anything, nothing is held of it."""
+        """A plan that was published before there were holds has none; where no policy says anything, nothing is held of it.
+
+        That is of a store where none has: elsewhere they are lost, and with them what is held of a plan that drops its policy.
+        """
         current = self._plans.current_id()
-        if current is None or self._plans.holds_stamp(current) is not None:
+        if current is None or self._plans.ever_judged():
             return
         served = self._served(current)
         if served is not None and self._is_free(served):

@@ -166,7 +166,7 @@ def test_killed_at_any_step_of_pruning_nothing_that_is_needed_is_gone(tmp_path: 
         store.prune(pinned)
         left = {path.name for path in store.directory.iterdir()}
         kept = {each.plan.id for each in dumps[-KEEP:]}
-        assert pinned | kept | {"shards", "current"} == left
+        assert pinned | kept | {"shards", "current", "judged"} == left
 
 
 def test_random_orders_of_publishing_pinning_and_pruning_lose_nothing(store: PlanStore) -> None:

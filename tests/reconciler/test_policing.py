@@ -11,11 +11,9 @@ import pytest
 from netboot.artifacts import ArtifactStore
 from netboot.holds import Holds, gate
 from netboot.plan import BootPlan
-from netboot.plans import PlanStore
 from netboot.trust import Signer, Trust
 from netboot.try_files import asked_for
 from reconciler.changes import HeldBack
-from reconciler.policing import Policing
 from reconciler.reconcile import Published, Waiting
 from reconciler.signers import ssh_key as parsed_key
 from reconciler.trier import Trier
@@ -338,7 +336,31 @@ def test_a_plan_from_before_there_were_holds_is_free_where_no_policy_says_anythi
     site.commit(keys["ann"], site=site_with("off"))
     site.commit(keys["ann"], *approval(published(site).plan))
     outcome = published(site)
+    for left in site.plans.directory.glob("*/holds.json"):
+        left.unlink()
+    (site.plans.directory / "judged").unlink()
+    site.restart()
+    assert () == published(site).held
+    holds = site.plans.holds(outcome.plan)
+    assert Holds(outcome.plan, outcome.revision) == holds
     (site.plans.directory / outcome.plan / "holds.json").unlink()
-    assert site.repository
-    Policing(site.repository, tmp := site.root / "state", PlanStore(tmp / "plans"), Floor()).mend()
-    assert Holds(outcome.plan) == site.plans.holds(outcome.plan)
+    site.restart()
+    assert ["destructive"] == kinds(published(site).held), "there were holds since"
+
+
+@pytest.mark.parametrize("lost", ["holds.json of the plan", "every holds.json", "the mark alone, and holds.json of the plan"])
+def test_a_plan_that_drops_policy_and_protection_stays_held_when_its_holds_are_lost(
+    site: Signed, keys: dict[str, Key], lost: str
+) -> None:
+    site.commit(None, hardware=SOUND["hardware.yaml"].replace("  profile:", "  protect: true\n  profile:"))
+    published(site)
+    plan_id = deed(site, hardware=SOUND["hardware.yaml"], site=site_with("off", keys["ann"])).plan
+    for left in site.plans.directory.glob("*/holds.json" if lost.startswith("every") else f"{plan_id}/holds.json"):
+        left.unlink()
+    if lost.startswith("the mark"):
+        (site.plans.directory / "judged").unlink()
+    site.restart()
+    assert ["destructive"] == kinds(published(site).held)
+    assert gate(site.plans.holds(plan_id)).everything
+    site.commit(None, profile=QUIET)
+    assert gate(site.plans.holds(published(site).plan)).everything
