@@ -146,7 +146,7 @@ def judge(
 ) -> Verdict:
     """`holds`: those of the plan that is served; None: nothing is. `observed`: what has run, where that is known."""
     if holds is not None and holds.plan == after.id:
-        return Verdict(holds)
+        return Verdict(msgspec.structs.replace(holds, policies=_in_force(after.site, holds.kept, floor)))  # a floor may be new
     before = holds or Holds("")
     return _Judgement(served, after, before, floor, observed).verdict()
 

@@ -11,6 +11,7 @@ import pytest
 from netboot.artifacts import ArtifactStore
 from netboot.holds import Holds, gate
 from netboot.plan import BootPlan
+from netboot.policy import Policy, Rolling, Window
 from netboot.trust import Signer, Trust
 from netboot.try_files import asked_for
 from reconciler.changes import HeldBack
@@ -285,6 +286,18 @@ def test_where_nobody_is_listed_the_floor_s_signer_approves(site: Signed, keys: 
     assert RUN == (published(site), held(site))[1]
     site.restart(Floor(Trust(signers=(Signer("ann", ssh=parsed_key(keys["ann"].public)),))))
     assert () == published(site).held, "it was pushed before the key counted"
+
+
+def test_another_floor_counts_for_the_plan_that_is_served_already(site: Signed) -> None:
+    before = published(site)
+    own = site.plans.holds(before.plan).policies
+    floor = Policy(windows=(Window(("sat",), 0, 60),), rolling=Rolling(1, 1))
+    site.restart(Floor(policy=floor))
+    assert before.plan == published(site).plan
+    assert (*own, floor) == site.plans.holds(before.plan).policies
+    site.restart(Floor())
+    published(site)
+    assert own == site.plans.holds(before.plan).policies
 
 
 # Files that are not as they were left ---------------------------------------------------------------------------------------

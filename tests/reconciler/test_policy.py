@@ -406,7 +406,7 @@ def test_holds_that_are_unknown_stay_so_until_somebody_may_approve_everything() 
 
 def test_the_same_plan_is_not_judged_again() -> None:
     before = served(*fleet(2), policy=TEN)
-    holds = Holds(before.id, held=(Hold("destructive", "rule", "why", "how", {"node-01": (("install", 1),)}),))
+    holds = Holds(before.id, held=(Hold("destructive", "rule", "why", "how", {"node-01": (("install", 1),)}),), policies=(TEN,))
     assert Verdict(holds) == verdict(before, before, holds)
 
 
