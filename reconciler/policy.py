@@ -23,6 +23,7 @@ from netboot.work import Work
 from reconciler.changes import Change, HeldBack
 from reconciler.consequences import writes
 from reconciler.diff import compare
+from reconciler.systems import counterparts, others
 from reconciler.trust import Floor, lowered
 
 TRAILER = "Gitboot-Approve"
@@ -205,7 +206,7 @@ class _Judgement:
             everything=self.before.everything or (UNKNOWN if unknown else ""),
         )
         exposed = tuple(name for name in protected if name in self.after.machines)
-        return Verdict(holds, tuple(self._breaches(judged_by, changes)), exposed)
+        return Verdict(holds, (*self._breaches(judged_by, changes), *self._other_systems(rules)), exposed)
 
     # Protected machines
 
@@ -217,7 +218,7 @@ class _Judgement:
                 was.setdefault(machine.name, set()).update(machine.macs)
         found: dict[str, set[str]] = {}
         for name, macs in was.items():
-            now = _counterparts(self.after, name, macs)
+            now = counterparts(self.after, name, macs)
             for machine in now:
                 if not machine.protect:
                     found.setdefault(machine.name, set()).update(macs, machine.macs)
@@ -246,6 +247,13 @@ class _Judgement:
             return True
         run = run_of(self.observed, machine, work, "") if self.observed else None
         return run is not None and not run.active and not run.may_be_tried_again
+
+    def _other_systems(self, rules: Kept) -> Iterator[Breach]:
+        """No run is asked for where a machine only boots something else, so there is none to be held."""
+        if found := others(self.served, self.after, rules.protected):
+            name, what = next(iter(found.items()))
+            why = f"this commit has {_machines(len(found))} boot what was not booted there ({name}: {what})"
+            yield Breach("protect", "no other system on a protected machine", why, tuple(found))
 
     # Limits
 
@@ -299,20 +307,12 @@ class _Judgement:
             runs: dict[str, tuple[tuple[str, int], ...]] = {}
             for name, each in hold.runs.items():
                 old = self.served.machines.get(name) if self.served else None
-                for machine in _counterparts(self.after, name, old.macs if old else ()):
+                for machine in counterparts(self.after, name, old.macs if old else ()):
                     asked = {(work.workflow, work.run) for work in machine.work if not self._over(machine, work)}
                     if left := tuple(run for run in each if run in asked):
                         runs[machine.name] = (*runs.get(machine.name, ()), *left)
             if runs:
                 yield msgspec.structs.replace(hold, runs=runs, release="")
-
-
-def _counterparts(plan: BootPlan, name: str, macs: Iterable[str]) -> list[Machine]:
-    """Whoever bears the name or any of the MACs now: runs are known by each of them."""
-    found = [plan.by_mac[mac].machine for mac in macs if mac in plan.by_mac]
-    if name in plan.machines:
-        found.insert(0, plan.machines[name])
-    return list({machine.name: machine for machine in found}.values())
 
 
 def too_many(served: BootPlan, machines: Iterable[Machine], policies: Iterable[Policy]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from agent.workflow import Action, Archive, Task, Workflow, to_json
 from netboot.events import RunEnd, RunEnded
 from netboot.holds import Hold, Holds, Kept
-from netboot.plan import BootPlan, Machine
+from netboot.plan import BootPlan, Machine, Metadata
 from netboot.policy import DAYS, KINDS, NO_POLICY, Approver, Kind, Limit, Policy, Rolling, Window
 from netboot.trust import Signer, Trust
 from netboot.work import Work
@@ -275,6 +275,68 @@ def test_a_protected_machine_that_git_forgets_is_still_protected_when_it_comes_b
     gone = verdict(before, without := served(node(2)))
     assert frozenset() == gone.lacks, "there is nothing to approve while it is gone"
     assert {"protect": {"node-01"}} == held(verdict(without, served(node(1, work()), node(2)), gone.holds))
+
+
+KNOWN = node(1, work("reboot"), protect=True, idle="profile:spare", metadata=Metadata(user_data="#cloud-config"))
+BOOTS: dict[str, tuple[Machine, str, dict[str, Any]]] = {
+    "another idle profile": (msgspec.structs.replace(KNOWN, idle="profile:diskless"), "idle", {}),
+    "another kernel argument": (KNOWN, "profile spare", {"cmdline": "init=/bin/sh"}),
+    "another loader": (msgspec.structs.replace(KNOWN, loader="own.efi"), "loader", {}),
+    "other user data": (msgspec.structs.replace(KNOWN, metadata=Metadata(user_data="runcmd: [wipefs]")), "user data", {}),
+    "other vendor data": (KNOWN, "vendor data", {"vendor_data": "runcmd: [wipefs]"}),
+    "another instance id": (
+        msgspec.structs.replace(KNOWN, metadata=Metadata("again", user_data="#cloud-config")),
+        "instance id",
+        {},
+    ),
+    "a profile of its own for a run": (
+        msgspec.structs.replace(KNOWN, work=(msgspec.structs.replace(work("reboot"), profile="diskless"),)),
+        "profile diskless",
+        {},
+    ),
+    "another name, and other user data": (
+        msgspec.structs.replace(KNOWN, name="other", metadata=Metadata(user_data="runcmd: [wipefs]")),
+        "user data",
+        {},
+    ),
+}
+
+
+def booting(each: Machine, cmdline: str = "", vendor_data: str = "") -> BootPlan:
+    site = msgspec.structs.replace(SITE, trust=Trust(signers=(ANN,)), vendor_data=vendor_data)
+    return plan(each, node(2), site=site, cmdline=cmdline)
+
+
+@pytest.mark.parametrize("steps", ["protected", "protected no more"])
+@pytest.mark.parametrize("what", BOOTS)
+def test_a_protected_machine_boots_nothing_else_before_somebody_approves_it(what: str, steps: str) -> None:
+    each, said_of_it, more = BOOTS[what]
+    before, protect = booting(KNOWN), steps == "protected"
+    judged = verdict(before, after := booting(msgspec.structs.replace(each, protect=protect), **more))
+    (breach,) = judged.waits
+    assert ("protect", (each.name,)) == (breach.kind, breach.machines)
+    assert f"({each.name}: {said_of_it})" in breach.why
+    assert () == released(judged, frozenset({"protect"}), after.site, NO_FLOOR).waits
+    bare = booting(msgspec.structs.replace(KNOWN, protect=False))
+    assert verdict(bare, after, verdict(before, bare).holds).waits, "nor in two commits"
+    assert () == verdict(bare, after).waits, "of one that never was protected nobody asks"
+
+
+def test_what_no_protected_machine_boots_may_be_another() -> None:
+    before = served(node(1, work(), protect=True, idle="profile:diskless"), node(2, idle="profile:spare"))
+    assert () == verdict(before, served(node(1, protect=True), node(2, idle="profile:spare"), cmdline="q")).waits
+    held_back = msgspec.structs.replace(work("reboot"), cancel=True)
+    for prepared in (work(), held_back):
+        first = served(node(1, prepared, protect=True))
+        assert () == verdict(served(node(1, protect=True)), first).waits
+        assert verdict(first, served(node(1, work("reboot"), protect=True))).waits, "what never started is not known"
+
+
+def test_a_protected_machine_that_comes_back_boots_nothing_that_nobody_approved() -> None:
+    before = served(node(1, protect=True, idle="profile:spare"), node(2))
+    gone = verdict(before, without := served(node(2)))
+    (breach,) = verdict(without, served(node(1, protect=True, idle="profile:spare"), node(2)), gone.holds).waits
+    assert ("protect", ("node-01",)) == (breach.kind, breach.machines)
 
 
 def test_a_signer_that_is_added_beside_a_protected_machine_approves_nothing() -> None:
