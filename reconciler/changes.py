@@ -35,11 +35,12 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """A port that had one address and is to have another."""
+    """A port that had one address and is to have another, or none."""
 
     mac: str
     before: str
     after: str
+    """"": none, or the port is gone with it."""
 
 
 class Started(msgspec.Struct, frozen=True):

@@ -157,10 +157,11 @@ def _is_told_more(machine: Machine) -> bool:
 
 
 def _moved(was: Machine, machine: Machine) -> Iterator[Moved]:
-    had = {port.mac: port.address for port in was.interfaces if port.address}
-    for port in machine.interfaces:
-        if port.address and had.get(port.mac, port.address) != port.address:
-            yield Moved(port.mac, had[port.mac], port.address)
+    now = {port.mac: port.address for port in machine.interfaces}
+    for port in was.interfaces:
+        gone = port.mac not in now and port.address not in now.values()
+        if port.address and (gone or now.get(port.mac, port.address) != port.address):
+            yield Moved(port.mac, port.address, now.get(port.mac, ""))
 
 
 # Applied -----------------------------------------------------------------------------------------------------------------

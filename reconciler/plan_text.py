@@ -193,7 +193,7 @@ def _journeys(group: Group) -> Iterator[Row]:
     """The first of many machines that move, each with its own addresses."""
     moves = [(change.machine, move) for change in group.changes for move in change.moved]
     if len(group.changes) > 1:
-        yield from (Row(machine, move.before, move.after, settings=0) for machine, move in moves[:MOST_NAMES])
+        yield from (Row(machine, move.before, move.after or None, settings=0) for machine, move in moves[:MOST_NAMES])
 
 
 def site_rows(difference: Difference) -> list[Row]:

@@ -20,21 +20,16 @@ from netboot.plan import BootPlan, Machine, Site
 from netboot.policy import KINDS, NO_POLICY, Deed, Kind, Limit, Policy, open_minutes
 from netboot.trust import Signer, Trust
 from netboot.work import Work
-from reconciler.changes import Change, HeldBack
+from reconciler.changes import HeldBack
 from reconciler.consequences import writes
 from reconciler.diff import compare
+from reconciler.limits import Reach, number, rule, why
 from reconciler.systems import counterparts, others
 from reconciler.trust import Floor, lowered
 
 TRAILER = "Gitboot-Approve"
 UNKNOWN = "the plan that was served before cannot be read, so nobody can say what this commit changes"
 UNPROTECT = "take `protect: true` from it, in a commit that is approved"
-_DEEDS: Mapping[Deed, str] = {"destructive": "has {} start destructive runs", "remove": "removes {}", "move": "moves {}"}
-_LIMITED: Mapping[Deed, str] = {
-    "destructive": "destructive runs on at most {} per {}",
-    "remove": "to remove at most {} per {}",
-    "move": "to move at most {} per {}",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +97,7 @@ def _key(signer: Signer) -> tuple[str, str, int, int]:
 
 def loosened(before: Policy, trust_before: Trust, after: Policy, trust_after: Trust) -> tuple[str, ...]:
     """In what the second is easier to satisfy than the first, as ends of a sentence that begins with "it"."""
-    found = [f"allows more than {_rule(limit)}" for limit in before.limits if not _implied(limit, after.limits)]
+    found = [f"allows more than {rule(limit)}" for limit in before.limits if not _implied(limit, after.limits)]
     found += lowered(trust_before, trust_after)
     if not open_minutes(after.windows) <= open_minutes(before.windows):
         found.append("widens the maintenance windows")
@@ -197,16 +192,17 @@ class _Judgement:
         kept = Kept(rules.policy, rules.trust, protected, looser) if looser else Kept(site.policy, site.trust, protected)
         limited = any(policy.limits for policy in judged_by)
         changes = compare(self.served, self.after, self.observed).machines if limited else ()
+        reach = Reach(self.served, self.after, changes)
         unknown = self.before.plan and self.served is None and in_use
         holds = Holds(
             self.after.id,
-            held=(*self._over_limits(judged_by, changes), *self._on_protected(protected), *self._carried()),
+            held=(*self._over_limits(judged_by, reach), *self._on_protected(protected), *self._carried()),
             policies=_in_force(site, kept, self.floor),
             kept=kept if looser or protected else None,
             everything=self.before.everything or (UNKNOWN if unknown else ""),
         )
         exposed = tuple(name for name in protected if name in self.after.machines)
-        return Verdict(holds, (*self._breaches(judged_by, changes), *self._other_systems(rules)), exposed)
+        return Verdict(holds, (*self._breaches(judged_by, reach), *self._other_systems(rules)), exposed)
 
     # Protected machines
 
@@ -252,50 +248,22 @@ class _Judgement:
         """No run is asked for where a machine only boots something else, so there is none to be held."""
         if found := others(self.served, self.after, rules.protected):
             name, what = next(iter(found.items()))
-            why = f"this commit has {_machines(len(found))} boot what was not booted there ({name}: {what})"
+            why = f"this commit has {number(len(found))} boot what was not booted there ({name}: {what})"
             yield Breach("protect", "no other system on a protected machine", why, tuple(found))
 
     # Limits
 
-    def _over_limits(self, policies: Iterable[Policy], changes: Iterable[Change]) -> Iterator[Hold]:
-        starts = {
-            change.machine: (change, tuple((each.workflow, each.run) for each in change.starts if each.destructive))
-            for change in changes
-        }
-        destructive = {name: change for name, (change, runs) in starts.items() if runs}
-        for limit, group, machines in self.exceeded(policies, "destructive", destructive.values()):
-            runs = {change.machine: starts[change.machine][1] for change in machines}
-            yield Hold("destructive", _rule(limit), _why(limit, group, len(machines)), "", runs)
+    def _over_limits(self, policies: Iterable[Policy], reach: Reach) -> Iterator[Hold]:
+        for limit, group, machines in reach.exceeded(policies, "destructive"):
+            runs = {each.machine: tuple((run.workflow, run.run) for run in each.starts if run.destructive) for each in machines}
+            yield Hold("destructive", rule(limit), why(limit, group, len(machines)), "", runs)
 
-    def _breaches(self, policies: Iterable[Policy], changes: Iterable[Change]) -> Iterator[Breach]:
-        removed = [change for change in changes if change.kind == "removed"]
-        moved = [change for change in changes if any(port.before for port in change.moved)]
-        for deed, those in (("remove", removed), ("move", moved)):
-            for limit, group, machines in self.exceeded(policies, deed, those):
-                yield Breach(limit.change, _rule(limit), _why(limit, group, len(machines)), _names(machines))
-
-    def exceeded(
-        self, policies: Iterable[Policy], deed: str, changes: Iterable[Change]
-    ) -> Iterator[tuple[Limit, str, list[Change]]]:
-        changes = tuple(changes)
-        for limit in dict.fromkeys(limit for policy in policies for limit in policy.limits if limit.change == deed):
-            groups: dict[str, list[Change]] = {}
-            for change in changes:
-                machine = self._former(change) or self.after.machines[change.machine]
-                for group in _groups(limit.per, machine):
-                    groups.setdefault(group, []).append(change)
-            for group, members in sorted(groups.items()):
-                there = [change for change in members if self._former(change)]
-                too_many = limit.machines is not None and len(members) > limit.machines
-                if too_many or (limit.share is not None and 100 * len(there) > limit.share * self._size(limit.per, group)):
-                    yield limit, group, members
-
-    def _former(self, change: Change) -> Machine | None:
-        return self.served.machines.get(change.was) if self.served and change.was else None
-
-    def _size(self, per: str, group: str) -> int:
-        """Machines of the group before the commit: it cannot dilute its share."""
-        return sum(group in _groups(per, machine) for machine in self.served.machines.values()) if self.served else 0
+    def _breaches(self, policies: Iterable[Policy], reach: Reach) -> Iterator[Breach]:
+        deeds: tuple[Deed, ...] = ("remove", "move")
+        for deed in deeds:
+            for limit, group, machines in reach.exceeded(policies, deed):
+                named = tuple(sorted(change.machine for change in machines))
+                yield Breach(limit.change, rule(limit), why(limit, group, len(machines)), named)
 
     # What was held before
 
@@ -315,42 +283,7 @@ class _Judgement:
                 yield msgspec.structs.replace(hold, runs=runs, release="")
 
 
-def too_many(served: BootPlan, machines: Iterable[Machine], policies: Iterable[Policy]) -> str:
-    """The rule that forbids to write on the disks of all of these, each as it is to be; "": none does."""
-    those = {machine.name: machine for machine in machines}
-    judgement = _Judgement(served, replace(served, machines=those), Holds(""), Floor(), None)
-    changes = [Change(name, name if name in served.machines else "", "changed", "destructive", (), ()) for name in those]
-    return next((_rule(limit) for limit, _, _ in judgement.exceeded(policies, "destructive", changes)), "")
-
-
-def _groups(per: str, machine: Machine) -> tuple[str, ...]:
-    if per == "site":
-        return ("",)
-    if per == "subnet":
-        return tuple(dict.fromkeys(interface.subnet for interface in machine.interfaces if interface.subnet))
-    value = machine.labels.get(per.removeprefix("label:"))
-    return () if value is None else (value,)
-
-
 # What is said about it ---------------------------------------------------------------------------------------------------
-
-
-def _machines(count: int) -> str:
-    return "1 machine" if count == 1 else f"{count} machines"
-
-
-def _rule(limit: Limit) -> str:
-    most = f"{limit.share}% of the machines" if limit.machines is None else _machines(limit.machines)
-    return _LIMITED[limit.change].format(most, limit.per.replace("label:", "value of the label "))
-
-
-def _why(limit: Limit, group: str, count: int) -> str:
-    where = f" of {limit.per.removeprefix('label:')} {group}" if group else ""
-    return f"this commit {_DEEDS[limit.change].format(_machines(count) + where)}"
-
-
-def _names(changes: Iterable[Change]) -> tuple[str, ...]:
-    return tuple(sorted(change.machine for change in changes))
 
 
 def with_release(verdict: Verdict, sentence: Mapping[Kind, str]) -> Verdict:

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from netboot.holds import Holds
 from netboot.plan import BootPlan, Machine
-from reconciler.policy import in_force, too_many
+from reconciler.limits import too_many
+from reconciler.policy import in_force
 from reconciler.trust import Floor, destructive
 
 

@@ -90,6 +90,59 @@ def test_so_many_machines_may_be_moved_or_the_commit_waits(limit: Limit, count: 
     assert ([("move", count)] if over else []) == waiting(judged)
 
 
+def with_port(each: Machine, **more: Any) -> Machine:
+    return msgspec.structs.replace(each, interfaces=(msgspec.structs.replace(each.interfaces[0], **more),))
+
+
+@pytest.mark.parametrize(("count", "over"), [(2, False), (3, True)])
+@pytest.mark.parametrize("name", ["", "new-"], ids=["same name", "another name"])
+def test_a_machine_with_none_of_its_macs_left_counts_as_removed(name: str, count: int, over: bool) -> None:
+    rules = Policy((Limit("remove", machines=2), Limit("move", machines=0)))
+    strange = [with_port(each, mac=f"52:54:00:ff:00:{at:02x}") for at, each in enumerate(fleet(count))]
+    strange = [msgspec.structs.replace(each, name=name + each.name) for each in strange]
+    judged = verdict(served(*fleet(8), policy=rules), served(*strange, *fleet(8 - count, first=count + 1), policy=rules))
+    assert ([("remove", count)] if over else []) == waiting(judged)
+
+
+def test_machines_that_trade_their_names_are_strangers_and_one_that_keeps_a_port_is_none() -> None:
+    rules = Policy((Limit("remove", machines=0),))
+    one, two = fleet(2)
+    traded = served(msgspec.structs.replace(one, name=two.name), msgspec.structs.replace(two, name=one.name), policy=rules)
+    assert [("remove", 2)] == waiting(verdict(served(one, two, policy=rules), traded))
+    second = port("52:54:00:ff:00:01", "10.1.9.1")
+    both = msgspec.structs.replace(one, interfaces=(*one.interfaces, second))
+    left = msgspec.structs.replace(one, name="new", interfaces=(second,))
+    assert [] == waiting(verdict(served(both, policy=rules), served(left, policy=rules)))
+
+
+def test_an_address_that_is_taken_away_or_leaves_with_its_port_counts_as_moved() -> None:
+    rules = Policy((Limit("move", machines=0),))
+    second = port("52:54:00:ff:00:01", "10.1.9.1")
+    both = msgspec.structs.replace(node(1), interfaces=(*node(1).interfaces, second))
+    before = served(both, policy=rules)
+    assert [("move", 1)] == waiting(verdict(before, served(node(1), policy=rules))), "gone with its port"
+    bare = msgspec.structs.replace(both, interfaces=(*node(1).interfaces, msgspec.structs.replace(second, address="")))
+    assert [("move", 1)] == waiting(verdict(before, served(bare, policy=rules))), "taken away"
+    assert [] == waiting(verdict(served(bare, policy=rules), before)), "one that is new moves nothing"
+    other = msgspec.structs.replace(second, mac="52:54:00:ff:00:02")
+    replaced = msgspec.structs.replace(both, interfaces=(*node(1).interfaces, other))
+    assert [] == waiting(verdict(before, served(replaced, policy=rules))), "the machine still has it"
+
+
+@pytest.mark.parametrize(("count", "over"), [(1, False), (2, True)])
+@pytest.mark.parametrize("limit", [{"machines": 1}, {"share": 25}])
+@pytest.mark.parametrize("per", ["label:rack", "subnet"])
+def test_machines_of_no_group_are_one(per: str, limit: Any, count: int, over: bool) -> None:
+    """So it does not help to take the labels away a commit before."""
+    rules = Policy((Limit("destructive", per=per, **limit),))
+    there = fleet(4, subnet="")
+    before = served(*there, *fleet(4, first=5, rack="r1"), policy=rules)
+    begun = served(*fleet(count, work(), subnet=""), *there[count:], *fleet(4, first=5, rack="r1"), policy=rules)
+    judged = verdict(before, begun)
+    assert over == bool(held(judged))
+    assert all(("without the label rack" in hold.why) or ("of no subnet" in hold.why) for hold in judged.holds.held)
+
+
 @pytest.mark.parametrize(("count", "over"), [(1, False), (2, True)])
 @pytest.mark.parametrize(("per", "group"), [("label:rack", {"rack": "r1"}), ("subnet", {"subnet": "rack2"})])
 @pytest.mark.parametrize("limit", [{"machines": 1}, {"share": 25}])
