@@ -72,16 +72,25 @@ def started(pair: Pair, observed: Observed | None) -> tuple[Started, ...]:
     """The runs that are outstanding by the second plan, and by the first were not or not so."""
     if pair.before is not None and pair.before.work == pair.after.work and _same_owner(pair):
         return ()
-    known = {_identity(work): work for work in outstanding(pair.before, observed or _NOTHING)} if pair.before else {}
+    ahead = (*outstanding(pair.before, observed or _NOTHING), *_again(pair.before, observed)) if pair.before else ()
+    known = {_identity(work): work for work in ahead}
     named = {(work.workflow, work.part): work for work in pair.before.work} if pair.before else {}
     found = []
-    for work in outstanding(pair.after, observed or _NOTHING):
+    again = _again(pair.after, observed)
+    for work in (*again, *outstanding(pair.after, observed or _NOTHING)):
         old = known.get(_identity(work))
         if old is None or _told(old) != _told(work):
             why = _why(pair, work, named.get((work.workflow, work.part)), old)
+            why += ", if the try in progress fails" if work in again else ""
             certain = observed is not None or old is None or work.repeat == "everyBoot"
             found.append(Started(work.workflow, work.run, why, writes(work.document), certain))
     return tuple(found)
+
+
+def _again(machine: Machine, observed: Observed | None) -> tuple[Work, ...]:
+    """What is in progress with tries left: one that fails is followed by one by the plan of then."""
+    running = in_progress(machine, observed or _NOTHING)
+    return tuple(work for work, run in running if run.number_of_try <= run.retry and not work.cancel)
 
 
 def _same_owner(pair: Pair) -> bool:

@@ -211,6 +211,21 @@ def test_a_run_that_is_known_to_have_ended_is_not_held(state: RunEnd) -> None:
     assert ["node-02"] == list(carried.runs)
 
 
+@pytest.mark.parametrize(("retry", "left"), [(0, False), (1, True)])
+def test_a_run_in_progress_that_may_be_tried_again_is_judged_when_its_steps_change(retry: int, left: bool) -> None:
+    none = Policy((Limit("destructive", machines=0),))
+    before = served(node(1, work("reboot", retry=retry)), policy=none)
+    story = Story().new_site()
+    story.claimed(story.boot(macs=("52:54:00:00:00:01",)), asked=before.machines["node-01"].work[0])
+
+    def judged(*works: Work) -> Verdict:
+        return judge(before, served(node(1, *works), policy=none), Holds(before.id), NO_FLOOR, story.observed)
+
+    assert ({"destructive": {"node-01"}} if left else {}) == held(judged(work(retry=retry)))
+    assert {} == held(judged(work("reboot", retry=retry), work("slurp", workflow="look"))), "its steps are the same"
+    assert {} == held(judged(work(retry=retry, cancel=True))), "what is cancelled is not tried again"
+
+
 # By whose rules -----------------------------------------------------------------------------------------------------------
 
 OWN_GOALS: dict[str, Any] = {
