@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from netboot.observed import Observed
 from netboot.plan import BootPlan, Machine
 from reconciler.changes import Change, Difference, Kind, Moved, Setting, Started
 from reconciler.consequences import Pair, consequences, departure, started
-from reconciler.facts import Facts, booted_facts, facts_of, masked, own_facts, profiles_of, raw_site_facts, site_facts
+from reconciler.facts import Facts, booted_facts, facts_of, own_facts, profiles_of, raw_site_facts, site_facts
+from reconciler.masks import masked
 
 MASKED_AWAY = " (another, where it is masked)"
 
@@ -42,8 +44,21 @@ def changed(before: Facts, after: Facts) -> tuple[Setting, ...]:
         old, new = before.get(name), after.get(name)
         if old != new:
             shown, now = (None if value is None else masked(name, value) for value in (old, new))
-            found.append(Setting(name, shown, now if shown != now else f"{now}{MASKED_AWAY}"))
+            found.append(Setting(name, shown, _told_apart(old or "", new or "", shown or "", now or "") or now))
     return tuple(found)
+
+
+def _told_apart(old: str, new: str, shown: str, now: str) -> str:
+    """The new value as it may be shown; each line of it that is shown as the one before it was, and is another, says so."""
+    if (old, new) == (shown, now) or not old or not new:
+        return now
+    lines, before = now.split("\n"), shown.split("\n")
+    parted = SequenceMatcher(None, old.split("\n"), new.split("\n"), autojunk=False).get_opcodes()
+    for _, start, end, at, until in (part for part in parted if part[0] == "replace"):
+        for was, line in zip(range(start, end), range(at, until), strict=False):
+            lines[line] += MASKED_AWAY if lines[line] == before[was] else ""
+    told = "\n".join(lines)
+    return told if told != shown else f"{told}{MASKED_AWAY}"
 
 
 @dataclass(slots=True)

@@ -27,10 +27,13 @@ from netboot.metadata import Told, ec2
 from netboot.plan import Artifact, BootPlan, Interface, Machine, Profile, digest_of
 from netboot.plan import encode as as_bytes
 from netboot.work import Work
+from reconciler.masks import masked
 
 Facts = dict[str, str]
 _FIRMWARE = {"x86_64": {"BIOS": 0, "UEFI": 7}, "aarch64": {"UEFI": 11}}
 """Architecture of a machine → its firmwares, each with the number it says in option 93."""
+_WORDS = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
+"""Of a command line, as the kernel has them: blanks in double quotes part none."""
 _SHOWN_BY_EC2 = ("hostname", "instance-id", "placement", "public-keys", "tags", "user-data")
 """The rest of what EC2 style metadata has is said by the addresses."""
 
@@ -76,7 +79,7 @@ def profile_facts(plan: BootPlan, profile: Profile) -> Facts:
     """What a loader is told to boot. Arguments of the kernel stand alone too, for that is how people speak of them."""
     begin = f"profile {profile.name}"
     arguments: dict[str, list[str]] = {}
-    for word in profile.cmdline.split():
+    for word in _WORDS.findall(profile.cmdline):
         name, equals, value = word.partition("=")
         arguments.setdefault(name, []).append(value if equals else "set")
     files = [("kernel", profile.kernel), *((f"initrd {at}", path) for at, path in enumerate(profile.initrd))]
@@ -319,24 +322,3 @@ def _listed(items: Iterable[str]) -> str:
 
 def _word(name: str) -> str:
     return name if re.fullmatch(r"[^\s/\"]+", name) else json.dumps(name)
-
-
-# Masks -------------------------------------------------------------------------------------------------------------------
-
-MASK = "***"
-_PRIVATE = r"(?:password|passwd|passphrase|secret|token|credential|private[-_ ]?key|api[-_ ]?key)"
-_SECRET_NAME = re.compile(rf"(?:^| )(?:env|kernel argument) \S*{_PRIVATE}\S*$", re.IGNORECASE)
-_IN_URL = re.compile(r"(?P<kept>\b[A-Za-z][A-Za-z0-9+.-]*://(?:[^/@\s:]*:)?)[^/\s]+(?=@)")
-_IN_TEXT = re.compile(rf"(?P<kept>\b[\w.-]*{_PRIVATE}[\w.-]*[\"']?\s*[:=]\s*)(?!\s)[^\s,;}}]+", re.IGNORECASE)
-
-
-def masked(name: str, value: str) -> str:
-    """The value as it may be shown: without passwords of URLs, and without what stands behind a name that says it is secret.
-
-    Values of secrets are never in a plan, so `secret NAME/KEY`, which says which one is meant, stays.
-    """
-    if value.startswith(("secret ", "sealed, ")) and " secret " in f" {name}":
-        return value
-    if _SECRET_NAME.search(name):
-        return MASK
-    return _IN_TEXT.sub(rf"\g<kept>{MASK}", _IN_URL.sub(rf"\g<kept>{MASK}", value))

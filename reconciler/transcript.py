@@ -1,7 +1,8 @@
 """A boot's conversation for a person: what was asked, the answer and its reason, with every field of every packet.
 
 Core. The law: the same exchanges give the same text, and nothing is left out of it but what was never kept: a packet that
-repeats most of the last one in its direction says so, and what it adds, changes and lacks. Bytes of a peer are escaped.
+repeats most of the last one in its direction says so, and what it adds, changes and lacks. Bytes of a peer are escaped, and
+passwords are masked as in a plan (`masks`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from netboot.dhcp_packet import Packet, decode, describe
 from netboot.errors import Malformed
 from netboot.recording import DhcpQuestion, Exchange, ScriptQuestion
 from netboot.replay import Replayed
+from reconciler.masks import masked_text
 
 WIDTH = 120
 _VERBS = {"script": "GET", "http": "GET", "artifact": "GET", "metadata": "GET", "tftp": "RRQ"}
@@ -45,7 +47,8 @@ def replay_text(found: Iterable[Replayed]) -> str:
 def difference(before: Exchange, after: Exchange) -> str:
     """Line by line."""
     old, new = ([line.strip() for line in _Teller().tell(each, "").splitlines()] for each in (before, after))
-    return "\n".join(f"{_MARGIN}{line}" for line in list(unified_diff(old, new, lineterm="", n=0))[2:] if line[:2] != "@@")
+    lines = [line for line in list(unified_diff(old, new, lineterm="", n=0))[2:] if line[:2] != "@@"]
+    return "\n".join(f"{_MARGIN}{line}" for line in lines or ["(another, where it is masked)"])
 
 
 class _Teller:
@@ -67,7 +70,7 @@ class _Teller:
     def _body(self, each: Exchange) -> str:
         if each.kind == "dhcp" and each.answer:
             return self._packet("answered", each.answer)
-        return indent(each.answer.decode(errors="backslashreplace").rstrip(), f"{_MARGIN}│ ")
+        return indent(masked_text(each.answer.decode(errors="backslashreplace").rstrip()), f"{_MARGIN}│ ")
 
     def _packet(self, direction: str, datagram: bytes) -> str:
         try:
@@ -85,7 +88,7 @@ def plain(text: str) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
-    return wrap(text, WIDTH, initial_indent=_MARGIN, subsequent_indent=f"{_MARGIN}    ")
+    return wrap(masked_text(text), WIDTH, initial_indent=_MARGIN, subsequent_indent=f"{_MARGIN}    ")
 
 
 def _asked(each: Exchange) -> str:

@@ -21,7 +21,7 @@ from reconciler.commands import options
 from reconciler.commands.explaining import Evidence, of_state, of_target
 from reconciler.commands.reading import find_machine, target_at
 from reconciler.commands.terminal import columns, printable, show
-from reconciler.facts import masked
+from reconciler.masks import masked
 from reconciler.origins import Origin
 from reconciler.sentence import Sentence
 from reconciler.why import Explained, explain
