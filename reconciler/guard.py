@@ -81,12 +81,19 @@ class Guard:
             if because:
                 self._judged(revision, because)
 
-    def vouch(self, revision: str, because: Sequence[str]) -> None:
+    def vouch(self, revision: str, because: Sequence[str], always: bool) -> None:
         """For a commit that is to be tried: it is signed itself, or by a tag, where it must be. Raises Rejected.
 
         `because`: what it may do that must be signed where `destructive` is the rule, as ends of a sentence after "it".
+        `always`: that must be signed whatever the rule is.
         """
         rules = self._rules
+        if always and because and rules.commits in ("off", "warn"):
+            if problems := judge(
+                self._repository, revision, "", Trust("required", rules.signers), self._state / KEYRING, because
+            ):
+                raise Rejected(problems)
+            return
         asked = rules.commits == "required" or (rules.commits == "destructive" and because)
         if asked and revision != self._last.commit:
             problems = judge(self._repository, revision, "", rules, self._state / KEYRING, because)

@@ -160,7 +160,7 @@ class Trier:
         if why or (why := self._unapproved(judged.asked, served, holds) if writes else ""):
             return msgspec.structs.replace(judged, plan="", refused=why)
         try:
-            self._guard.vouch(judged.revision, writes)
+            self._guard.vouch(judged.revision, writes, always=judged.asked.rehearse)
         except Rejected as rejected:
             return _rejected(judged, rejected.problems)
         if writes:

@@ -83,17 +83,40 @@ def _foreign(served: BootPlan, tried: BootPlan, machine: Machine) -> tuple[str, 
     ]
     if machine.rpi and (before is None or before.rpi != machine.rpi):
         found.append(f"gives {machine.name} other firmware files")
+    said = {} if before is None else _told(served, before)
+    found += [
+        f"gives {machine.name} another {what}" for what, text in _told(tried, machine).items() if said.get(what, "") != text
+    ]
     return tuple(found)
 
 
+def _told(plan: BootPlan, machine: Machine) -> dict[str, object]:
+    """What else decides what the machine runs: where it loads from, and what cloud-init is given to do."""
+    own = machine.metadata
+    vendor = own.vendor_data if own and own.vendor_data is not None else plan.site.vendor_data
+    loader = machine.loader and (machine.loader, plan.artifacts.get(machine.loader))
+    return {"loader": loader, "server": plan.site.server, "user data": own.user_data if own else "", "vendor data": vendor}
+
+
 def _new_profiles(served: BootPlan, tried: BootPlan, machine: Machine) -> list[str]:
-    named = dict.fromkeys(work.profile for work in machine.work)
-    if machine.idle.startswith("profile:"):
-        named[machine.idle.removeprefix("profile:")] = None
-    return [name for name in named if _system(served, name) != _system(tried, name)]
+    """A kernel that is served is known; a script or a chain only where this machine boots it."""
+    own = _named(served.machines.get(machine.name))
+    return [
+        name
+        for name in _named(machine)
+        if _system(served, name) != _system(tried, name) or not (name in own or tried.profiles[name].kernel)
+    ]
+
+
+def _named(machine: Machine | None) -> list[str]:
+    """The profiles that it boots."""
+    if machine is None:
+        return []
+    idle = [machine.idle.removeprefix("profile:")] if machine.idle.startswith("profile:") else []
+    return list(dict.fromkeys([*(work.profile for work in machine.work), *idle]))
 
 
 def _system(plan: BootPlan, name: str) -> object:
     """All that is handed out for a profile; None if there is none."""
     profile = plan.profiles.get(name)
-    return profile and (profile, [plan.artifacts.get(path) for path in (profile.kernel, *profile.initrd)])
+    return profile and (profile, [plan.artifacts.get(path) for path in (profile.kernel, *profile.initrd, profile.chain)])

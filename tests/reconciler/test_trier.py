@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,27 @@ def test_a_rehearsal_in_another_system_is_held_to_what_a_canary_is(site: Site, a
     site.pull(profile=PROFILE.replace("vmlinuz}", "vmlinuz, cmdline: init=/bin/wipe}"))
     (problem,) = site.tried(rehearse=True).problems
     assert "boots node-01 in profile inspect, which is not as it is served" in problem["message"]
+
+
+OTHER_SYSTEMS = [
+    ({"profile": PROFILE.replace("vmlinuz}", "vmlinuz, cmdline: init=/bin/wipe}")}, "boots node-01 in profile inspect"),
+    ({"hardware": MACHINE.rstrip() + "\n  userData: hello\n"}, "gives node-01 another user data"),
+    ({"hardware": MACHINE.rstrip() + "\n  vendorData: hello\n"}, "gives node-01 another vendor data"),
+    ({"hardware": MACHINE.rstrip() + "\n  loader: ipxe\n"}, "gives node-01 another loader"),
+]
+
+
+@pytest.mark.parametrize("rule", ["off", "warn"])
+@pytest.mark.parametrize(("files", "said"), OTHER_SYSTEMS)
+def test_a_rehearsal_in_another_system_is_signed_whatever_the_rule_is(
+    site: Site, ann: Key, rule: Any, files: dict[str, str], said: str
+) -> None:
+    site.begin(rule, ann)
+    site.pull(None, **files)
+    (problem,) = site.tried(rehearse=True).problems
+    assert said in problem["message"]
+    site.tag(ann, "looked-at", "pr")
+    assert site.tried(name="t2", rehearse=True).plan
 
 
 def test_what_was_tried_and_is_over_is_not_asked_for_any_more(site: Site) -> None:
