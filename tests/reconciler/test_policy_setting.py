@@ -6,7 +6,7 @@ import pytest
 
 from netboot.policy import DAYS, KINDS, Approver, Limit, Policy, Rolling, Window
 from reconciler.floor import read_floor
-from tests.reconciler.inventories import SITE, SOUND, problems, read
+from tests.reconciler.inventories import EXAMPLE, SITE, SOUND, example, problems, read
 from tests.reconciler.test_signers import KEY
 
 TRUST = f"  trust: {{signers: [{{name: ann, ssh: {KEY}}}]}}\n"
@@ -28,6 +28,14 @@ def test_a_policy_is_read_with_its_defaults() -> None:
         == read(site(text)).site.policy
         == read_floor("f", f"policy: {text}\nsigners: [{{name: ann, ssh: {KEY}}}]".encode()).policy
     )
+
+
+def test_the_policy_that_the_example_has_commented_out_is_one() -> None:
+    files = example()
+    begin, _, rest = (EXAMPLE / "site.yaml").read_text().partition("  # policy:\n")
+    uncommented = "".join(f"  {line.removeprefix('  # ')}\n" for line in rest.splitlines())
+    policy = read({**files, "site.yaml": f"{begin}  policy:\n{uncommented}"}).site.policy
+    assert ("label:rack", Rolling(2, 1)) == (policy.limits[0].per, policy.rolling)
 
 
 @pytest.mark.parametrize(
