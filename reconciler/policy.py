@@ -142,7 +142,9 @@ def judge(
 ) -> Verdict:
     """`holds`: those of the plan that is served; None: nothing is. `observed`: what has run, where that is known."""
     if holds is not None and holds.plan == after.id:
-        return Verdict(msgspec.structs.replace(holds, policies=_in_force(after.site, holds.kept, floor)))  # a floor may be new
+        exposed = tuple(name for name in (holds.kept.protected if holds.kept else ()) if name in after.machines)
+        holds = msgspec.structs.replace(holds, policies=_in_force(after.site, holds.kept, floor))  # a floor may be new
+        return Verdict(holds, exposed=exposed)
     before = holds or Holds("")
     return _Judgement(served, after, before, floor, observed).verdict()
 

@@ -277,6 +277,19 @@ def test_a_commit_that_removes_protect_together_with_the_deed_is_held(site: Sign
     assert () == published(site).held
 
 
+def test_to_protect_a_machine_no_more_is_approved_on_top_before_there_is_a_deed(site: Signed, keys: dict[str, Key]) -> None:
+    bare = SOUND["hardware.yaml"]
+    site.commit(None, hardware=bare.replace("  profile:", "  protect: true\n  profile:"))
+    published(site)
+    site.commit(None, hardware=bare)
+    outcome = published(site)
+    site.restart()
+    assert ["protect"] == kinds(outcome.held) == kinds(published(site).held)
+    site.commit(keys["ann"], *approval(outcome.plan))
+    assert () == published(site).held
+    assert site.plans.holds(outcome.plan).kept is None
+
+
 def test_where_nobody_is_listed_the_floor_s_signer_approves(site: Signed, keys: dict[str, Key]) -> None:
     site.commit(None, site=site_with("off") + LIMITS)
     assert () == published(site).held
