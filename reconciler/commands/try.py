@@ -52,6 +52,8 @@ def _try(state: Path, asked: Asked, wait: float) -> None:
         ask(state, asked)
         look_now(state)
     except OSError as error:
+        if error.errno is None:  # it is about the name: nothing was asked of the system
+            raise Sentence(f"{printable(str(error))}: correct --on.", 2) from None
         raise Sentence(f"{state} cannot be written ({error.strerror or error}); who may try is who may write there.") from None
     judged = _answer(state, asked, wait)
     if judged is None:

@@ -76,7 +76,8 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, words: tuple[str, ...]) 
 
 @pytest.mark.parametrize("name", ["../x", ".x"])
 def test_a_machine_s_name_is_no_way_out_of_the_folder(tmp_path: Path, name: str) -> None:
-    assert 1 == call("pr", "--on", name, "--state", tmp_path, "--wait", "0").exit_code
+    result = call("pr", "--on", name, "--state", tmp_path, "--wait", "0")
+    assert (2, True) == (result.exit_code, f"no machine can be called '{name}': correct --on." in result.output)
     assert [] == [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
