@@ -22,19 +22,28 @@ ISSUES_PATH = "issues.json"
 
 def all_issues(plans: Plans | None, observed: Observed, word: Reconciliation, heard: Heard, now: float) -> Iterator[Issue]:
     """O(machines)."""
+    yield from issues_of_site(plans, word, heard, now)
+    for name in sorted(plans.current.machines) if plans else ():
+        yield from issues_of_machine(plans, name, observed, word.hold, heard, now)
+
+
+def issues_of_site(plans: Plans | None, word: Reconciliation, heard: Heard, now: float) -> Iterator[Issue]:
     named = plans.current.by_mac if plans else {}
     alone = plans is None or plans.current.site.mode == "reservation"  # else there must be another
     rivals = {each.address: each.first_seen for each in heard.rivals()} if alone else {}
     strangers = {each.mac: each.first_seen for each in heard.strangers() if each.mac not in named}
     yield from of_site(word, rivals, strangers, now)
-    if plans is not None:
-        due = heard.served_since()
-        for name, machine in sorted(plans.current.machines.items()):
-            yield from of_machine(plans, machine, observed, word.hold, now, due, heard.contest_of(name))
+
+
+def issues_of_machine(
+    plans: Plans | None, name: str, observed: Observed, hold: str, heard: Heard, now: float
+) -> Iterator[Issue]:
+    if plans and (machine := plans.current.machines.get(name)):
+        yield from of_machine(plans, machine, observed, hold, now, heard.served_since(), heard.contest_of(name))
 
 
 def issues_document(found: Iterable[Issue]) -> Document:
-    issues = [_issue(each) for each in found]
+    issues = [entry(each) for each in found]
     return {
         "apiVersion": "gitboot/v1",
         "kind": "Issues",
@@ -43,7 +52,7 @@ def issues_document(found: Iterable[Issue]) -> Document:
     }
 
 
-def _issue(issue: Issue) -> Document:
+def entry(issue: Issue) -> Document:
     return {
         "kind": issue.kind,
         "machine": issue.machine or None,

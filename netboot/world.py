@@ -223,11 +223,14 @@ class World:
 
     def status_document(self, path: str) -> bytes | None:
         """What is served under `/status/` and written to `STATE/status/`; None when there is no such document."""
+        return self._view.render(path, self.plans, self.observed, self.word, self.heard, self.now())
+
+    @property
+    def word(self) -> Reconciliation:
+        """What the reconciler last said, with what this server knows better."""
         plan = self.plans.current.id if self.plans else ""
         word = replace(self.git.latest or Reconciliation(source=""), hold=self.hold(), plan=plan)
-        if self.plan_failure:
-            word = replace(word, unavailable=self.plan_failure)
-        return self._view.render(path, self.plans, self.observed, word, self.heard, self.now())
+        return replace(word, unavailable=self.plan_failure) if self.plan_failure else word
 
     def log_file(self, path: str) -> Path | None:
         """What `/logs/<path>` names: a file below the logs and nothing else."""

@@ -14,6 +14,7 @@ from netboot.holds import Holds
 from netboot.plan import BootPlan, Machine
 from reconciler.limits import too_many
 from reconciler.policy import in_force
+from reconciler.systems import system
 from reconciler.trust import Floor, destructive
 
 
@@ -104,7 +105,7 @@ def _new_profiles(served: BootPlan, tried: BootPlan, machine: Machine) -> list[s
     return [
         name
         for name in _named(machine)
-        if _system(served, name) != _system(tried, name) or not (name in own or tried.profiles[name].kernel)
+        if system(served, name) != system(tried, name) or not (name in own or tried.profiles[name].kernel)
     ]
 
 
@@ -114,9 +115,3 @@ def _named(machine: Machine | None) -> list[str]:
         return []
     idle = [machine.idle.removeprefix("profile:")] if machine.idle.startswith("profile:") else []
     return list(dict.fromkeys([*(work.profile for work in machine.work), *idle]))
-
-
-def _system(plan: BootPlan, name: str) -> object:
-    """All that is handed out for a profile; None if there is none."""
-    profile = plan.profiles.get(name)
-    return profile and (profile, [plan.artifacts.get(path) for path in (profile.kernel, *profile.initrd, profile.chain)])

@@ -25,6 +25,7 @@ from netboot.dashboard.discovered import as_hardware
 from netboot.dashboard.events import event_stream
 from netboot.dashboard.timeline import spans
 from netboot.fleet import AWAY, Query, Row, counts_of, map_of, matching, rows_of, select
+from netboot.issue_document import entry, issues_of_machine, issues_of_site
 from netboot.issue_kinds import CATALOGUE
 from netboot.status_documents import RECONCILE_PATH, hardware_path, workflow_path
 from netboot.world import World
@@ -79,7 +80,8 @@ class _Dashboard:
         query, rows = Query.of(request.query_params), self._fleet()
         found = matching(rows, query)
         shown, where = select(found, query), map_of(found, query.by) if query.by else {}
-        site = [each for each in self._document("issues.json")["issues"] if each["machine"] is None]
+        world = self._world
+        site = [entry(each) for each in issues_of_site(world.plans, world.word, world.heard, world.now())]
         return self._page(
             "fleet", query=query, shown=shown, counts=counts_of(rows), where=where, site=site, away=AWAY, catalogue=CATALOGUE
         )
@@ -87,8 +89,9 @@ class _Dashboard:
     async def machine(self, request: Request) -> Response:
         name = request.path_params["name"]
         machine = self._document(hardware_path(name))
-        issues = [each for each in self._document("issues.json")["issues"] if each["machine"] == name]
-        now = self._world.now()
+        world, now = self._world, self._world.now()
+        found = issues_of_machine(world.plans, name, world.observed, world.hold(), world.heard, now)
+        issues = [entry(each) for each in found]
         timeline = spans(machine["boot"], now) if machine["boot"] else ()
         return self._page("machine", machine=machine, issues=issues, timeline=timeline, catalogue=CATALOGUE)
 

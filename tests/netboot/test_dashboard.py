@@ -16,6 +16,7 @@ from netboot.dashboard.discovered import as_hardware
 from netboot.dashboard.events import _stream
 from netboot.dashboard.timeline import spans
 from netboot.feed import Feed
+from netboot.issues import Issue
 from tests.netboot.site import browser, plan, world
 from tests.reconciler.inventories import read
 
@@ -154,3 +155,18 @@ async def test_a_listener_that_hears_nothing_is_told_that_somebody_is_there() ->
     await anext(stream)
     assert ": still here\n\n" == await anext(stream)
     await stream.aclose()
+
+
+@awaited
+async def test_a_page_of_one_machine_looks_at_one_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is fetched again with every change, by everybody who looks."""
+    looked = list[str]()
+
+    def look(plans: Any, machine: Any, *_: Any) -> list[Issue]:
+        looked.append(machine.name)
+        return [Issue("boot-loop", 0.0, "it came back 3 times in a row", machine.name)]
+
+    monkeypatch.setattr("netboot.issue_document.of_machine", look)
+    status, text, _ = await page(tmp_path, "/machines/node-02")
+    assert (200, ["node-02"]) == (status, looked)
+    assert "it came back 3 times in a row" in text
