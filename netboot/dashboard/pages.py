@@ -1,0 +1,88 @@
+"""What every page of the dashboard stands on: its template, the documents it is made of, and how times are written.
+
+Shell. The law: a page is whole, runs nothing but our own script, and whatever comes from machines, people or git is text in it.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from netboot.world import World
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Pages:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._templates = Environment(
+            loader=PackageLoader("netboot.dashboard"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= {"age": age, "clock": clock, "seconds": seconds}
+
+    def render(self, name: str, **values: object) -> Response:
+        world = self.world
+        word = world.git.latest
+        shell = {"here": name, "now": world.now(), "commit": word.revision if word else "", "hold": world.hold()}
+        text = self._templates.get_template(f"{name}.html").render(shell | values)
+        return Response(text, media_type="text/html; charset=utf-8", headers=HEADERS)
+
+    def document(self, path: str) -> Any:
+        """What is at `path` below /status/. Raises 404, or 503 before the first plan."""
+        document = self.maybe(path)
+        if document is None:
+            self.must_serve()
+            raise HTTPException(404, "Git names nothing of that name; / lists what there is.")
+        return document
+
+    def maybe(self, path: str) -> Any:
+        data = self.world.status_document(path)
+        return None if data is None else json.loads(data)
+
+    def must_serve(self) -> None:
+        """Raises 503 before the first plan."""
+        if self.world.plans is None:
+            raise HTTPException(503, f"No plan is served yet: {self.world.no_plan}.", {"Retry-After": "5"})
+
+
+def _instant(at: float | str | None) -> float | None:
+    return datetime.fromisoformat(at).timestamp() if isinstance(at, str) else at or None
+
+
+def age(at: float | str | None, now: float) -> str:
+    instant = _instant(at)
+    return "never" if instant is None else f"{seconds(max(0.0, now - instant))} ago"
+
+
+def clock(at: float | str | None) -> str:
+    instant = _instant(at)
+    return "" if instant is None else datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def seconds(value: float) -> str:
+    """`12s`, `3m 20s`, `5h 10m`, `2d`."""
+    whole = int(value)
+    if whole < 60:
+        return f"{value:.1f}s" if value < 10 else f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d {hours}h" if hours else f"{days}d"
+    return f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s"
