@@ -23,6 +23,7 @@ from typing import Self
 from tests.lab.process import Process
 
 PREFIX = "gitboot-lab"
+BRIDGE_MAC = "02:67:62:00:00:01"
 _numbers = itertools.count(1)
 
 
@@ -79,7 +80,9 @@ class Network:
         remove_leftovers()
         try:
             self.namespace = self._namespace()
-            self.namespace.ip("link", "add", "br0", "type", "bridge", "stp_state", "0", "forward_delay", "0")
+            # Without a MAC of its own a bridge takes the lowest of its ports', and hosts lose it when another port comes.
+            bridge = ("type", "bridge", "stp_state", "0", "forward_delay", "0")
+            self.namespace.ip("link", "add", "br0", "address", BRIDGE_MAC, *bridge)
             self.namespace.ip("address", "add", self.cidr, "dev", "br0")
             # Without nodad the address would be tentative for a second, and nothing could be bound to it.
             self.namespace.ip("address", "add", self._address6, "dev", "br0", "nodad")

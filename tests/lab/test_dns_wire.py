@@ -88,7 +88,9 @@ def upstream(network: Network) -> Process:
 
 def dig(host: Namespace, *words: str) -> str:
     """The answer's code, and its records in short."""
-    said = host.run(["dig", "@10.77.0.1", "+tries=1", "+time=8", "+noall", "+comments", "+answer", *words]).stdout
+    done = host.run(["dig", "@10.77.0.1", "+tries=1", "+time=8", "+noall", "+comments", "+answer", *words])
+    said = done.stdout
+    assert "status: " in said, said + done.stderr
     records = [line.split()[-1] for line in said.splitlines() if line and not line.startswith(";")]
     return " ".join([said.partition("status: ")[2].partition(",")[0], *records])
 
