@@ -11,6 +11,7 @@ from tests.lab.initrd import Image
 from tests.lab.network import Network
 from tests.lab.qemu import IPXE_KERNEL, VM, Kernel
 from tests.lab.site import PROFILE, Gitboot, hardware, wait_until, workflow
+from tests.replaying import assert_all_the_same
 
 pytestmark = pytest.mark.lab
 
@@ -78,10 +79,12 @@ def test_a_push_makes_a_bare_machine_install_itself_and_then_boot_its_disk_for_e
 def test_a_machine_without_work_goes_to_its_disk(network: Network, tmp_path: Path) -> None:
     site = Gitboot(network, tmp_path / "site")
     site.commit({"site.yaml": site.site(), "node.yaml": idle_node()})
-    site.start()
+    server = site.start()
     with VM(network, "idle", MAC, disk=installed_disk(tmp_path / "disk.img")) as vm:
         vm.wait_for("gitboot: git names no work for it; its idle state is the disk")
         vm.wait_for("MARK-DISK")
+    server.stop()
+    assert 3 <= assert_all_the_same(tmp_path), "DISCOVER, REQUEST and the script; what is replayed after every test is there"
 
 
 def test_firmware_fetches_ipxe_by_tftp_and_that_ipxe_comes_to_its_script(network: Network, tmp_path: Path) -> None:
