@@ -12,49 +12,41 @@ import resource
 import socket
 import ssl
 import traceback
-from collections import Counter
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
 from typing import Any
 
 from netboot.binaries import find_binaries
 from netboot.certificate import BadCertificate, Tls, load_tls
+from netboot.clock import Clock
 from netboot.dhcp_ports import DhcpPorts
 from netboot.dhcp_server import Peer
 from netboot.dns_front import DnsFront
 from netboot.dns_server import serve_dns
-from netboot.endings import lost_since, overdue
-from netboot.events import Event, JournalOpened
+from netboot.events import Event
 from netboot.follow import Follower
 from netboot.http import application
 from netboot.http_server import Bounds, serving, tcp_socket, unix_socket
 from netboot.inventory_document import inventory_path
 from netboot.listening import CannotListen, listening
 from netboot.log import Log
-from netboot.markers import clear_new_site, new_site_declared
 from netboot.privileges import become, bequeath_nothing, find_user
 from netboot.pruning import Pruner
 from netboot.router_front import TOO_MANY, RouterFront, open_router_socket
 from netboot.settings import Settings
 from netboot.state_directory import StateDirectory
 from netboot.status import StatusWriter
-from netboot.status_documents import RECONCILE_PATH, hardware_path, paths_of, run_paths
+from netboot.status_documents import RECONCILE_PATH, hardware_path, paths_of
 from netboot.status_view import INDEX_PATH, all_paths
-from netboot.store import Unavailable
 from netboot.tftp import Completed
 from netboot.tftp_front import TftpFront
 from netboot.tftp_server import Exchange, TftpServer, serve_tftp
 from netboot.try_status import TRIES_PATH
-from netboot.unasked import called_off, not_begun, timed_out
 from netboot.webhook import BadSecret
 from netboot.world import World
 
-TICK_SECONDS = 0.25
-SLOW_TICKS = 8
 OFF = -1
 HTTP_SOCKET = "http.sock"
 """In the state directory: HTTP for whoever may open that file."""
-BOOT_TIMEOUT = 1800
-"""Seconds, before there is a plan to say it."""
 REFRESH_SLICE, REFRESH_SECONDS = 200, 0.25
 """Status files written again at once, and the pause after them."""
 
@@ -75,19 +67,11 @@ class Netboot:
         """As bound."""
         self._ports = DhcpPorts(self.world, self._dhcp_failed)
         self._bounds = Bounds.within(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        self._told: Counter[str] = Counter()
-        """Of the bounds' counts, what is in the metrics."""
         self._status = StatusWriter(self.world.directory.status, self.world.status_document)
         self._stale = asyncio.Event()
         """Set when every status file is to be written again."""
         self._death: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._others = 0
-        self._ticks = 0
-        self._lost: set[str] = set()
-        """DHCP servers that the written status names."""
-        self._around: tuple[str, bool] | None = None
-        """What `_look_around` saw last."""
-        self._trouble = self._closed = ""
+        self._clock = Clock(self.world, self._ports, self._bounds, self._mark, self._stale.set)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Netboot]:
@@ -100,7 +84,7 @@ class Netboot:
             stack.callback(self.world.artifacts.stop)
             self._follow_changes()
             self.world.git.look()
-            await self._open_site()
+            await self._clock.open_site()
             follower = Follower(self.world, self._stale.set)
             await follower.look()
             stack.enter_context(self._dhcp())
@@ -115,7 +99,7 @@ class Netboot:
                 ("follower", follower.run()),
                 ("status writer", self._status.run()),
                 ("status refresh", self._refresh()),
-                ("tick", self._tick()),
+                ("tick", self._clock.run()),
                 ("pruner", Pruner(self.world).run()),
             ):
                 await stack.enter_async_context(self._part(name, work))
@@ -315,86 +299,3 @@ class Netboot:
             for start in range(0, len(paths), REFRESH_SLICE):
                 self._status.mark(paths[start : start + REFRESH_SLICE])
                 await asyncio.sleep(REFRESH_SECONDS)
-
-    async def _open_site(self) -> None:
-        """Once per site: `--new-site` or `gitboot init` says that there is no history to be lost. Raises Unavailable."""
-        declared = new_site_declared(self.settings.state)
-        if (declared or self.settings.new_site) and not self.world.observed.journal:
-            await self.world.ledger.commit((JournalOpened(at=self.world.now(), journal=self.world.new_id()),))
-            self.log.info("new-site", journal=self.world.observed.journal)
-            self._stale.set()
-        if declared:
-            clear_new_site(self.settings.state)
-
-    async def _tick(self) -> None:
-        """What nobody asks for: boots and runs that time out, the site's opening, news of git, the log."""
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            self._ticks += 1
-            try:
-                await self._open_site()
-                await self._time_out()
-            except (Unavailable, OSError) as error:
-                self.world.counts["tick", "failed"] += 1
-                self._say_once(str(error))
-            self._look_around()
-            self._follow_mode()
-            self.world.counts["recording", "dropped"] = self.world.recorder.dropped
-            self.world.recorder.flush_soon()
-            self.log.flush_soon()
-
-    async def _time_out(self) -> None:
-        world, now = self.world, self.world.now()
-        timeout = world.plans.current.site.boot_timeout if world.plans else BOOT_TIMEOUT
-        events = (*timed_out(world.observed, timeout, now), *overdue(world.observed, now))
-        if world.plans and self._ticks % SLOW_TICKS == 0:  # what is looked for here costs more
-            events += called_off(world.plans.current, world.observed, now)
-            events += not_begun(world.plans, world.observed, now, world.new_id)
-            self._mark_lost(now)
-        if events:
-            await world.ledger.commit(events)
-
-    def _mark_lost(self, now: float) -> None:
-        """Nothing happens when nothing is heard, so nobody else would write it down."""
-        observed = self.world.observed
-        lost = {run.id for run in observed.active_runs() if lost_since(observed, run, now) is not None}
-        for run in lost ^ self._lost:
-            self._mark(run_paths(observed.runs[run], observed))
-        self._lost = lost
-
-    def _look_around(self) -> None:
-        world = self.world
-        seen = (world.hold(), world.ledger.failure is None)
-        if seen != self._around:
-            self._say_held(seen[0], self._around[0] if self._around else "")
-            self._around = seen
-            self._stale.set()
-        others = len(world.rivals)
-        if world.git.look() or others != self._others:
-            self._others = others
-            self._mark([RECONCILE_PATH])
-        for outcome, count in self._bounds.counts.items():
-            world.counts["http", outcome] += count - self._told[outcome]
-        self._told = self._bounds.counts.copy()
-
-    def _say_held(self, hold: str, before: str) -> None:
-        if hold and hold != before:
-            self.log.warning("runs-held", reason=hold)
-        elif before and not hold:
-            self.log.info("runs-free")
-
-    def _follow_mode(self) -> None:
-        """A push can make the site a proxy while the servers run, or end that."""
-        try:
-            with listening(self.settings, "UDP", self.settings.proxy_port, "--proxy-port"):
-                self._ports.follow()
-            self._closed = ""
-        except CannotListen as error:
-            if str(error) != self._closed:
-                self._closed = str(error)
-                self.log.error("proxy-port-closed", reason=self._closed)
-
-    def _say_once(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            self._trouble = trouble
-            self.log.warning("not-journalled", reason=trouble)

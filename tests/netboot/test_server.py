@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from netboot import server as module
 from netboot.boot import Plans
+from netboot.clock import Clock
 from netboot.events import JournalOpened
 from netboot.follow import Follower
 from netboot.http_server import Bounds
@@ -344,7 +345,7 @@ def test_a_freeze_reaches_the_files_of_a_running_server_and_so_does_its_end(tmp_
 def test_a_push_that_cancels_ends_the_run_and_an_agent_that_falls_silent_shows_in_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netboot.server.SLOW_TICKS", 1)
+    monkeypatch.setattr("netboot.clock.SLOW_TICKS", 1)
     monkeypatch.setattr("netboot.endings.LOST", -1.0)
     store, node = PlanStore(tmp_path / "plans"), machine(1, "look")
     store.publish(plan(node, trusted_proxies=LOOPBACK))
@@ -423,7 +424,7 @@ PARTS: dict[str, tuple[type, str]] = {
     "status writer": (StatusWriter, "run"),
     "status refresh": (Netboot, "_refresh"),
     "pruner": (Pruner, "run"),
-    "tick": (Netboot, "_tick"),
+    "tick": (Clock, "run"),
     "http": (uvicorn.Server, "serve"),
 }
 
