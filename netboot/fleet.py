@@ -20,7 +20,9 @@ from netboot.issues import of_machine
 from netboot.observed import Observed
 from netboot.plan import Machine
 from netboot.records import BootStatus, RunStatus
+from netboot.run_documents import Document, rfc3339
 
+FLEET_PATH = "fleet.json"
 PAGE = 100
 """Rows of a page."""
 SORTS = ("name", "phase", "state", "issue", "seen")
@@ -195,3 +197,30 @@ def map_of(rows: Iterable[Row], label: str) -> dict[str, list[Row]]:
     for row in rows:
         found.setdefault(row.labels.get(label, ""), []).append(row)
     return dict(sorted(found.items()))
+
+
+def fleet_document(plan: str, rows: Sequence[Row]) -> Document:
+    """`/status/fleet.json`, as `schemas/status-fleet.json` has it. `plan`: the id of what is served."""
+    counts = counts_of(rows)
+    return {
+        "apiVersion": "gitboot/v1",
+        "kind": "Fleet",
+        "plan": plan,
+        "counts": {"phases": dict(counts.phases), "states": dict(counts.states), "issues": dict(counts.issues)},
+        "machines": [_entry(row) for row in rows],
+    }
+
+
+def _entry(row: Row) -> Document:
+    return {
+        "name": row.name,
+        "address": row.address or None,
+        "labels": dict(row.labels),
+        "phase": row.phase,
+        "workflow": row.workflow or None,
+        "state": row.state or None,
+        "done": row.done,
+        "total": row.total,
+        "issues": list(row.issues),
+        "lastSeen": rfc3339(row.seen) if row.seen else None,
+    }

@@ -36,6 +36,7 @@ from netboot.reading import Door
 from netboot.request_limits import RequestLimits
 from netboot.script_front import fetch_script, peek_script
 from netboot.scripts import Asked, Language, NoScript, mac_at
+from netboot.status_front import part_of
 from netboot.store import Unavailable
 from netboot.world import World
 
@@ -47,6 +48,7 @@ This server tells machines how to boot, carries out the workflows that a git rep
 
 /status/index.json      every status document there is
 /status/reconcile.json  which commit is served, and what is wrong with the newest one
+/status/fleet.json      a line for each machine
 /status/issues.json     what somebody ought to look at
 /metrics                for Prometheus
 /auto.ipxe              what any iPXE may chain to
@@ -149,10 +151,11 @@ class _Server:
         return Response(binary.content, media_type="application/efi")
 
     async def status(self, request: Request) -> Response:
+        """The whole document, or the part of it that is asked for. Its ETag is the digest of what is sent."""
         data = self._world.status_document(request.path_params["path"])
         if data is None:
             raise HTTPException(404, "There is no such status; /status/index.json names what there is.")
-        return Response(data, media_type="application/json", headers=_NO_CACHE)
+        return part_of(request, data)
 
     async def log(self, request: Request) -> Response:
         """What an action printed, as text for any browser and nothing more."""

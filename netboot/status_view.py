@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from netboot.boot import Diskless, Plans, RunWork, Stay, Step, ToDisk, next_step
+from netboot.fleet import FLEET_PATH
 from netboot.heard import Heard
 from netboot.holds import OPEN
 from netboot.inventory_document import inventory_document, inventory_link, inventory_path
@@ -106,7 +107,7 @@ def all_paths(plan: BootPlan, observed: Observed, inventories: Collection[str] =
 
 def _index(plan: BootPlan, observed: Observed, inventories: Collection[str]) -> dict[str, Any]:
     paths = all_paths(plan, observed, inventories)
-    documents = [f"/status/{path}" for path in (*paths, ISSUES_PATH)]
+    documents = [f"/status/{path}" for path in (*paths, FLEET_PATH, ISSUES_PATH)]
     return {"apiVersion": "gitboot/v1", "kind": "Index", "plan": plan.id, "documents": documents}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Address
@@ -23,6 +23,7 @@ from netboot.boot import Plans
 from netboot.dhcp import Server
 from netboot.events import BootAdvanced, JournalOpened
 from netboot.feed import Feed
+from netboot.fleet import FLEET_PATH, Row, fleet_document, rows_of
 from netboot.heard import Heard
 from netboot.holds import OPEN
 from netboot.inventories import Inventories
@@ -43,6 +44,7 @@ from netboot.sessions import Sessions
 from netboot.settings import Settings
 from netboot.sightings import Sightings
 from netboot.state_directory import StateDirectory
+from netboot.status_documents import to_bytes
 from netboot.status_view import View
 from netboot.store import Unavailable
 from netboot.strangers import Strangers
@@ -54,6 +56,10 @@ NEW_STATE = (
 )
 RECORDED_WHOLE = ("dhcp", "script")
 """Kinds of exchanges whose own front records them with their bytes."""
+FEW = 200
+"""Machines, of which the rows are made in a moment whenever they are asked for."""
+ROWS_SECONDS = 1.0
+"""For which those of more are kept: to make them costs as much as all machines."""
 
 
 class World:
@@ -89,6 +95,7 @@ class World:
         self.pin = ""
         """The fingerprint of the certificate that agents see there."""
         self.started = time.time()
+        self._rows: tuple[float, Sequence[Row]] = (0.0, ())
         self._attention = Attention(self.started, self.started, time.monotonic())
 
     def _hear(self) -> Heard:
@@ -223,7 +230,18 @@ class World:
 
     def status_document(self, path: str) -> bytes | None:
         """What is served under `/status/` and written to `STATE/status/`; None when there is no such document."""
+        if path == FLEET_PATH and self.plans:
+            return to_bytes(fleet_document(self.plans.current.id, self.fleet()))
         return self._view.render(path, self.plans, self.observed, self.word, self.heard, self.now())
+
+    def fleet(self) -> Sequence[Row]:
+        """A row for each machine, in order of name; of a large fleet as they were at most a second ago."""
+        plans, at = self.plans, time.monotonic()
+        if plans is None:
+            return ()
+        if len(plans.current.machines) <= FEW or not self._rows[1] or at - self._rows[0] > ROWS_SECONDS:
+            self._rows = (at, rows_of(plans, self.observed, self.hold(), self.heard, self.now()))
+        return self._rows[1]
 
     @property
     def word(self) -> Reconciliation:

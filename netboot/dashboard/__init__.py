@@ -7,7 +7,6 @@ command or the change in git that does it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from importlib import resources
 
@@ -22,15 +21,13 @@ from netboot.dashboard.events import event_stream
 from netboot.dashboard.machine import MachinePages
 from netboot.dashboard.pages import Pages
 from netboot.dashboard.workflow import WorkflowPages
-from netboot.fleet import AWAY, Query, Row, counts_of, map_of, matching, rows_of, select
+from netboot.fleet import AWAY, Query, counts_of, map_of, matching, select
 from netboot.issue_document import entry, issues_of_site
 from netboot.issue_kinds import CATALOGUE
 from netboot.status_documents import RECONCILE_PATH
 from netboot.world import World
 
 STATIC = {"style.css": "text/css", "live.js": "text/javascript", "mark.svg": "image/svg+xml"}
-ROWS_SECONDS = 1.0
-"""For which the rows of the fleet are kept: to make them costs as much as all machines."""
 
 Page = Callable[[Request], Awaitable[Response]]
 
@@ -57,12 +54,11 @@ class _Dashboard:
         self._pages = pages
         self._world = pages.world
         self._root = root
-        self._rows: tuple[float, list[Row]] = (0.0, [])
 
     async def fleet(self, request: Request) -> Response:
         if "text/html" not in request.headers.get("accept", ""):
             return await self._root(request)
-        query, rows = Query.of(request.query_params), self._fleet()
+        query, rows = Query.of(request.query_params), self._world.fleet()
         found = matching(rows, query)
         shown, where = select(found, query), map_of(found, query.by) if query.by else {}
         world = self._world
@@ -94,12 +90,3 @@ class _Dashboard:
             raise HTTPException(404, "There is no such file.")
         content = resources.files("netboot.dashboard").joinpath("static", name).read_bytes()
         return Response(content, media_type=STATIC[name], headers={"Cache-Control": "max-age=300"})
-
-    def _fleet(self) -> list[Row]:
-        world, at = self._world, time.monotonic()
-        if world.plans is None:
-            return []
-        if not self._rows[1] or at - self._rows[0] > ROWS_SECONDS:
-            rows = rows_of(world.plans, world.observed, world.hold(), world.heard, world.now())
-            self._rows = (at, rows)
-        return self._rows[1]

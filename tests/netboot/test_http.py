@@ -286,13 +286,15 @@ async def validated(client: httpx.AsyncClient) -> int:
     index = (await client.get("/status/index.json")).json()
     for path in index["documents"]:
         answer = await client.get(path)
-        assert (200, "no-store") == (answer.status_code, answer.headers["cache-control"])
+        assert (200, "private, no-cache") == (answer.status_code, answer.headers["cache-control"])
         kind = {
             "HardwareStatus": "hardware",
             "WorkflowStatus": "workflow",
             "ReconcileStatus": "reconcile",
             "ServedStatus": "served",
             "TriesStatus": "tries",
+            "Fleet": "fleet",
+            "Issues": "issues",
         }.get(answer.json()["kind"])
         if kind:
             Draft202012Validator(schemas.load(f"status-{kind}")).validate(answer.json())
@@ -301,12 +303,12 @@ async def validated(client: httpx.AsyncClient) -> int:
 
 def test_every_status_document_is_what_its_schema_says_before_and_after_a_boot(tmp_path: Path) -> None:
     async def story(here: World, client: httpx.AsyncClient) -> None:
-        assert 8 == await validated(client)
+        assert 9 == await validated(client)
         await client.get(SCRIPT)
         await client.get("/ipxe/02-00-00-00-00-09/boot.ipxe")
         write_reconciliation(here.settings.state, Reconciliation("https://a:b@git.example/x", revision="c1", last_success=1.0))
         here.git.look()
-        assert 8 == await validated(client)
+        assert 9 == await validated(client)
         shown = (await client.get("/status/reconcile.json")).text
         assert "02:00:00:00:00:09" in shown
         assert "a:b" not in shown

@@ -40,7 +40,7 @@ def test_every_path_that_is_listed_has_a_document_and_is_in_the_index() -> None:
     } == set(paths)
     documents = {path: seen(room, path) for path in paths}
     assert all(documents.values())
-    assert [f"/status/{path}" for path in (*paths, "issues.json")] == documents["index.json"]["documents"]
+    assert [f"/status/{path}" for path in (*paths, "fleet.json", "issues.json")] == documents["index.json"]["documents"]
     assert room.plans.current.id == documents["index.json"]["plan"]
 
 
