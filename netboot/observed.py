@@ -29,7 +29,16 @@ from netboot.events import (
     SessionEvent,
     SessionOpened,
 )
-from netboot.records import KEPT_BOOTS, ActionStatus, BootStatus, RunStatus, SessionStatus, apply_run
+from netboot.records import (
+    KEPT_BOOTS,
+    MOST_STAGES,
+    ActionStatus,
+    BootStatus,
+    RunStatus,
+    SessionStatus,
+    Stage,
+    apply_run,
+)
 from netboot.tries import Tries
 
 __all__ = ["ActionStatus", "BootStatus", "Observed", "RunStatus", "SessionStatus", "fold"]
@@ -205,8 +214,8 @@ class Observed:
             case BootOpened():
                 self._open_boot(event)
             case BootAdvanced() if boot := self.boots.get(event.boot):
-                boot.phase, boot.reason = event.phase, event.reason
-                boot.phases.setdefault(event.phase, event.at)
+                boot.come_to(event.phase, event.at)
+                boot.reason = event.reason
                 boot.client |= event.client
                 boot.profile = event.profile or boot.profile
                 boot.last_seen = max(boot.last_seen, event.at)
@@ -231,6 +240,7 @@ class Observed:
             phase=phase,
             client=dict(event.client),
             phases={phase: event.at},
+            way=(*_before(last, event.boot), (phase, event.at))[-MOST_STAGES:],
             returns=_returns(last, event.at),
             earlier=(last.id, *last.earlier)[: KEPT_BOOTS - 1] if last else (),
             trying=event.trying,
@@ -350,6 +360,13 @@ def _returns(last: BootStatus | None, now: float) -> int:
     """A machine that runs from its disk does not ask again within minutes; once it may have been a person."""
     came_back = last is not None and last.phase == "disk" and last.closed is not None and now - last.closed <= SOON
     return last.returns + 1 if last is not None and came_back else 0
+
+
+def _before(last: BootStatus | None, boot: str) -> tuple[tuple[Stage, float], ...]:
+    """The way of a boot that goes on under the same id, to where it goes on."""
+    if last is None or last.id != boot:
+        return ()
+    return (*last.way, ("restart", last.closed)) if last.phase == "agent" and last.closed is not None else last.way
 
 
 def _name(machine: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from agent.workflow import Workflow
 from netboot.events import (
@@ -29,6 +29,9 @@ from netboot.events import (
     Via,
 )
 
+Stage = Phase | Literal["restart"]
+"""`restart`: its work is done, it was told to restart, and has not been heard of since."""
+MOST_STAGES = 32
 KEPT_BOOTS = 10
 """The last ones of each machine are those whose consoles are kept."""
 
@@ -50,6 +53,9 @@ class BootStatus:
     client: dict[str, str] = field(default_factory=dict)
     phases: dict[Phase, float] = field(default_factory=dict)
     """When each phase was reached, for those that were."""
+    way: tuple[tuple[Stage, float], ...] = ()
+    """Every stage in the order in which it came to them, with when; the last `MOST_STAGES`. A boot that goes on with the same
+    id after a restart has also those before it."""
     profile: str = ""
     """Name of the profile that the machine was handed last; work of another one is not for the system it runs."""
     closed: float | None = None
@@ -61,6 +67,12 @@ class BootStatus:
     """The try that this boot is; None: it boots what everybody is served."""
     last_seen: float = field(default=0.0, compare=False)
     """Telemetry, not journalled: no part of equality."""
+
+    def come_to(self, phase: Phase, at: float) -> None:
+        self.phase = phase
+        self.phases.setdefault(phase, at)
+        if self.way[-1:] and self.way[-1][0] != phase:
+            self.way = (*self.way, (phase, at))[-MOST_STAGES:]
 
     @property
     def rehearses(self) -> bool:

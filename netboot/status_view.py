@@ -32,6 +32,7 @@ from netboot.status_documents import (
     workflow_document,
     workflow_path,
 )
+from netboot.story import story_document, story_of
 from netboot.try_status import TRIES_PATH, summary, tries_document, try_document
 
 INDEX_PATH = "index.json"
@@ -119,7 +120,8 @@ def _machine(plans: Plans, machine: Machine, observed: Observed, hold: str, hear
     inventory = inventory_link(name, kept) if kept else None
     told = hardware_document(desired, observed, seen_at, now, inventory, heard.contest_of(name))
     judged = next((each for each in heard.tries() if each.asked.machine == name), None)
-    return {**told, "trying": summary(try_document(name, judged, observed))}
+    story = story_of(desired, observed, heard.served_since())
+    return {**told, "story": story_document(story), "trying": summary(try_document(name, judged, observed))}
 
 
 def _hardware(plans: Plans, machine: Machine, observed: Observed, hold: str) -> DesiredHardware:

@@ -1,0 +1,170 @@
+"""The story of one machine: where its boot is on its way from firmware to disk, what is expected next, and until when.
+
+Core. The law: it is told from the journal alone, so that it is the same after a restart, and it knows no "now": a phase that
+goes on has no end, and whoever reads it sees by `Next.by` whether it takes too long. Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from netboot.endings import END_OF_WORK, LOST
+from netboot.observed import Observed
+from netboot.records import ActionStatus, BootStatus, RunStatus, Stage
+from netboot.run_documents import Document, rfc3339, time_of
+from netboot.status_documents import EXPECTED, DesiredHardware
+
+PhaseName = Stage | Literal["actions"]
+NAMES: tuple[PhaseName, ...] = ("firmware", "ipxe", "script", "kernel", "agent", "actions", "restart", "disk")
+"""In the order in which a boot mostly goes through them. `actions`: one run; `script`: it was given, and nothing loaded yet."""
+PATIENCE: Mapping[PhaseName, float] = {"firmware": 90.0, "ipxe": 90.0, "script": 180.0, "kernel": 300.0, "restart": 900.0}
+"""Seconds of silence in which a machine ought to come further, while nothing is known of others like it."""
+OVERDUE = 60.0
+"""Seconds that an agent has, beyond an action's time limit, to say that it stopped it."""
+_RANK: Mapping[PhaseName, int] = {"actions": 1, "restart": 3, "disk": 3}
+"""Of phases that begin in one instant, which is first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    name: PhaseName
+    since: float
+    until: float | None
+    """None: it goes on."""
+    what: str = ""
+    """Why it is in this phase, for the last one; of `actions` the run."""
+    run: RunStatus | None = None
+    parts: tuple[ActionStatus, ...] = ()
+    """Of `actions`: every attempt, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    what: str
+    """What is expected, as a clause: `iPXE fetches the boot script`."""
+    by: float | None
+    """When that is overdue; None: nobody waits for it."""
+    why: str
+    """Why it is this that is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    boot: BootStatus | None
+    phases: tuple[Phase, ...]
+    next: Next
+
+
+def story_of(machine: DesiredHardware, observed: Observed, due: float = 0.0) -> Story:
+    """Of the machine's last boot. `due`: since when what git asks for is served; 0: not known. O(its runs)."""
+    boot = observed.last_boot_of(machine.name)
+    if boot is None:
+        return Story(None, (), _coming(machine, "it has never been seen", due))
+    begun = boot.way[0][1]
+    mine = (run for run in observed.runs_of(boot.machine, boot.macs) if run.boot == boot.id)
+    runs = [run for run in mine if run.ended is None or run.ended >= begun]
+    phases = tuple(_phases(boot, runs))
+    if boot.closed is None:
+        return Story(boot, phases, _awaited(machine, boot, phases[-1], observed))
+    if phases[-1].name == "restart":
+        told = Next(
+            "its firmware asks for an address", boot.closed + PATIENCE["restart"], f"it was told to restart: {boot.reason}"
+        )
+        return Story(boot, phases, told)
+    return Story(boot, phases, _coming(machine, boot.reason, max(due, boot.closed) if due else 0.0))
+
+
+def _phases(boot: BootStatus, runs: Sequence[RunStatus]) -> Iterator[Phase]:
+    """Each lasts until the next."""
+    marks = sorted(_marks(boot, runs), key=lambda mark: mark[:2])
+    restarts = boot.closed is not None and boot.reason.startswith(END_OF_WORK)
+    end = None if restarts else boot.closed
+    for (since, _, name, run), following in zip(marks, [*marks[1:], None], strict=True):
+        if name == "actions" and run is not None:
+            title = f"workflow {run.workflow} run {run.number}"
+            said = f"{title}: {run.state}{f' ({run.reason})' if run.reason else ''}"
+            parts = tuple(each for each in run.attempts if each.started >= since)
+            yield Phase(name, since, following[0] if following else end, said, run, parts)
+        else:
+            yield Phase(name, since, following[0] if following else end, "" if following else boot.reason)
+
+
+def _marks(boot: BootStatus, runs: Sequence[RunStatus]) -> Iterator[tuple[float, int, PhaseName, RunStatus | None]]:
+    """When it came to which phase, in no order, each with its rank among those of the same instant."""
+    for stage, at in boot.way:
+        yield at, _RANK.get(stage, 0), stage, None
+    agent = next((at for stage, at in boot.way if stage == "agent"), boot.opened)
+    for run in runs:
+        yield max(run.started, agent), _RANK["actions"], "actions", run
+        if run.ended is not None:
+            yield run.ended, 2, "agent", None
+    if boot.closed is not None and boot.reason.startswith(END_OF_WORK):
+        yield boot.closed, _RANK["restart"], "restart", None
+
+
+def _awaited(machine: DesiredHardware, boot: BootStatus, now_in: Phase, observed: Observed) -> Next:
+    """Of an open boot."""
+    heard = max(boot.last_seen, observed.listening)
+    given_up = heard + machine.boot_timeout
+    if now_in.run is not None:
+        return _of_run(now_in.run, heard)
+    if boot.phase in ("script", "kernel") and not boot.profile:  # nothing of ours for it to come to
+        return Next("it asks for its script again", given_up, boot.reason)
+    patience = PATIENCE.get(boot.phase)
+    by = given_up if patience is None else min(given_up, heard + patience)
+    if machine.pending_timeout and boot.phase != "agent":
+        by = min(by, boot.opened + machine.pending_timeout)
+    return Next(EXPECTED[boot.phase], by, boot.reason)
+
+
+def _of_run(run: RunStatus, heard: float) -> Next:
+    flying, what = run.in_flight, f"workflow {run.workflow} run {run.number}"
+    if flying is None:
+        return Next("its agent begins the next action, or ends the run", heard + LOST, f"{what} is between two actions")
+    named = f"{flying.task}/{flying.action}"
+    limit = next((action.timeout for task in run.document.tasks if task.name == flying.task
+                  for action in task.actions if action.name == flying.action), 0)  # fmt: skip
+    tries = f", try {flying.attempt}" if flying.attempt > 1 else ""
+    by = flying.started + limit + OVERDUE if limit else None
+    return Next(f"{named} ends", by, f"{what} is at {named}{tries}")
+
+
+def _coming(machine: DesiredHardware, why: str, due: float) -> Next:
+    """Of a machine that does not boot. Nobody here powers it on."""
+    if machine.step.action == "run":
+        return Next(f"it boots from the network: {machine.next}", due + machine.boot_timeout if due else None, why)
+    return Next(f"nothing; if it boots from the network: {machine.next}", None, why)
+
+
+def story_document(story: Story) -> Document:
+    """`story` in a machine's status: `schemas/status-hardware.json`."""
+    return {
+        "boot": story.boot.id if story.boot else None,
+        "phases": [_phase(phase) for phase in story.phases],
+        "next": {"what": story.next.what, "by": time_of(story.next.by), "why": story.next.why},
+    }
+
+
+def _phase(phase: Phase) -> Document:
+    run = phase.run
+    return {
+        "name": phase.name,
+        **_span(phase.since, phase.until),
+        "what": phase.what,
+        "workflow": run.workflow if run else None,
+        "run": run.number if run else None,
+        "state": run.state if run else None,
+        "parts": [_part(part) for part in phase.parts],
+    }
+
+
+def _part(part: ActionStatus) -> Document:
+    told: dict[str, Any] = {"task": part.task, "action": part.action, "attempt": part.attempt, "reset": part.reset}
+    return {**told, "state": part.state, **_span(part.started, part.ended), "reason": part.reason}
+
+
+def _span(since: float, until: float | None) -> Document:
+    seconds = None if until is None else round(max(until - since, 0.0), 3)
+    return {"began": rfc3339(since), "ended": time_of(until), "seconds": seconds, "expected": None}
