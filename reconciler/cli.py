@@ -29,6 +29,7 @@ COMMANDS = {
     "replay": "Answer a recorded boot again, from any commit.",
     "bisect": "Find the commit that changed what a recorded boot is answered.",
     "status": "Show what the machines are doing.",
+    "logs": "Print what a machine's actions printed, and go on while they do.",
     "wait": "Wait until a machine's run has ended, for scripts.",
     "issues": "Show what somebody ought to look at, and what each of it means.",
     "doctor": "Say what is missing on this host, and how to get it.",

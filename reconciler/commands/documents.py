@@ -7,9 +7,10 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
 
+from reconciler.commands import options
 from reconciler.commands.terminal import printable
 from reconciler.sentence import Sentence
 
@@ -19,61 +20,112 @@ Read = Callable[[str], Document | None]
 
 TIMEOUT = 10
 LONGEST = 64 << 20
+PIECE = 4 << 20
+"""Bytes of a log that are read at once."""
 WANTED = "Here it is read from --token-file or GITBOOT_TOKEN; on the server itself, --state needs none."
 
 
+class Reader(Protocol):
+    """Both raise Sentence when nothing can be read there."""
+
+    def __call__(self, path: str) -> Document | None:
+        """As `Read` has it."""
+
+    def log(self, path: str, offset: int = 0) -> bytes:
+        """What follows `offset` in a log, `/logs/…` as documents name it: at most `PIECE` bytes, b"" when there is no more."""
+
+
 @contextmanager
-def files(state: Path) -> Iterator[Read]:
+def reading(server: str, state: Path | None, token_file: Path | None) -> Iterator[Reader]:
+    """As the options of a command say: a state directory where one is named, else the server."""
+    with files(state) if state else over_http(server, options.token_from(token_file)) as reader:
+        yield reader
+
+
+@contextmanager
+def files(state: Path) -> Iterator[Reader]:
     """Raises Sentence when the directory cannot be read."""
-
-    def read(path: str) -> Document | None:
-        try:
-            return _document((state / "status" / path).read_bytes(), str(state))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise Sentence(f"{error.filename} cannot be read ({error.strerror}); check its owner.") from None
-
     if not state.is_dir():
         raise Sentence(f"There is no state directory {state}; correct --state.", 2)
-    yield read
+    yield _Files(state)
 
 
 @contextmanager
-def over_http(server: str, token: str) -> Iterator[Read]:
+def over_http(server: str, token: str) -> Iterator[Reader]:
     """One connection for all documents. Raises Sentence when nobody, or not gitboot, answers."""
+    connection, prefix = connect(server, TIMEOUT)
+    try:
+        yield _Server(server, connection, prefix, {"Authorization": f"Bearer {token}"} if token else {})
+    finally:
+        connection.close()
+
+
+def connect(server: str, timeout: float) -> tuple[http.client.HTTPConnection, str]:
+    """To a server by its URL, with the path that stands before all others. Raises Sentence when it is no URL."""
     try:
         url = urlsplit(server if "://" in server else f"http://{server}")
         kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}[url.scheme]
-        connection = kind(url.hostname or "", url.port, timeout=TIMEOUT)
+        return kind(url.hostname or "", url.port, timeout=timeout), url.path.rstrip("/")
     except (ValueError, KeyError, http.client.HTTPException):
         raise Sentence(
             f"{server!r} is not an address such as http://10.1.0.1 or http://10.1.0.1:8080; correct --server.", 2
         ) from None
 
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    def read(path: str) -> Document | None:
+class _Files:
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    def __call__(self, path: str) -> Document | None:
+        data = self._read(self._state / "status" / path, 0, LONGEST)
+        return None if data is None else _document(data, str(self._state))
+
+    def log(self, path: str, offset: int = 0) -> bytes:
+        return self._read(self._state / path.lstrip("/"), offset, PIECE) or b""
+
+    def _read(self, file: Path, offset: int, most: int) -> bytes | None:
         try:
-            connection.request("GET", f"{url.path.rstrip('/')}/status/{path}", headers=headers)
-            answer = connection.getresponse()
-            data = answer.read(LONGEST)
-        except (OSError, http.client.HTTPException) as error:
-            raise Sentence(
-                f"{server} does not answer ({error}); name the server with --server, or read a state directory with --state."
-            ) from None
-        if answer.status == 404 and answer.getheader("content-type", "").startswith("text/plain"):
+            with file.open("rb") as opened:
+                opened.seek(offset)
+                return opened.read(most)
+        except FileNotFoundError:
             return None
-        if answer.status in (401, 429):
-            raise Sentence(printable(f"{server} says: {data[:1000].decode(errors='replace').strip()} {WANTED}"))
-        if answer.status != 200:
-            raise Sentence(f"{server} answers HTTP {answer.status} for /status/{path}; is it a gitboot?")
-        return _document(data, server)
+        except OSError as error:
+            raise Sentence(f"{error.filename} cannot be read ({error.strerror}); check its owner.") from None
 
-    try:
-        yield read
-    finally:
-        connection.close()
+
+class _Server:
+    def __init__(self, name: str, connection: http.client.HTTPConnection, prefix: str, headers: dict[str, str]) -> None:
+        self._name, self._connection, self._prefix, self._headers = name, connection, prefix, headers
+
+    def __call__(self, path: str) -> Document | None:
+        status, data, kind = self._ask(f"/status/{path}", {}, LONGEST)
+        if status == 404 and kind.startswith("text/plain"):
+            return None
+        if status != 200:
+            raise Sentence(f"{self._name} answers HTTP {status} for /status/{path}; is it a gitboot?")
+        return _document(data, self._name)
+
+    def log(self, path: str, offset: int = 0) -> bytes:
+        status, data, _ = self._ask(path, {"Range": f"bytes={offset}-{offset + PIECE - 1}"}, PIECE)
+        if status in (404, 416):  # not begun; nothing after what was read
+            return b""
+        if status != 206:
+            raise Sentence(f"{self._name} answers HTTP {status} for a part of {path}; is it a gitboot?")
+        return data
+
+    def _ask(self, path: str, headers: dict[str, str], most: int) -> tuple[int, bytes, str]:
+        """Status, body and type of the body."""
+        try:
+            self._connection.request("GET", self._prefix + quote(path, safe="/="), headers=self._headers | headers)
+            answer = self._connection.getresponse()
+            data = answer.read(most)
+        except (OSError, http.client.HTTPException) as error:
+            hint = "name the server with --server, or read a state directory with --state"
+            raise Sentence(f"{self._name} does not answer ({error}); {hint}.") from None
+        if answer.status in (401, 429):
+            raise Sentence(printable(f"{self._name} says: {data[:1000].decode(errors='replace').strip()} {WANTED}"))
+        return answer.status, data, answer.getheader("content-type", "")
 
 
 def _document(data: bytes, whose: str) -> Document:

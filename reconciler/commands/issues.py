@@ -22,7 +22,7 @@ KINDS = {str(name): kind for name, kind in CATALOGUE.items()}
 
 @click.command("issues", help="Show what somebody ought to look at; with an issue's NAME, what it means and what to do.")
 @click.argument("name", required=False)
-@click.option("--server", metavar="URL", default="http://127.0.0.1", show_default=True, help="A running gitboot.")
+@options.server
 @options.token_file
 def command(name: str | None, server: str, token_file: Path | None) -> int:
     """The exit code is 1 when there are issues, so that a script can ask."""

@@ -44,6 +44,8 @@ repo = click.option(
 at = click.option("--at", metavar="REV", help="Branch, tag or commit; else a folder as it lies, or a repository's HEAD.")
 
 
+server = click.option("--server", metavar="URL", default="http://127.0.0.1", show_default=True, help="A running gitboot.")
+state_instead = click.option("--state", type=FOLDER, metavar="DIR", help="Read its files instead.")
 token_file = click.option(
     "--token-file",
     type=click.Path(path_type=Path),

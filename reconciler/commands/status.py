@@ -16,7 +16,7 @@ from rich.text import Text
 
 from netboot.served_document import SERVED_PATH
 from reconciler.commands import options
-from reconciler.commands.documents import Document, Read, files, over_http
+from reconciler.commands.documents import Document, Read, reading
 from reconciler.commands.terminal import age, columns, printable, show
 from reconciler.hostlist import expand
 from reconciler.sentence import Sentence
@@ -40,8 +40,8 @@ COLOURS = {
     "status", help="Show what the machines are doing, or all that is known of one. MACHINES is a name or a list: node[01-16]."
 )
 @click.argument("machines", required=False)
-@click.option("--server", metavar="URL", default="http://127.0.0.1", show_default=True, help="A running gitboot.")
-@click.option("--state", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Read its files instead.")
+@options.server
+@options.state_instead
 @click.option(
     "-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Only machines with this label; all of several."
 )
@@ -61,7 +61,7 @@ def command(
 ) -> None:
     asked = _Asked(machines, tuple(map(_label, labels)), output)
     while True:
-        with files(state) if state else over_http(server, options.token_from(token_file)) as read:
+        with reading(server, state, token_file) as read:
             site = read("reconcile.json")
             if site is None:
                 raise Sentence(f"{state or server} has no status yet; is a gitboot serving there?")

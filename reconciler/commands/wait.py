@@ -21,7 +21,7 @@ PAUSE = 1.0
 @click.argument("machine")
 @click.option("--for", "state", type=click.Choice(STATES), default="SUCCESS", show_default=True, help="How it is to end.")
 @click.option("--timeout", type=click.FloatRange(0), default=3600, show_default=True, metavar="SECONDS", help="Patience.")
-@click.option("--server", metavar="URL", default="http://127.0.0.1", show_default=True, help="A running gitboot.")
+@options.server
 @options.token_file
 def command(machine: str, state: str, timeout: float, server: str, token_file: Path | None) -> None:
     token, until = options.token_from(token_file), time.monotonic() + timeout

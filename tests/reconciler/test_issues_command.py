@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from reconciler.cli import gitboot
+from tests.reconciler.answers import answering
+from tests.reconciler.answers import said as as_said
 
 pytestmark = pytest.mark.shell
 ISSUE = {
@@ -32,24 +31,12 @@ class Said:
 def server() -> Iterator[tuple[str, Said]]:
     said = Said()
 
-    class Answers(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            document = {"apiVersion": "gitboot/v1", "kind": "Issues", "counts": {}, "issues": said.issues}
-            data = json.dumps(document).encode()
-            self.send_response(said.status if self.path == "/status/issues.json" else 500)
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(path: str, _: str) -> tuple[int, bytes]:
+        document = {"kind": "Issues", "counts": {}, "issues": said.issues}
+        return said.status if path == "/status/issues.json" else 500, as_said(document)
 
-        def log_message(self, *args: object) -> None:
-            """Silent."""
-
-    with HTTPServer(("127.0.0.1", 0), Answers) as http:
-        thread = Thread(target=http.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}", said
-        http.shutdown()
-        thread.join()
+    with answering(answer) as url:
+        yield url, said
 
 
 def test_issues_are_a_table_and_an_exit_code(server: tuple[str, Said]) -> None:

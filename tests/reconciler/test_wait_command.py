@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 
+from tests.reconciler.answers import answering, said
 from tests.reconciler.test_commands import call
 
 pytestmark = pytest.mark.shell
@@ -18,7 +16,7 @@ pytestmark = pytest.mark.shell
 def document(state: str | None, action: str = "disk") -> dict[str, Any]:
     run = {"workflow": "install", "number": 2, "state": state, "reason": "exit code 3"} if state else None
     step = {"action": action, "workflow": None, "run": None}
-    return {"apiVersion": "gitboot/v1", "run": run, "step": step, "next": "runs workflow install run 3"}
+    return {"run": run, "step": step, "next": "runs workflow install run 3"}
 
 
 @pytest.fixture
@@ -27,23 +25,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[dict[str
     documents: list[dict[str, Any]] = []
     monkeypatch.setattr("reconciler.commands.wait.PAUSE", 0.0)
 
-    class Answers(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            data = json.dumps(documents.pop(0) if len(documents) > 1 else documents[0]).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(*_: str) -> tuple[int, bytes]:
+        return 200, said(documents.pop(0) if len(documents) > 1 else documents[0])
 
-        def log_message(self, *args: object) -> None:
-            """Silent."""
-
-    with HTTPServer(("127.0.0.1", 0), Answers) as http:
-        thread = Thread(target=http.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}", documents
-        http.shutdown()
-        thread.join()
+    with answering(answer) as url:
+        yield url, documents
 
 
 def test_it_waits_until_the_run_has_ended(server: tuple[str, list[dict[str, Any]]]) -> None:
