@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from netboot.dashboard.discovered import as_hardware
 from netboot.dashboard.events import event_stream
+from netboot.dashboard.logs import LogPages
 from netboot.dashboard.machine import MachinePages
 from netboot.dashboard.pages import Pages
 from netboot.dashboard.workflow import WorkflowPages
@@ -35,12 +36,13 @@ Page = Callable[[Request], Awaitable[Response]]
 def dashboard_routes(world: World, root: Page, reading: list[Middleware]) -> list[Route]:
     """`root`: what `/` says to those who do not ask for a page."""
     pages = Pages(world)
-    dashboard, machine, workflow = _Dashboard(pages, root), MachinePages(pages), WorkflowPages(pages)
+    dashboard, machine, workflow, logs = _Dashboard(pages, root), MachinePages(pages), WorkflowPages(pages), LogPages(pages)
     return [
         Route("/", dashboard.fleet, middleware=reading),
         Route("/machines/{name}", machine.machine, middleware=reading),
         Route("/workflows", workflow.workflows, middleware=reading),
         Route("/workflows/{name}", workflow.workflow, middleware=reading),
+        Route("/view/{path:path}", logs.view, middleware=reading),
         Route("/commits", dashboard.commits, middleware=reading),
         Route("/discovered", dashboard.discovered, middleware=reading),
         Route("/system", dashboard.system, middleware=reading),

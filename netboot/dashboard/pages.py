@@ -6,6 +6,7 @@ Shell. The law: a page is whole, runs nothing but our own script, and whatever c
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from netboot.status_view import INDEX_PATH
 from netboot.world import World
 
 HEADERS = {
@@ -22,6 +24,10 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+EVERY = 15
+"""Seconds after which a page that is looked at is made anew though nothing has changed: time alone makes issues of waits."""
 
 
 class Pages:
@@ -36,10 +42,13 @@ class Pages:
         )
         self._templates.filters |= {"age": age, "clock": clock, "seconds": seconds}
 
-    def render(self, name: str, **values: object) -> Response:
-        world = self.world
-        word = world.git.latest
-        shell = {"here": name, "now": world.now(), "commit": word.revision if word else "", "hold": world.hold()}
+    def render(self, name: str, *, every: int = EVERY, watch: Collection[str] = (), **values: object) -> Response:
+        """`watch`: paths below /status/ whose change makes it another page; none: any. A new plan always does."""
+        world, word = self.world, self.world.git.latest
+        shell = {
+            "here": name, "now": world.now(), "commit": word.revision if word else "", "hold": world.hold(),
+            "every": every, "watch": [INDEX_PATH, *watch] if watch else (),
+        }  # fmt: skip
         text = self._templates.get_template(f"{name}.html").render(shell | values)
         return Response(text, media_type="text/html; charset=utf-8", headers=HEADERS)
 

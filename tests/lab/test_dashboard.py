@@ -50,6 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Agent]
         agent = Agent.of(server)
         agent.begin()
         server.world.strangers.note("52:54:00:aa:aa:aa", server.world.now(), "boot script", {"arch": "7"}, "10.1.0.200")
+        PAGES["log"] = f"/view/{agent.run}/look/first.1.log"
         yield agent.base, agent
 
 
@@ -65,9 +66,7 @@ def opened(browser: Browser, base: str, path: str, **how: object) -> Page:
 
 
 def complain(message: ConsoleMessage) -> None:
-    """Of a log, which is no page of ours, it asks for an icon."""
-    if not message.location["url"].endswith("/favicon.ico"):
-        assert message.type not in ("error", "warning"), message.text
+    assert message.type not in ("error", "warning"), message.text
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -128,6 +127,19 @@ def test_a_page_shows_what_happens_without_being_loaded_again(browser: Browser, 
         expect(page.locator("main")).to_contain_text("RUNNING")
         assert page.evaluate("window.stayed")
         page.context.close()
+
+
+def test_a_log_grows_on_its_page_and_can_be_searched(browser: Browser, site: tuple[str, Agent]) -> None:
+    page = opened(browser, site[0], PAGES["log"])
+    expect(page.locator("pre")).to_contain_text("hello")
+    site[1].print(b"<b>error</b>: \x1b[31mno disk\x1b[0m\n")
+    expect(page.locator("pre")).to_contain_text("<b>error</b>: no disk")
+    page.get_by_role("searchbox").fill("ERROR")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("listitem")).to_have_count(1)
+    page.get_by_role("listitem").get_by_role("link").click()
+    expect(page.locator("pre")).not_to_contain_text("hello")
+    page.context.close()
 
 
 def fleet() -> Dump:

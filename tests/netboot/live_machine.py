@@ -56,8 +56,12 @@ class Agent:
         self.run, self.sequence = run["id"], run["sequence"]
         if not self.sequence:
             self.sequence = self._post("/agent/report", {**self.known, "sequence": 1, "event": STARTED})["accepted"]
-        asked = {**self.known, "attempt": "1", "offset": "0"}
-        said = requests.post(f"{self.base}/agent/log", params=asked, data=b"hello\n", auth=self.prove, timeout=20)
+        self.print(b"hello\n")
+
+    def print(self, data: bytes) -> None:
+        """As the first action does."""
+        asked = {**self.known, "attempt": "1", "offset": str(self.size)}
+        said = requests.post(f"{self.base}/agent/log", params=asked, data=data, auth=self.prove, timeout=20)
         self.size = said.json()["size"]
 
     @property
@@ -90,6 +94,7 @@ def right(agent: Agent, label: str) -> dict[str, Any]:
     paths = {
         "/status/{path}": {"path": "index.json"},
         "/logs/{path}": {"path": f"{agent.run}/look/first.1.log"},
+        "/view/{path}": {"path": f"{agent.run}/look/first.1.log"},
         "/ipxe/{mac}/boot.ipxe": {"mac": DASHED},
         "/artifacts/sha256/{digest}": {"digest": KERNEL_SHA256},
         "/artifacts/sha256/{digest}/{name}": {"digest": KERNEL_SHA256, "name": "vmlinuz"},
