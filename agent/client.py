@@ -171,7 +171,7 @@ class Server:
 
     def heartbeat(self, run: str) -> Cancelled | Gone | None:
         """Tried once. Raises Unavailable, Refused."""
-        answer = self._post("/agent/heartbeat", {"boot": self.boot, "run": run})
+        answer = self._post("/agent/heartbeat", {"boot": self.boot, "run": run, "clock": time.time()})
         match answer.status:
             case 200:
                 return Cancelled() if answer.document.get("cancel") is True else None

@@ -271,7 +271,10 @@ class _Agent:
 
     async def heartbeat(self, request: Request) -> Response:
         world, said = self._world, (await self._body(request, HeartbeatRequest))[1]
-        world.observed.touch(said.boot, world.now())
+        now, boot = world.now(), world.observed.boots.get(said.boot)
+        world.observed.touch(said.boot, now)
+        if boot is not None and said.clock is not None:
+            world.noticed.clocks.keep(boot.machine, (boot.id, said.clock - now))
         cancel = cancelled(world.observed, said.boot, said.run)
         if cancel:
             await world.ledger.commit()

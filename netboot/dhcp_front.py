@@ -10,10 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from netboot.desk import Answer, Counter, answer, facts
-from netboot.dhcp import Client, Packet, Reply, classify, decode
+from netboot.dhcp import Client, Ignore, Packet, Reply, classify, decode
 from netboot.dhcp_packet import BOOTREQUEST, DECLINE, DISCOVER, INFORM, MESSAGES, RELEASE, REQUEST, dotted
 from netboot.dhcp_server import Outgoing, Peer
 from netboot.errors import Malformed
+from netboot.noticed import Choice
 from netboot.rates import Rates
 from netboot.recording import DhcpQuestion, of_dhcp, reason, word
 from netboot.rivals import rival_of
@@ -98,6 +99,8 @@ class DhcpFront:
         if not address:
             return
         world.counts["dhcp", "other-server"] += 1
+        if packet.message == REQUEST:
+            world.noticed.choices.keep(packet.mac, Choice(address, now))
         if world.rivals.note(address, packet, now):
             wanted = world.plans is not None and world.plans.current.site.mode != "reservation"
             say = world.log.info if wanted else world.log.warning
@@ -134,6 +137,7 @@ class DhcpFront:
             world.observed.notice(decided.boot, now)
         if decided.stranger and packet.message in ASKED:
             world.strangers.note(packet.mac, now, asked, facts(client), decided.address)
+        self._remember(packet, decided, now)
         said = word(decided)
         world.counts["dhcp", said] += 1
         world.log.routine(
@@ -148,6 +152,18 @@ class DhcpFront:
                 "reason": reason(decided),
             },
         )
+
+    def _remember(self, packet: Packet, decided: Answer, now: float) -> None:
+        """How a machine fares that asks us for an address, where it is for us to give it one."""
+        plans, noticed = self._world.plans, self._world.noticed
+        if not decided.machine or plans is None or plans.current.site.mode != "reservation":
+            return
+        if isinstance(decided.outcome, Reply):
+            noticed.answered(decided.machine, packet.mac, decided.outcome.message, now)
+        elif isinstance(decided.outcome, Ignore) and packet.message == DISCOVER:
+            binding = plans.current.by_mac.get(packet.mac)
+            if binding is not None and binding.interface.dhcp:
+                noticed.refused(decided.machine, decided.outcome.reason, now)
 
 
 def _unbound(outgoing: Outgoing) -> None:

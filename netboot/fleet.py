@@ -16,7 +16,7 @@ import msgspec
 
 from netboot.boot import Plans
 from netboot.heard import Heard
-from netboot.issues import of_machine
+from netboot.issues import Moment, of_machine
 from netboot.observed import Observed
 from netboot.plan import Machine
 from netboot.records import BootStatus, RunStatus
@@ -53,14 +53,14 @@ class Row(msgspec.Struct, frozen=True):
 
 def rows_of(plans: Plans, observed: Observed, hold: str, heard: Heard, now: float) -> list[Row]:
     """In order of name. O(machines)."""
-    due = heard.served_since()
-    return [_row(plans, machine, observed, hold, heard, now, due) for _, machine in sorted(plans.current.machines.items())]
+    at = Moment.of(hold, heard, now)
+    return [_row(plans, machine, observed, at) for _, machine in sorted(plans.current.machines.items())]
 
 
-def _row(plans: Plans, machine: Machine, observed: Observed, hold: str, heard: Heard, now: float, due: float) -> Row:
+def _row(plans: Plans, machine: Machine, observed: Observed, at: Moment) -> Row:
     boot, runs = observed.last_boot_of(machine.name), observed.runs_of(machine.name, machine.macs)
     run = next((each for each in reversed(runs) if each.active), runs[-1] if runs else None)
-    issues = of_machine(plans, machine, observed, hold, now, due, heard.contest_of(machine.name))
+    issues = of_machine(plans, machine, observed, at)
     return Row(
         name=machine.name,
         address=_address(machine, observed),

@@ -6,12 +6,29 @@ Core. The law: it is asked for by the documents that show it, and no decision ab
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netboot.inventory_document import Kept
+from netboot.noticed import Noticed
 from netboot.reconcile_document import Other, Seen
 from netboot.records import Contest
 from netboot.tries import Judged
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How this server itself is."""
+
+    plan: str = ""
+    """Why the newest published plan is not the one that is served; "": it is."""
+    journal: str = ""
+    """Why nothing can be recorded; "": it can."""
+    room: int | None = None
+    """Bytes that are left on the disk of the state directory; None: not known."""
+    frozen_since: float = 0.0
+    """0: it is not frozen."""
+    programs: Collection[str] | None = None
+    """The boot programs that it has; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +46,5 @@ class Heard:
     """When the served plan was published, seconds since the epoch; 0: not known."""
     tries: Callable[[], Sequence[Judged]] = tuple
     """What is asked for to be tried."""
+    noticed: Noticed = field(default_factory=Noticed)
+    health: Callable[[], Health] = Health

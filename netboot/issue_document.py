@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from netboot.boot import Plans
 from netboot.heard import Heard
 from netboot.issue_kinds import CATALOGUE
-from netboot.issues import Issue, of_machine, of_site
+from netboot.issues import Issue, Moment, of_machine, of_site
 from netboot.observed import Observed
 from netboot.reconcile_document import Reconciliation
 from netboot.run_documents import Document, rfc3339
@@ -23,23 +23,21 @@ ISSUES_PATH = "issues.json"
 def all_issues(plans: Plans | None, observed: Observed, word: Reconciliation, heard: Heard, now: float) -> Iterator[Issue]:
     """O(machines)."""
     yield from issues_of_site(plans, word, heard, now)
-    for name in sorted(plans.current.machines) if plans else ():
-        yield from issues_of_machine(plans, name, observed, word.hold, heard, now)
+    if plans:
+        at = Moment.of(word.hold, heard, now)
+        for _, machine in sorted(plans.current.machines.items()):
+            yield from of_machine(plans, machine, observed, at)
 
 
 def issues_of_site(plans: Plans | None, word: Reconciliation, heard: Heard, now: float) -> Iterator[Issue]:
-    named = plans.current.by_mac if plans else {}
-    alone = plans is None or plans.current.site.mode == "reservation"  # else there must be another
-    rivals = {each.address: each.first_seen for each in heard.rivals()} if alone else {}
-    strangers = {each.mac: each.first_seen for each in heard.strangers() if each.mac not in named}
-    yield from of_site(word, rivals, strangers, now)
+    return of_site(plans.current if plans else None, word, heard, now)
 
 
 def issues_of_machine(
     plans: Plans | None, name: str, observed: Observed, hold: str, heard: Heard, now: float
 ) -> Iterator[Issue]:
     if plans and (machine := plans.current.machines.get(name)):
-        yield from of_machine(plans, machine, observed, hold, now, heard.served_since(), heard.contest_of(name))
+        yield from of_machine(plans, machine, observed, Moment.of(hold, heard, now))
 
 
 def issues_document(found: Iterable[Issue]) -> Document:

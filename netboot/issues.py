@@ -7,7 +7,8 @@ and what to do. Waiting is no issue; waiting longer than anybody has patience fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -15,8 +16,11 @@ from netboot.boot import Plans, RunWork, next_step
 from netboot.conditions import RETURNS
 from netboot.endings import lost_since
 from netboot.events import Phase
+from netboot.heard import Health, Heard
 from netboot.issue_kinds import Name
-from netboot.observed import Observed
+from netboot.loader import file_of
+from netboot.noticed import Noticed
+from netboot.observed import SOON, Observed
 from netboot.plan import BootPlan, Machine
 from netboot.reconcile_document import Reconciliation
 from netboot.records import BootStatus, Contest, RunStatus
@@ -26,6 +30,19 @@ GIT_PATIENCE = 300.0
 """Seconds for which git may be away."""
 OVERDUE = 60.0
 """Seconds that an agent has, beyond an action's time limit, to say that it stopped it."""
+SKEW = 60.0
+"""Seconds by which two clocks may differ: log lines can still be laid beside each other."""
+FOREVER = 1e10
+"""Seconds, some three centuries: more is not told apart."""
+STILL = 60.0
+"""Seconds after which somebody who still had the trouble would have said so again."""
+ASKS_AGAIN = 600.0
+"""Seconds for which a machine that is refused an address keeps asking: firmware gives up, and is started again."""
+GONE = 3600.0
+"""Seconds after which somebody on the wire who was not heard again is taken to be gone."""
+MIB = 1 << 20
+LEAST_ROOM = 512 * MIB
+"""Bytes that a site is to have left for its journal, logs and plans."""
 STOPPED: Mapping[Phase, tuple[Name, float, str]] = {
     "firmware": ("boot-file-not-fetched", 90.0, "it was given an address, and no boot program asked for more"),
     "ipxe": ("script-not-fetched", 90.0, "iPXE was given an address, and has not fetched its script"),
@@ -44,35 +61,51 @@ class Issue(msgspec.Struct, frozen=True, omit_defaults=True):
     """"": the site's."""
 
 
-def of_machine(
-    plans: Plans, machine: Machine, observed: Observed, hold: str, now: float, due: float = 0.0, contest: Contest | None = None
-) -> Iterator[Issue]:
-    """`due`: since when the plan is served, 0: not known. O(runs of the machine)."""
-    for kind, since, message in _found(plans.current, machine, observed, hold, now, due, contest):
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the issues of every machine are found by, beside the plan and what is observed of it."""
+
+    now: float
+    hold: str = ""
+    """Why no new run may start, or ""."""
+    due: float = 0.0
+    """Since when the plan is served; 0: not known."""
+    noticed: Noticed = field(default_factory=Noticed)
+    programs: Collection[str] | None = None
+    """The boot programs that there are; None: not known."""
+    contest_of: Callable[[str], Contest | None] = lambda name: None
+
+    @classmethod
+    def of(cls, hold: str, heard: Heard, now: float) -> Moment:
+        return cls(now, hold, heard.served_since(), heard.noticed, heard.health().programs, heard.contest_of)
+
+
+def of_machine(plans: Plans, machine: Machine, observed: Observed, at: Moment) -> Iterator[Issue]:
+    """O(runs of the machine)."""
+    for kind, since, message in _found(plans.current, machine, observed, at):
         yield Issue(kind, since, message, machine.name)
 
 
 _Found = Iterator[tuple[Name, float, str]]
 
 
-def _found(
-    plan: BootPlan, machine: Machine, observed: Observed, hold: str, now: float, due: float, contest: Contest | None
-) -> _Found:
+def _found(plan: BootPlan, machine: Machine, observed: Observed, at: Moment) -> _Found:
     boot, runs = observed.last_boot_of(machine.name), observed.runs_of(machine.name, machine.macs)
     for run in runs:
         if run.active:
-            yield from _of_active(run, observed, now)
+            yield from _of_active(run, observed, at.now)
     if runs and not runs[-1].active:
         yield from _of_ended(machine, runs[-1])
     if boot is not None:
-        yield from _of_boot(boot, observed, now)
+        yield from _returned(boot, runs, at.now)
+        if boot.closed is None:
+            yield from _of_boot(plan, machine, boot, observed, at)
     if not any(run.active for run in runs):
-        yield from _unseen(plan, machine, observed, hold, now, due)
-    for each in machine.interfaces:
-        if each.address in observed.declined:
-            yield "address-conflict", observed.declined[each.address], f"it found {each.address} in use by another host"
+        yield from _unseen(plan, machine, observed, at)
+    yield from _of_addresses(machine, observed, at)
+    contest = at.contest_of(machine.name)
     session = observed.session_of(machine.name, machine.macs) if contest else None
-    if contest and session and not session.over and contest.session == session.id:
+    if contest and session and not session.over and contest.session == session.id and at.now - contest.last <= STILL:
         yield "contested", contest.since, f"somebody at {contest.peer} wants to speak for it while its agent is at work"
 
 
@@ -96,45 +129,139 @@ def _of_ended(machine: Machine, run: RunStatus) -> _Found:
     asked = any(work.workflow == run.workflow and work.run == run.number and not work.cancel for work in machine.work)
     if asked and run.state in ("FAILED", "TIMEOUT") and not run.may_be_tried_again:
         why = f": {run.reason}" if run.reason else ""
-        yield "run-failed", run.ended or run.started, f"workflow {run.workflow} run {run.number} ended {run.state}{why}"
+        kind: Name = "disk-not-matched" if _is_of_disks(run) else "run-failed"
+        yield kind, run.ended or run.started, f"workflow {run.workflow} run {run.number} ended {run.state}{why}"
 
 
-def _of_boot(boot: BootStatus, observed: Observed, now: float) -> _Found:
+def _is_of_disks(run: RunStatus) -> bool:
+    """Its agent started nothing, and names one of the disks that it was told of."""
+    names = [str(disk.get("name", "")) for disk in run.machine_document.get("disks") or ()]
+    return not run.attempts and any(f"disk {name} (" in run.reason for name in names)
+
+
+def _returned(boot: BootStatus, runs: Sequence[RunStatus], now: float) -> _Found:
+    """What was handed over to its disk and asked again soon, until it has been away for longer than that."""
+    if not boot.returns or (boot.closed is not None and now - boot.closed > SOON):
+        return
     if boot.returns >= RETURNS:
         yield "boot-loop", boot.opened, f"it came back {boot.returns} times in a row soon after it was handed over to its disk"
-    if boot.closed is not None or boot.phase not in STOPPED:
+    elif runs and runs[-1].state == "SUCCESS":
+        run = runs[-1]
+        often = "" if boot.returns == 1 else ", for the second time"
+        what = f"workflow {run.workflow} run {run.number} ended SUCCESS"
+        yield "back-after-success", boot.opened, f"{what}, and it came back soon after it was handed over to its disk{often}"
+
+
+def _of_boot(plan: BootPlan, machine: Machine, boot: BootStatus, observed: Observed, at: Moment) -> _Found:
+    """`boot` is open."""
+    boot_of_clock, ahead = at.noticed.clocks.of(machine.name) or ("", 0.0)
+    if boot_of_clock == boot.id and abs(ahead) > SKEW:
+        way = "ahead of" if ahead > 0 else "behind"
+        yield "clock-skew", boot.opened, f"its clock is {min(abs(ahead), FOREVER):.0f} s {way} the server's"
+    if boot.phase not in STOPPED:
+        return
+    since = boot.phases.get(boot.phase, boot.opened)
+    silent = observed.silence(boot, at.now)
+    if found := _not_ours(plan, boot, at, since, silent) or _lacking(machine, boot, at.programs):
+        kind, message = found
+        yield kind, since, message
         return
     kind, patience, message = STOPPED[boot.phase]
     waits = boot.phase in ("script", "kernel") and not boot.profile  # it was told to, or has nothing of ours to come to
-    if not waits and observed.silence(boot, now) > patience:
-        yield kind, boot.phases.get(boot.phase, boot.opened), message.format(profile=f"profile {boot.profile}")
+    if not waits and silent > patience:
+        yield kind, since, message.format(profile=f"profile {boot.profile}")
 
 
-def _unseen(plan: BootPlan, machine: Machine, observed: Observed, hold: str, now: float, due: float) -> _Found:
+def _not_ours(plan: BootPlan, boot: BootStatus, at: Moment, since: float, silent: float) -> tuple[Name, str] | None:
+    """Whose DHCP offer it took instead, where it is for us to give addresses."""
+    if boot.phase not in ("firmware", "ipxe") or plan.site.mode != "reservation":
+        return None
+    choice, offered = at.noticed.choices.of(boot.mac), at.noticed.offered.of(boot.mac)
+    if choice and choice.at >= since:
+        return "offer-not-taken", f"it took the offer of another DHCP server, {choice.server}"
+    if offered is not None and offered >= since and silent > STOPPED[boot.phase][1]:
+        return "offer-not-taken", "it was offered an address, and asked for it neither here nor, to be heard here, elsewhere"
+    return None
+
+
+def _lacking(machine: Machine, boot: BootStatus, programs: Collection[str] | None) -> tuple[Name, str] | None:
+    """The boot program that its firmware was told to fetch, if there is none."""
+    arch = boot.client.get("arch", "")
+    if programs is None or boot.phase != "firmware" or boot.client.get("kind") not in ("pxe", "http"):
+        return None
+    file = file_of(machine.loader, int(arch) if arch else None)
+    if file is None or file in programs:
+        return None
+    return "boot-program-missing", f"its firmware is told to fetch {file}, and the server has no such file"
+
+
+def _of_addresses(machine: Machine, observed: Observed, at: Moment) -> _Found:
+    refusal = at.noticed.refusals.of(machine.name)
+    if refusal and at.now - refusal.last <= ASKS_AGAIN:
+        yield "no-address", refusal.since, f"it asks for an address and is given none: {refusal.reason}"
+    for each in machine.interfaces:
+        declined = observed.declined.get(each.address, 0.0)
+        bound = at.noticed.bound.of(each.mac) or 0.0
+        if declined and not (bound > declined and at.now - bound > STILL):  # it would have declined again by now
+            yield "address-conflict", declined, f"it found {each.address} in use by another host"
+
+
+def _unseen(plan: BootPlan, machine: Machine, observed: Observed, at: Moment) -> _Found:
     """Work that is due, on a machine that does not come for it. It is not for us to power it on."""
-    if not due or not machine.work or observed.open_boot_of(machine.name) or now - due <= plan.site.boot_timeout:
+    due = at.due
+    if not due or not machine.work or observed.open_boot_of(machine.name) or at.now - due <= plan.site.boot_timeout:
         return
-    step = next_step(plan, machine, observed, hold, "")
+    step = next_step(plan, machine, observed, at.hold, "")
     last = observed.last_boot_of(machine.name)
     if isinstance(step, RunWork) and step.work.repeat != "everyBoot" and (last is None or last.last_seen < due):
         seen = f"was last seen {rfc3339(last.last_seen)}" if last else "has never been seen"
         yield "no-sign-of-life", due, f"workflow {step.work.workflow} run {step.work.run} is due, and it {seen}"
 
 
-def of_site(word: Reconciliation, rivals: Mapping[str, float], strangers: Mapping[str, float], now: float) -> Iterator[Issue]:
-    """`rivals`: addresses of other DHCP servers that ought not to be there, `strangers`: MACs that are not in git, each with
-    when it was first heard."""
+def of_site(plan: BootPlan | None, word: Reconciliation, heard: Heard, now: float) -> Iterator[Issue]:
+    """`plan`: None before the first."""
+    health = heard.health()
+    yield from _of_git(word, health, now)
+    yield from _of_server(word, health)
+    for name, why in (plan.locked if plan else {}).items():
+        yield Issue("secret-unreadable", 0.0, f"secret {name}: {why}")
+    yield from _of_wire(plan, heard, now)
+
+
+def _of_git(word: Reconciliation, health: Health, now: float) -> Iterator[Issue]:
     errors = [problem for problem in word.problems if problem.get("severity") != "warning"]
     if errors:
         many = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
         first = errors[0]
         place = f"{first.get('file')}:{first.get('line')}: " if first.get("file") else ""
         yield Issue("commit-rejected", 0.0, f"commit {word.head[:12]}: {place}{first.get('message', '')}{many}")
-    if word.unavailable and now - (word.last_success or 0.0) > GIT_PATIENCE:
+    if word.unavailable and word.unavailable != health.plan and now - (word.last_success or 0.0) > GIT_PATIENCE:
         yield Issue("git-unreachable", word.last_success or 0.0, word.unavailable)
+    for each in word.held:
+        whom = "all of the commit" if each["whole"] else f"{each['count']} machine{'' if each['count'] == 1 else 's'}"
+        yield Issue("plan-held", 0.0, f"{whom}: policy allows {each['rule']}, and {each['why']}; {each['release']}")
+    if word.forge:
+        yield Issue("forge-unreachable", 0.0, word.forge)
+
+
+def _of_server(word: Reconciliation, health: Health) -> Iterator[Issue]:
+    if health.plan:
+        yield Issue("plan-not-loaded", 0.0, health.plan)
+    if health.journal:
+        yield Issue("journal-failed", 0.0, health.journal)
+    if health.room is not None and health.room < LEAST_ROOM:
+        yield Issue("state-full", 0.0, f"{health.room / MIB:.0f} MiB are left on the disk of the state directory")
     if word.hold:
-        yield Issue("runs-held", 0.0, word.hold)
-    for address, since in rivals.items():
-        yield Issue("other-dhcp-server", since, f"{address} answers DHCP here as well")
-    for mac, since in strangers.items():
-        yield Issue("unknown-machine", since, f"{mac} asked for something and is not in git")
+        yield Issue("runs-held", health.frozen_since, word.hold)
+
+
+def _of_wire(plan: BootPlan | None, heard: Heard, now: float) -> Iterator[Issue]:
+    """Who was heard within the last hour, and should not be there."""
+    named = plan.by_mac if plan else {}
+    if plan is None or plan.site.mode == "reservation":  # else there must be another
+        for rival in heard.rivals():
+            if now - rival.last_seen <= GONE:
+                yield Issue("other-dhcp-server", rival.first_seen, f"{rival.address} answers DHCP here as well")
+    for stranger in heard.strangers():
+        if stranger.mac not in named and now - stranger.last_seen <= GONE:
+            yield Issue("unknown-machine", stranger.first_seen, f"{stranger.mac} asked for something and is not in git")

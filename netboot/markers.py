@@ -47,6 +47,14 @@ def frozen(state: Path) -> str:
         return f"frozen (the marker cannot be read: {error.strerror})"
 
 
+def frozen_since(state: Path) -> float:
+    """Seconds since the epoch; 0: it is not frozen, or nobody can tell."""
+    try:
+        return (state / FROZEN).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def declare_new_site(state: Path) -> None:
     """Ask the server to open the site at its next look. Raises OSError."""
     state.mkdir(parents=True, exist_ok=True)

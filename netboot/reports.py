@@ -73,6 +73,8 @@ class HeartbeatRequest(msgspec.Struct, frozen=True):
 
     boot: str
     run: str
+    clock: float | None = None
+    """What time it is there, seconds since the epoch."""
 
 
 def decode_session(body: bytes) -> SessionRequest:

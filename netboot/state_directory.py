@@ -30,6 +30,7 @@ class StateDirectory:
     def __init__(self, path: Path) -> None:
         """Makes what is missing. Raises Locked, `store.Corrupt` or OSError."""
         path.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._lock = _lock(path / "lock")
         try:
             self.key = _key(path / "key")
@@ -55,6 +56,14 @@ class StateDirectory:
 
     def read_log(self, log: LogName, offset: int = 0, size: int = -1) -> bytes:
         return self.logs.read(log, offset, size)
+
+    def room(self) -> int | None:
+        """Bytes that are left on its disk for whoever is not root; None: nobody can tell."""
+        try:
+            disk = os.statvfs(self._path)
+        except OSError:
+            return None
+        return disk.f_bavail * disk.f_frsize
 
     async def close(self) -> None:
         await self.ledger.close()

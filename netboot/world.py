@@ -24,13 +24,14 @@ from netboot.dhcp import Server
 from netboot.events import BootAdvanced, JournalOpened
 from netboot.feed import Feed
 from netboot.fleet import FLEET_PATH, Row, fleet_document, rows_of
-from netboot.heard import Heard
+from netboot.heard import Health, Heard
 from netboot.holds import OPEN
 from netboot.inventories import Inventories
 from netboot.ipxe import Secure
 from netboot.key_files import read_keys
 from netboot.ledger import Ledger
 from netboot.log import Log, Value
+from netboot.noticed import Noticed
 from netboot.observed import Observed
 from netboot.plan import BootPlan
 from netboot.policy import outside_windows
@@ -71,6 +72,7 @@ class World:
         self.artifacts = ArtifactStore(settings.artifacts, settings.state)
         self.strangers = Strangers()
         self.rivals = Rivals()
+        self.noticed = Noticed()
         self.sightings = Sightings()
         self.inventories = Inventories(settings.state / "inventory")
         self.recorder = Recorder(settings.state / "recordings")
@@ -108,7 +110,13 @@ class World:
             self.sessions.contest_of,
             self._served_since,
             lambda: self.tries.latest,
+            self.noticed,
+            self._health,
         )
+
+    def _health(self) -> Health:
+        frozen = markers.frozen_since(self.settings.state)
+        return Health(self.plan_failure, str(self.ledger.failure or ""), self.directory.room(), frozen, self.binaries.keys())
 
     @property
     def ledger(self) -> Ledger:

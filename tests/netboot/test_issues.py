@@ -3,31 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
+import msgspec
 import pytest
 
 from agent.workflow import Action, Task, Workflow, to_json
-from netboot.dhcp_packet import DECLINE
-from netboot.events import ActionStarted, BootAdvanced, RunEnded
+from netboot.dhcp_packet import DECLINE, OFFER
+from netboot.endings import END_OF_WORK
+from netboot.events import ActionStarted, BootAdvanced, BootClosed, RunEnded
+from netboot.heard import Health, Heard
 from netboot.issue_kinds import CATALOGUE, Name
-from netboot.issues import GIT_PATIENCE, OVERDUE, STOPPED, Issue, of_machine, of_site
+from netboot.issues import (
+    ASKS_AGAIN,
+    GIT_PATIENCE,
+    GONE,
+    LEAST_ROOM,
+    OVERDUE,
+    SKEW,
+    STILL,
+    STOPPED,
+    Issue,
+    Moment,
+    of_machine,
+    of_site,
+)
+from netboot.noticed import Choice, Noticed, Recent
+from netboot.observed import SOON
+from netboot.plan import BootPlan
 from netboot.reconcile_document import Reconciliation
 from netboot.records import Contest
+from netboot.rivals import Rivals
 from netboot.runs import Claimed
-from tests.netboot.plan_example import BIOS, IPXE, MAC, Room, ip, machine, work
+from netboot.strangers import Strangers
+from tests.netboot.plan_example import BIOS, IPXE, MAC, SITE, STRANGER, Room, ip, machine, packet, plan, work
 
 HEALTHY = Reconciliation("https://git.example/site", head="c0ffee", revision="c0ffee", plan="p1", last_success=1000.0)
 LIMITED = to_json(Workflow("install", (Task("task", "node-01", (Action("act", "image", timeout=60),)),)))
 
 
-def issues(room: Room, later: float = 0.0, due: float = 0.0, contest: Contest | None = None) -> list[Issue]:
+def issues(room: Room, later: float = 0.0, **at: Any) -> list[Issue]:
     (each,) = room.plans.current.machines.values()
-    return list(of_machine(room.plans, each, room.observed, room.hold, room.now + later, due, contest))
+    return list(of_machine(room.plans, each, room.observed, Moment(room.now + later, room.hold, **at)))
 
 
-def kinds(room: Room, later: float = 0.0, due: float = 0.0, contest: Contest | None = None) -> list[str]:
-    return [each.kind for each in issues(room, later, due, contest)]
+def kinds(room: Room, later: float = 0.0, **at: Any) -> list[str]:
+    return [each.kind for each in issues(room, later, **at)]
 
 
 def working() -> Room:
@@ -160,6 +181,98 @@ def test_a_machine_that_its_disk_does_not_keep() -> None:
         room.script()
         room.now += 30
     assert ["boot-loop"] == kinds(room)
+    assert [] == kinds(room, SOON), "it stays away"
+
+
+def test_a_machine_that_comes_back_after_its_success() -> None:
+    room = working()
+    run = started(room)
+    room.happen(RunEnded(at=room.now, run=run, state="SUCCESS", reason=""))
+    room.happen(BootClosed(at=room.now, boot=room.boot.id, reason=END_OF_WORK))
+    room.discover(said=IPXE)
+    room.script()
+    assert [] == kinds(room), "it was sent to its disk for the first time"
+    for expected in ("was handed over to its disk", "for the second time"):
+        room.now += 60
+        room.discover(said=IPXE)
+        (found,) = issues(room)
+        assert ("back-after-success", True) == (found.kind, found.message.endswith(expected))
+        room.script()
+    assert [] == kinds(room, SOON + 1)
+
+
+def test_an_offer_that_somebody_else_made_is_taken() -> None:
+    room, noticed = working(), Noticed()
+    room.discover(said=BIOS)
+    noticed.choices.keep(MAC, Choice("10.1.0.9", room.now))
+    (found,) = issues(room, noticed=noticed)
+    assert ("offer-not-taken", "it took the offer of another DHCP server, 10.1.0.9") == (found.kind, found.message)
+    room.discover(said=IPXE)
+    assert [] == kinds(room, noticed=noticed), "it runs our iPXE all the same"
+    proxy = Room.of(machine(work=(work(),)), site=msgspec.structs.replace(SITE, mode="proxy"))
+    proxy.discover(said=BIOS)
+    noticed.choices.keep(MAC, Choice("10.1.0.9", proxy.now))
+    assert [] == kinds(proxy, noticed=noticed), "addresses are the other one's to give"
+
+
+def test_an_offer_that_nobody_came_back_for() -> None:
+    room, noticed = working(), Noticed()
+    room.discover(said=BIOS)
+    noticed.answered("node-01", MAC, "OFFER", room.now)
+    assert [] == kinds(room, 90, noticed=noticed)
+    assert ["offer-not-taken"] == kinds(room, 91, noticed=noticed)
+    noticed.answered("node-01", MAC, "ACK", room.now)
+    assert ["boot-file-not-fetched"] == kinds(room, 91, noticed=noticed)
+
+
+def test_firmware_for_which_there_is_no_program() -> None:
+    room = working()
+    room.discover(said=BIOS)
+    assert [] == kinds(room, programs={"undionly.kpxe"})
+    (found,) = issues(room, programs=())
+    assert ("boot-program-missing", True) == (found.kind, "undionly.kpxe" in found.message)
+    room.discover(said=IPXE)
+    assert [] == kinds(room, programs=())
+
+
+def test_a_machine_that_is_refused_an_address_until_it_has_one_or_asks_no_more() -> None:
+    room, noticed = working(), Noticed()
+    noticed.refused("node-01", "the range is full", room.now - 5)
+    noticed.refused("node-01", "the range is full", room.now)
+    (found,) = issues(room, noticed=noticed)
+    assert ("no-address", room.now - 5, True) == (found.kind, found.since, "the range is full" in found.message)
+    assert [] == kinds(room, ASKS_AGAIN + 1, noticed=noticed)
+    noticed.answered("node-01", MAC, "OFFER", room.now)
+    assert [] == kinds(room, noticed=noticed)
+
+
+def test_a_clock_that_is_not_ours_while_its_agent_says_so() -> None:
+    room, noticed = working(), Noticed()
+    started(room)
+    (boot,) = room.observed.boots.values()
+    for ahead, expected in ((SKEW, []), (-SKEW - 1, ["clock-skew"]), (1e300, ["clock-skew"])):
+        noticed.clocks.keep("node-01", (boot.id, ahead))
+        assert expected == kinds(room, noticed=noticed)
+        assert all(len(each.message) < 80 for each in issues(room, noticed=noticed))
+    room.happen(BootClosed(at=room.now, boot=boot.id, reason="over"))
+    assert [] == kinds(room, noticed=noticed)
+
+
+def test_a_disk_that_is_not_there() -> None:
+    room = working()
+    run = room.observed.runs[started(room)]
+    run.machine_document = {"disks": [{"name": "root", "serial": "X"}]}
+    reason = "nothing was started: disk root (serial X) is not in this machine; there is no disk at all"
+    room.happen(RunEnded(at=room.now, run=run.id, state="FAILED", reason=reason))
+    (found,) = issues(room)
+    assert ("disk-not-matched", True) == (found.kind, found.message.endswith(reason))
+
+
+def test_what_is_noticed_is_bounded() -> None:
+    recent = Recent[int](most=2)
+    for key in "abac":
+        recent.keep(key, 1)
+    assert [1, None, 1] == [recent.of(key) for key in "abc"]
 
 
 def test_an_address_that_somebody_else_has() -> None:
@@ -167,6 +280,10 @@ def test_an_address_that_somebody_else_has() -> None:
     room.dhcp(DECLINE, MAC, {50: ip("10.1.0.11"), 54: ip("10.1.0.1")})
     (found,) = issues(room)
     assert ("address-conflict", True) == (found.kind, "10.1.0.11" in found.message)
+    noticed = Noticed()
+    noticed.answered("node-01", MAC, "ACK", room.now + 5)
+    assert ["address-conflict"] == kinds(room, 10, noticed=noticed)
+    assert [] == kinds(room, 6 + STILL, noticed=noticed), "it was given it again, and kept it"
 
 
 def test_somebody_else_who_wants_to_speak_for_it() -> None:
@@ -174,26 +291,56 @@ def test_somebody_else_who_wants_to_speak_for_it() -> None:
     started(room)
     (session,) = room.observed.sessions.values()
     contest = Contest(session.id, "10.1.9.9", room.now, room.now, 3)
-    assert ["contested"] == kinds(room, contest=contest)
-    assert [] == kinds(room, contest=Contest("older", "10.1.9.9", room.now, room.now, 1))
+    assert ["contested"] == kinds(room, contest_of=lambda name: contest)
+    older = Contest("older", "10.1.9.9", room.now, room.now, 1)
+    assert [] == kinds(room, contest_of=lambda name: older)
+    (boot,) = room.observed.boots.values()
+    room.observed.touch(boot.id, room.now + STILL + 1)
+    assert [] == kinds(room, STILL + 1, contest_of=lambda name: contest), "who gave up does not want to any more"
 
 
-def site(word: Reconciliation, now: float = 1000.0, **heard: dict[str, float]) -> list[str]:
-    return [each.kind for each in of_site(word, heard.get("rivals", {}), heard.get("strangers", {}), now)]
+def site(word: Reconciliation = HEALTHY, now: float = 1000.0, plan: BootPlan | None = None, **heard: Any) -> list[str]:
+    return [each.kind for each in of_site(plan, word, Heard(**heard), now)]
 
 
 def changed(**values: object) -> Reconciliation:
     return replace(HEALTHY, **values)  # type: ignore[arg-type]
 
 
-def test_what_is_wrong_with_the_site() -> None:
+def test_what_is_wrong_with_git() -> None:
     assert [] == site(HEALTHY)
     error = {"severity": "error", "file": "a.yaml", "line": 3, "message": "This is wrong."}
-    (found,) = of_site(changed(head="badbad", problems=[error, error]), {}, {}, 1000.0)
+    (found,) = of_site(None, changed(head="badbad", problems=[error, error]), Heard(), 1000.0)
     assert ("commit-rejected", "commit badbad: a.yaml:3: This is wrong. and 1 more") == (found.kind, found.message)
     assert [] == site(changed(problems=[error | {"severity": "warning"}]))
     assert [] == site(changed(unavailable="no route"), 1000.0 + GIT_PATIENCE)
     assert ["git-unreachable"] == site(changed(unavailable="no route"), 1001.0 + GIT_PATIENCE)
+    assert ["forge-unreachable"] == site(changed(forge="403"))
+    held = {"rule": "at most 2", "why": "3 would be", "release": "sign it", "count": 3, "whole": False}
+    (found,) = of_site(None, changed(held=(held,)), Heard(), 1000.0)
+    assert ("plan-held", "3 machines: policy allows at most 2, and 3 would be; sign it") == (found.kind, found.message)
+
+
+def test_what_is_wrong_with_the_server() -> None:
     assert ["runs-held"] == site(changed(hold="frozen by me"))
-    assert ["other-dhcp-server"] == site(HEALTHY, rivals={"10.1.0.9": 5.0})
-    assert ["unknown-machine"] == site(HEALTHY, strangers={"52:54:00:aa:aa:aa": 5.0})
+    assert ["plan-not-loaded"] == site(changed(unavailable="damaged"), 1e6, health=lambda: Health(plan="damaged"))
+    assert ["journal-failed"] == site(health=lambda: Health(journal="no space left"))
+    assert [] == site(health=lambda: Health(room=LEAST_ROOM))
+    assert ["state-full"] == site(health=lambda: Health(room=LEAST_ROOM - 1))
+    locked = replace(plan(machine()), locked={"database": "no key opens it"})
+    (found,) = of_site(locked, HEALTHY, Heard(), 1000.0)
+    assert ("secret-unreadable", "secret database: no key opens it") == (found.kind, found.message)
+
+
+def test_who_is_heard_on_the_wire_until_he_has_been_silent_for_an_hour() -> None:
+    rivals, strangers = Rivals(), Strangers()
+    rivals.note("10.1.0.9", packet(OFFER, MAC, {}), 5.0)
+    assert ["other-dhcp-server"] == site(rivals=rivals.list)
+    assert [] == site(now=6.0 + GONE, rivals=rivals.list)
+    proxy = plan(machine(), site=msgspec.structs.replace(SITE, mode="proxy"))
+    assert [] == site(plan=proxy, rivals=rivals.list), "there has to be another"
+    strangers.note(STRANGER, 5.0, "DISCOVER")
+    assert ["unknown-machine"] == site(strangers=strangers.list)
+    assert [] == site(now=6.0 + GONE, strangers=strangers.list)
+    strangers.note(MAC, 5.0, "DISCOVER")
+    assert ["unknown-machine"] == site(plan=plan(machine()), strangers=strangers.list), "the other one is in git by now"
