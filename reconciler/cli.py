@@ -9,8 +9,12 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 from reconciler.sentence import Sentence
 
@@ -42,6 +46,7 @@ COMMANDS = {
     "actions": "Build and list the standard actions of workflows.",
     "os": "Build the in-memory OS from Debian's packages, and list what is built.",
     "secret": "Encrypt values for git.",
+    "completion": "Print what makes a shell complete all of this.",
     "demo": "A whole site on loopback, with simulated machines.",
 }
 """Name → what `gitboot --help` says of it. Each is `reconciler.commands.<name>.command`."""
@@ -67,6 +72,13 @@ class Commands(click.Group):
             hint = f"Did you mean {close[0]!r}?" if close else "`gitboot --help` lists the commands."
             raise click.UsageError(f"There is no command {args[0]!r}. {hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Without loading every command for its help, for whoever pressed Tab waits."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=said) for name, said in COMMANDS.items() if name.startswith(incomplete)]
+        return found or click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

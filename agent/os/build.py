@@ -41,6 +41,10 @@ class Apt:
     options: tuple[str, ...] = ()
 
 
+STEPS = 3
+"""How often `build` says what it does."""
+
+
 def build(recipe: Recipe, apt: Apt, out: Path, key: Path | None = None, say: Callable[[str], None] = lambda _: None) -> Path:
     """The folder `out`/os/<arch> with vmlinuz, initrd.img and what is said about them, signed with the ssh `key`. Raises
     CannotBuild, OSError."""

@@ -13,7 +13,7 @@ import click
 
 from agent.actions.builder import ARCHITECTURES, CannotBuild, build, standard_actions
 from netboot.fetch import CannotFetch, host_release
-from reconciler.commands.terminal import columns, printable, show
+from reconciler.commands.terminal import columns, printable, show, working
 from reconciler.sentence import Sentence
 
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -60,7 +60,8 @@ def build_actions(out: Path, arch: str | None, tag: tuple[str, ...], prefix: str
         )
     try:
         _, sources = host_release()
-        names = build(out, arch, sources, tag, prefix)
+        with working("fetching Debian's packages, and making images of them"):
+            names = build(out, arch, sources, tag, prefix)
         with out.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except (CannotBuild, CannotFetch) as error:

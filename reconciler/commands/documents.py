@@ -19,6 +19,7 @@ Read = Callable[[str], Document | None]
 """A path below /status/ → its document, or None when there is none."""
 
 TIMEOUT = 10
+"""Seconds of silence."""
 LONGEST = 64 << 20
 PIECE = 4 << 20
 """Bytes of a log that are read at once."""
@@ -36,9 +37,9 @@ class Reader(Protocol):
 
 
 @contextmanager
-def reading(server: str, state: Path | None, token_file: Path | None) -> Iterator[Reader]:
+def reading(server: str, state: Path | None, token_file: Path | None, patience: float = TIMEOUT) -> Iterator[Reader]:
     """As the options of a command say: a state directory where one is named, else the server."""
-    with files(state) if state else over_http(server, options.token_from(token_file)) as reader:
+    with files(state) if state else over_http(server, options.token_from(token_file), patience) as reader:
         yield reader
 
 
@@ -51,9 +52,9 @@ def files(state: Path) -> Iterator[Reader]:
 
 
 @contextmanager
-def over_http(server: str, token: str) -> Iterator[Reader]:
+def over_http(server: str, token: str, patience: float = TIMEOUT) -> Iterator[Reader]:
     """One connection for all documents. Raises Sentence when nobody, or not gitboot, answers."""
-    connection, prefix = connect(server, TIMEOUT)
+    connection, prefix = connect(server, patience)
     try:
         yield _Server(server, connection, prefix, {"Authorization": f"Bearer {token}"} if token else {})
     finally:

@@ -14,17 +14,20 @@ from netboot.issue_document import ISSUES_PATH
 from netboot.issue_kinds import CATALOGUE, Kind
 from reconciler.commands import options
 from reconciler.commands.documents import Document, over_http
-from reconciler.commands.terminal import age, columns, printable, show
+from reconciler.commands.terminal import age, columns, printable, serialized, show
 from reconciler.sentence import Sentence
 
 KINDS = {str(name): kind for name, kind in CATALOGUE.items()}
 
 
 @click.command("issues", help="Show what somebody ought to look at; with an issue's NAME, what it means and what to do.")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=lambda _, __, begun: [each for each in KINDS if each.startswith(begun)])
 @options.server
 @options.token_file
-def command(name: str | None, server: str, token_file: Path | None) -> int:
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True, help="As what."
+)
+def command(name: str | None, server: str, token_file: Path | None, output: str) -> int:
     """The exit code is 1 when there are issues, so that a script can ask."""
     if name is not None:
         if name not in KINDS:
@@ -35,7 +38,10 @@ def command(name: str | None, server: str, token_file: Path | None) -> int:
         document = read(ISSUES_PATH)
     if document is None:
         raise Sentence(f"{server} knows no issues; is it a gitboot of this version?")
-    show(_table(document["issues"], time.time()) if document["issues"] else "Nothing that anybody has to look at.")
+    if output == "table":
+        show(_table(document["issues"], time.time()) if document["issues"] else "Nothing that anybody has to look at.")
+    else:
+        click.echo(serialized(document, output), nl=False)
     return 1 if document["issues"] else 0
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import click
 
-from reconciler.commands import options
+from reconciler.commands import completion, options
 from reconciler.commands.documents import Document, Reader, reading
 from reconciler.commands.terminal import printable
 from reconciler.sentence import Sentence
@@ -24,7 +24,7 @@ _END = re.compile(rb"\r\n|\n|\r(?=.)", re.DOTALL)
 @click.command(
     "logs", help="Print what actions printed: those of a machine's latest run, or those of a workflow on all its machines."
 )
-@click.argument("name", metavar="MACHINE|WORKFLOW")
+@click.argument("name", metavar="MACHINE|WORKFLOW", shell_complete=completion.machines_and_workflows)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended; for a machine without one, until it has.")
 @click.option("--action", metavar="NAME", help="Of this action alone.")
 @click.option("--console", is_flag=True, help="The console of the machine's in-memory OS instead.")

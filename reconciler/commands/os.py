@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 import click
 from rich.text import Text
 
-from agent.os.build import Apt, build, listing
+from agent.os.build import STEPS, Apt, build, listing
 from agent.os.debian import CannotBuild
 from agent.os.recipe import ARCHITECTURES, KERNELS, Recipe
 from netboot.fetch import CannotFetch, host_proxies, host_release
 from reconciler.commands.options import FOLDER
-from reconciler.commands.terminal import columns, printable, show
+from reconciler.commands.terminal import columns, printable, show, working
 from reconciler.sentence import Sentence
 
 out = click.option(
@@ -40,12 +41,17 @@ def build_command(arch: str, out: Path, kernel: str, firmware: tuple[str, ...], 
     try:
         _, sources = host_release(components=("main", "non-free-firmware") if firmware else ("main",))
         apt = Apt(sources, tuple(host_proxies()))
-        place = build(Recipe(arch, kernel, firmware), apt, out, sign_key, lambda line: click.echo(f"{line} …"))
+        with working("looking at what there is", STEPS) as step:
+            place = build(Recipe(arch, kernel, firmware), apt, out, sign_key, step if sys.stderr.isatty() else _line)
     except (CannotBuild, CannotFetch) as error:
         raise Sentence(f"{error}{_firmware_hint(str(error), firmware)}") from None
     except OSError as error:
         raise Sentence(f"{error.filename or out}: {error.strerror}; choose another folder with --out.") from None
     click.echo(f"{place}: name os/{arch}/vmlinuz and os/{arch}/initrd.img in a profile")
+
+
+def _line(step: str) -> None:
+    click.echo(f"{step} …")
 
 
 @command.command("list", help="Show what is built. Exit status 1 when nothing is.")

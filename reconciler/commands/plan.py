@@ -18,6 +18,7 @@ from reconciler.changes import Difference
 from reconciler.commands import options
 from reconciler.commands.comparing import Side, range_of, sides
 from reconciler.commands.signing import floor_of
+from reconciler.commands.terminal import working
 from reconciler.diff import compare
 from reconciler.foreseeing import foreseen
 from reconciler.observing import observed_from
@@ -86,10 +87,11 @@ def command(
     trust_floor: Path | None,
 ) -> int:
     gc.disable()  # a command that ends soon has nothing to collect, and looking for it is a fifth of its time
-    before, after = sides(repo, range_of(commits), artifacts)
-    assert after.plan is not None  # noqa: S101 - `sides` would have raised
     observed = _observed(state)
-    difference = compare(before.plan, after.plan, observed)
+    with working("compiling both sides, and comparing them"):
+        before, after = sides(repo, range_of(commits), artifacts)
+        assert after.plan is not None  # noqa: S101 - `sides` would have raised
+        difference = compare(before.plan, after.plan, observed)
     if server and difference:
         observed = _told(server, options.token_from(token_file), difference, before.plan, after.plan)
         difference = compare(before.plan, after.plan, observed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -10,14 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
-import yaml
 from rich.table import Table
 from rich.text import Text
 
 from netboot.served_document import SERVED_PATH
-from reconciler.commands import options
+from reconciler.commands import completion, options
 from reconciler.commands.documents import Document, Read, reading
-from reconciler.commands.terminal import age, columns, printable, show
+from reconciler.commands.terminal import age, columns, printable, serialized, show
 from reconciler.hostlist import expand
 from reconciler.sentence import Sentence
 
@@ -39,7 +37,7 @@ COLOURS = {
 @click.command(
     "status", help="Show what the machines are doing, or all that is known of one. MACHINES is a name or a list: node[01-16]."
 )
-@click.argument("machines", required=False)
+@click.argument("machines", required=False, shell_complete=completion.machines)
 @options.server
 @options.state_instead
 @click.option(
@@ -107,10 +105,8 @@ def _documents(read: Read, asked: _Asked) -> list[Document]:
 
 def _print(read: Read, site: Document, documents: list[Document], asked: _Asked) -> None:
     now = time.time()
-    if asked.output == "json":
-        click.echo(json.dumps({"site": site, "machines": documents}, indent=2, ensure_ascii=True))
-    elif asked.output == "yaml":
-        click.echo(yaml.safe_dump({"site": site, "machines": documents}, sort_keys=False, allow_unicode=False), nl=False)
+    if asked.output in ("json", "yaml"):
+        click.echo(serialized({"site": site, "machines": documents}, asked.output), nl=False)
     elif len(documents) == 1 and asked.machines == documents[0]["name"]:
         (document,) = documents
         show(*_details(document, now), *_conditions([document]), *_inventory(document["inventory"], read))

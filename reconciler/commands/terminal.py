@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 
 from rich.console import Console
@@ -29,12 +32,45 @@ def show(*what: Table | Text | str) -> None:
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
 
+@contextmanager
+def working(what: str, steps: int | None = None) -> Iterator[Callable[[str], None]]:
+    """A bar while there is work that takes long, with its time, where somebody looks at errors' output; elsewhere nothing.
+
+    `steps`: how often what is yielded will be called, with what is done from then on; None: nobody knows.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    shown = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*shown, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=steps)
+        begun = -1
+
+        def step(name: str) -> None:
+            nonlocal begun
+            begun += 1
+            progress.update(task, description=name, completed=begun)
+
+        yield step
+
+
 def columns(*names: str) -> Table:
     """A table without lines."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in names:
         table.add_column(name, overflow="fold", no_wrap=name != names[-1] and not sys.stdout.isatty())
     return table
+
+
+def serialized(document: Mapping[str, object], form: str) -> str:
+    """For programs, as `json` or `yaml`; nothing but ASCII, so nothing that a terminal would obey."""
+    if form == "json":
+        return json.dumps(document, indent=2) + "\n"
+    import yaml
+
+    return yaml.safe_dump(document, sort_keys=False)
 
 
 def age(at: str | None, now: float) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.commands import options
+from reconciler.commands import completion, options
 from reconciler.commands.documents import Document, over_http
 from reconciler.commands.terminal import printable
 from reconciler.sentence import Sentence
@@ -18,7 +18,7 @@ PAUSE = 1.0
 
 
 @click.command("wait", help="Wait until a machine's run has ended: exit code 0 when it ended as asked for, 1 when otherwise.")
-@click.argument("machine")
+@click.argument("machine", shell_complete=completion.machines)
 @click.option("--for", "state", type=click.Choice(STATES), default="SUCCESS", show_default=True, help="How it is to end.")
 @click.option("--timeout", type=click.FloatRange(0), default=3600, show_default=True, metavar="SECONDS", help="Patience.")
 @options.server

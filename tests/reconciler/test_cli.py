@@ -135,7 +135,8 @@ def test_every_flag_is_also_a_setting(name: str, way: str, tmp_path: Path, monke
     got: dict[str, Any] = {}
     monkeypatch.setattr(command(name), "callback", lambda **given: got.update(given))
     values = {str(option.name): value_of(option, tmp_path) for option in options(name)}
-    arguments = ["x" for each in command(name).params if isinstance(each, click.Argument) and each.required]
+    needed = [each for each in command(name).params if isinstance(each, click.Argument) and each.required]
+    arguments = [each.type.choices[0] if isinstance(each.type, click.Choice) else "x" for each in needed]
     if way == "environment":
         environment = {f"GITBOOT_{name}_{key}".replace(" ", "_").upper(): _as_text(*given) for key, given in values.items()}
         result = call(*name.split(), *arguments, **environment)

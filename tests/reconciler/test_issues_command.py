@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from reconciler.cli import gitboot
@@ -49,6 +51,17 @@ def test_issues_are_a_table_and_an_exit_code(server: tuple[str, Said]) -> None:
     assert first.endswith(r"silent \x1b[31m")
     assert ["(site)", "runs-held", "-"] == second.split()[:3]
     assert result.return_value == 1
+
+
+def test_issues_are_for_programs_too(server: tuple[str, Said]) -> None:
+    url, said = server
+    said.issues = [ISSUE]
+    for form, read in (("json", json.loads), ("yaml", yaml.safe_load)):
+        result = CliRunner().invoke(gitboot, ["issues", "--server", url, "-o", form], standalone_mode=False)
+        assert result.output.isascii()
+        assert "\x1b" not in result.output
+        assert [ISSUE] == read(result.output)["issues"]
+        assert result.return_value == 1
 
 
 def test_nothing_is_said_so_and_exits_with_0(server: tuple[str, Said]) -> None:
