@@ -32,17 +32,19 @@ class Feed:
     def __init__(self, epoch: str, most: int = MOST) -> None:
         self.epoch = epoch
         self.last = 0
+        self.listeners = 0
         self._notices: deque[tuple[int, str]] = deque(maxlen=most)
-        self._listeners: dict[object, Callable[[], None]] = {}
+        self._waiting: dict[object, Callable[[], None]] = {}
 
     def add(self, paths: Iterable[str]) -> None:
-        """Wakes who listens."""
+        """Wakes whoever waits, once: who still takes in what was before costs nothing."""
         before = self.last
         for path in paths:
             self.last += 1
             self._notices.append((self.last, path))
         if self.last != before:
-            for wake in tuple(self._listeners.values()):
+            waiting, self._waiting = self._waiting, {}
+            for wake in waiting.values():
                 wake()
 
     def since(self, last: int) -> News | None:
@@ -63,15 +65,9 @@ class Feed:
             found.append(path)
         return found
 
-    def listen(self, wake: Callable[[], None]) -> object:
-        """`wake` is called after every `add`; the result is for `leave`."""
-        key = object()
-        self._listeners[key] = wake
-        return key
+    def wait(self, listener: object, wake: Callable[[], None]) -> None:
+        """The next `add` calls `wake`, unless the listener leaves before."""
+        self._waiting[listener] = wake
 
-    def leave(self, key: object) -> None:
-        self._listeners.pop(key, None)
-
-    def __len__(self) -> int:
-        """Who listens."""
-        return len(self._listeners)
+    def leave(self, listener: object) -> None:
+        self._waiting.pop(listener, None)

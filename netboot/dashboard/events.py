@@ -17,6 +17,8 @@ from netboot.feed import Feed, News
 
 HEARTBEAT = 15.0
 """Seconds after which something is sent, so that proxies keep the connection and one that is gone is found out."""
+PAUSE = 0.2
+"""Seconds after something was said in which what changes is gathered: listeners cost the same however much happens."""
 RETRY = 2000
 """Milliseconds after which a browser asks again."""
 
@@ -37,24 +39,27 @@ def _last(said: str, feed: Feed) -> int:
     return int(number) if known else -1
 
 
-async def _stream(feed: Feed, last: int, heartbeat: float) -> AsyncGenerator[str, None]:
+async def _stream(feed: Feed, last: int, heartbeat: float, pause: float = PAUSE) -> AsyncGenerator[str, None]:
     woken = asyncio.Event()
-    key = feed.listen(woken.set)
+    feed.listeners += 1
     try:
         yield f"retry: {RETRY}\nid: {feed.epoch}-{max(last, 0)}\n\n"
         while True:
-            woken.clear()
-            news = feed.since(last)
-            if news is not None:
+            if news := feed.since(last):
                 last = news.last
                 yield _text(feed, news)
+                await asyncio.sleep(pause)
                 continue
+            woken.clear()
+            feed.wait(woken, woken.set)
             try:
-                await asyncio.wait_for(woken.wait(), heartbeat)
+                async with asyncio.timeout(heartbeat):
+                    await woken.wait()
             except TimeoutError:
                 yield ": still here\n\n"
     finally:
-        feed.leave(key)
+        feed.listeners -= 1
+        feed.leave(woken)
 
 
 def _text(feed: Feed, news: News) -> str:
