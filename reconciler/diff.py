@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
+from netboot.masks import masked
 from netboot.observed import Observed
 from netboot.plan import BootPlan, Machine
 from reconciler.changes import Change, Difference, Kind, Moved, Setting, Started
 from reconciler.consequences import Pair, consequences, departure, started
 from reconciler.facts import Facts, booted_facts, facts_of, own_facts, profiles_of, raw_site_facts, site_facts
-from reconciler.masks import masked
 
 MASKED_AWAY = " (another, where it is masked)"
 

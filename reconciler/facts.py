@@ -23,11 +23,11 @@ from netboot.dhcp_options import decode, encode, label, unpack
 from netboot.dns_zone import names_of
 from netboot.kernel_network import network_words
 from netboot.loader import PI_FILE, file_of
+from netboot.masks import masked
 from netboot.metadata import Told, ec2
 from netboot.plan import Artifact, BootPlan, Interface, Machine, Profile, digest_of
 from netboot.plan import encode as as_bytes
 from netboot.work import Work
-from reconciler.masks import masked
 
 Facts = dict[str, str]
 _FIRMWARE = {"x86_64": {"BIOS": 0, "UEFI": 7}, "aarch64": {"UEFI": 11}}

@@ -19,9 +19,9 @@ from netboot.dhcp import classify
 from netboot.dhcp_options import escaped, label
 from netboot.dhcp_packet import Packet, decode, describe
 from netboot.errors import Malformed
+from netboot.masks import masked_text
 from netboot.recording import DhcpQuestion, Exchange, ScriptQuestion
 from netboot.replay import Replayed
-from reconciler.masks import masked_text
 
 WIDTH = 120
 _VERBS = {"script": "GET", "http": "GET", "artifact": "GET", "metadata": "GET", "tftp": "RRQ"}

@@ -40,7 +40,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"age": age, "clock": clock, "seconds": seconds}
+        self._templates.filters |= {"age": age, "clock": clock, "seconds": seconds, "until": until}
 
     def render(self, name: str, *, every: int = EVERY, watch: Collection[str] = (), **values: object) -> Response:
         """`watch`: paths below /status/ whose change makes it another page; none: any. A new plan always does."""
@@ -77,6 +77,12 @@ def _instant(at: float | str | None) -> float | None:
 def age(at: float | str | None, now: float) -> str:
     instant = _instant(at)
     return "never" if instant is None else f"{seconds(max(0.0, now - instant))} ago"
+
+
+def until(by: str, now: float) -> str:
+    """`in 1m 20s`, or `overdue for 3m 0s`."""
+    left = (_instant(by) or now) - now
+    return f"in {seconds(left)}" if left >= 0 else f"overdue for {seconds(-left)}"
 
 
 def clock(at: float | str | None) -> str:

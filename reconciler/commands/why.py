@@ -15,13 +15,13 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from netboot.masks import masked
 from reconciler.asked import ACTION, answers, nearest
 from reconciler.blame import Author, Line, Written
 from reconciler.commands import options
 from reconciler.commands.explaining import Evidence, of_state, of_target
 from reconciler.commands.reading import find_machine, target_at
 from reconciler.commands.terminal import columns, printable, show
-from reconciler.masks import masked
 from reconciler.origins import Origin
 from reconciler.sentence import Sentence
 from reconciler.why import Explained, explain

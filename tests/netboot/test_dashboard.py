@@ -10,12 +10,14 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from netboot.dashboard.discovered import as_hardware
 from netboot.dashboard.events import _stream
-from netboot.dashboard.timeline import spans
 from netboot.feed import Feed
+from netboot.http import application
 from netboot.issues import Issue
 from tests.netboot.site import browser, plan, world
 from tests.reconciler.inventories import read
@@ -100,26 +102,6 @@ async def test_before_the_first_plan_the_fleet_is_empty_and_a_machine_unavailabl
         assert 503 == (await client.get("/machines/node-01", headers=HTML)).status_code
 
 
-def boot(closed: str | None = None, **phases: str) -> dict[str, Any]:
-    return {"closed": closed, "phases": phases}
-
-
-def test_each_phase_of_a_boot_lasts_until_the_next() -> None:
-    first, second, third = spans(
-        boot("1970-01-01T00:01:40Z", firmware="1970-01-01T00:00:00Z", ipxe="1970-01-01T00:00:25Z", disk="1970-01-01T00:01:40Z"),
-        0,
-    )
-    assert ("firmware", 0.0, 25.0, 0.0, 25.0) == (first.phase, first.began, first.seconds, first.left, first.width)
-    assert ("ipxe", 75.0, 25.0, 75.0) == (second.phase, second.seconds, second.left, second.width)
-    assert ("disk", 0.0, 100.0, 0.0) == (third.phase, third.seconds, third.left, third.width)
-
-
-def test_the_last_phase_of_an_open_boot_lasts_until_now() -> None:
-    (span,) = spans(boot(firmware="1970-01-01T00:00:10Z"), 40.0)
-    assert (30.0, 100.0) == (span.seconds, span.width)
-    assert () == spans(boot(), 40.0)
-
-
 @pytest.mark.parametrize("client", [{}, {"arch": "11"}, {"arch": EVIL, "vendorClass": EVIL}])
 def test_what_is_offered_to_add_a_machine_can_be_served(client: dict[str, str]) -> None:
     document = as_hardware({"mac": STRANGER, "client": client})
@@ -187,3 +169,29 @@ async def test_a_page_of_one_machine_looks_at_one_machine(tmp_path: Path, monkey
     status, text, _ = await page(tmp_path, "/machines/node-02")
     assert (200, ["node-02"]) == (status, looked)
     assert "it came back 3 times in a row" in text
+
+
+@awaited
+async def test_a_machine_shows_what_it_would_be_told_now_with_its_token_masked(tmp_path: Path) -> None:
+    _, text, _ = await page(tmp_path, "/machines/node-01")
+    assert "its firmware: OFFER 10.1.0.1" in text
+    assert "gitboot.token=****" in text
+    assert not re.search("[0-9a-f]{64}(?![^<]*artifacts)", unescape(text).split("gitboot.token=")[1][:80])
+
+
+@awaited
+async def test_a_page_can_be_read_through_the_servers_own_socket(tmp_path: Path) -> None:
+    """Where no address of ours was asked, and the site names none."""
+    async with world(tmp_path / "state", plan(server="")) as here:
+        transport = httpx.ASGITransport(named(application(here)), client=("", 0))
+        async with httpx.AsyncClient(transport=transport, base_url="http://gitboot") as client:
+            answer = await client.get("/machines/node-01", headers=HTML)
+    assert 200 == answer.status_code
+    assert "called 127.0.0.1" in answer.text
+
+
+def named(app: ASGIApp) -> ASGIApp:
+    async def at_a_socket(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "server": ("/state/http.sock", None)}, receive, send)
+
+    return at_a_socket

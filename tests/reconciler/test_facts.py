@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from netboot.dhcp_options import pack, unpack
+from netboot.masks import masked
 from netboot.plan import Artifact, BootPlan, Handover, Machine, Mode, Profile, Site, Subnet, Unknown, dump
 from netboot.sealed import Secret
 from netboot.trust import Commits
 from reconciler.compile import Compiler
 from reconciler.facts import facts_of, raw_facts, raw_site_facts, site_facts
-from reconciler.masks import masked
 from tests.reconciler.inventories import RICH, example, read
 
 WORDS = {word for kind in (Handover, Mode, Unknown, Commits) for word in get_args(kind)}

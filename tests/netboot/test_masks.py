@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netboot.masks import masked, masked_text
 from netboot.plan import Profile
 from reconciler.diff import MASKED_AWAY, changed
 from reconciler.facts import profile_facts
-from reconciler.masks import masked, masked_text
 from tests.netboot.plan_example import plan
 
 NAMES = """
