@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from netboot.expectations import Expectations
 from netboot.inventory_document import Kept
 from netboot.noticed import Noticed
 from netboot.reconcile_document import Other, Seen
@@ -44,6 +45,8 @@ class Heard:
     """Who came last to a machine while its session lived."""
     served_since: Callable[[], float] = lambda: 0.0
     """When the served plan was published, seconds since the epoch; 0: not known."""
+    expectations: Expectations = field(default_factory=Expectations)
+    """How long things take."""
     tries: Callable[[], Sequence[Judged]] = tuple
     """What is asked for to be tried."""
     noticed: Noticed = field(default_factory=Noticed)

@@ -23,6 +23,7 @@ class Inventories:
         self._files = StatusFiles(directory)
         self._kept = {path.stem: data for path in directory.glob("*.json") if (data := _read(path))}
         """As in the files: of ten thousand machines that is a tenth of what the values take."""
+        self._models: dict[str, str] = {}
         self._order = asyncio.Lock()
         """Held while a file is written: of two reports the later one stays."""
 
@@ -31,6 +32,13 @@ class Inventories:
 
     def of(self, name: str) -> Kept | None:
         return decode_kept(self._kept[name]) if name in self._kept else None
+
+    def model_of(self, name: str) -> str:
+        """`Dell Inc. PowerEdge R640`; "": not known. As the machine says it, so nothing is decided by it."""
+        if name not in self._models and (kept := self.of(name)):
+            system = kept.said.hardware.system
+            self._models[name] = f"{system.vendor} {system.product}".strip()
+        return self._models.get(name, "")
 
     def written(self, besides: Container[str]) -> dict[str, float]:
         """Machine → when it last said something new, `besides` some machines."""
@@ -41,6 +49,7 @@ class Inventories:
         async with self._order:
             await asyncio.to_thread(self._files.remove, f"{name}.json")
             self._kept.pop(name, None)
+            self._models.pop(name, None)
         self.on_change(name)
 
     async def keep(self, name: str, said: InventoryRequest, now: float) -> bool:
@@ -52,6 +61,7 @@ class Inventories:
             data = encode_kept(Kept(now, said))
             await asyncio.to_thread(self._files.put, f"{name}.json", data)
             self._kept[name] = data
+            self._models.pop(name, None)
         self.on_change(name)
         return True
 

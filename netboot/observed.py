@@ -34,9 +34,10 @@ from netboot.records import (
     MOST_STAGES,
     ActionStatus,
     BootStatus,
+    PastBoot,
     RunStatus,
     SessionStatus,
-    Stage,
+    Way,
     apply_run,
 )
 from netboot.tries import Tries
@@ -242,7 +243,7 @@ class Observed:
             phases={phase: event.at},
             way=(*_before(last, event.boot), (phase, event.at))[-MOST_STAGES:],
             returns=_returns(last, event.at),
-            earlier=(last.id, *last.earlier)[: KEPT_BOOTS - 1] if last else (),
+            earlier=_earlier(last, event.boot),
             trying=event.trying,
             last_seen=event.at,
         )
@@ -362,7 +363,13 @@ def _returns(last: BootStatus | None, now: float) -> int:
     return last.returns + 1 if last is not None and came_back else 0
 
 
-def _before(last: BootStatus | None, boot: str) -> tuple[tuple[Stage, float], ...]:
+def _earlier(last: BootStatus | None, boot: str) -> tuple[PastBoot, ...]:
+    if last is None or last.id == boot:
+        return last.earlier if last else ()
+    return (last.past(), *last.earlier)[: KEPT_BOOTS - 1]
+
+
+def _before(last: BootStatus | None, boot: str) -> Way:
     """The way of a boot that goes on under the same id, to where it goes on."""
     if last is None or last.id != boot:
         return ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from agent.workflow import Workflow
 from netboot.events import (
@@ -29,11 +29,28 @@ from netboot.events import (
     Via,
 )
 
-Stage = Phase | Literal["restart"]
+Stage: TypeAlias = Phase | Literal["restart"]
 """`restart`: its work is done, it was told to restart, and has not been heard of since."""
+Way: TypeAlias = tuple[tuple[Stage, float], ...]
+"""Stages in the order in which a boot came to them, each with when."""
 MOST_STAGES = 32
 KEPT_BOOTS = 10
 """The last ones of each machine are those whose consoles are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastBoot:
+    """What is still known of a boot when another one of the machine has begun."""
+
+    id: str
+    plan: str
+    opened: float
+    closed: float
+    phase: Phase
+    reason: str
+    """Why it closed."""
+    profile: str
+    way: Way
 
 
 @dataclass(slots=True)
@@ -53,7 +70,7 @@ class BootStatus:
     client: dict[str, str] = field(default_factory=dict)
     phases: dict[Phase, float] = field(default_factory=dict)
     """When each phase was reached, for those that were."""
-    way: tuple[tuple[Stage, float], ...] = ()
+    way: Way = ()
     """Every stage in the order in which it came to them, with when; the last `MOST_STAGES`. A boot that goes on with the same
     id after a restart has also those before it."""
     profile: str = ""
@@ -61,8 +78,8 @@ class BootStatus:
     closed: float | None = None
     returns: int = 0
     """How many boots in a row, this one included, began soon after the machine was handed over to its disk."""
-    earlier: tuple[str, ...] = ()
-    """Ids of the machine's boots before this one, the newest first: those whose consoles are kept."""
+    earlier: tuple[PastBoot, ...] = ()
+    """The machine's boots before this one, the newest first: those whose consoles are kept."""
     trying: Trying | None = None
     """The try that this boot is; None: it boots what everybody is served."""
     last_seen: float = field(default=0.0, compare=False)
@@ -73,6 +90,10 @@ class BootStatus:
         self.phases.setdefault(phase, at)
         if self.way[-1:] and self.way[-1][0] != phase:
             self.way = (*self.way, (phase, at))[-MOST_STAGES:]
+
+    def past(self) -> PastBoot:
+        closed = self.opened if self.closed is None else self.closed
+        return PastBoot(self.id, self.plan, self.opened, closed, self.phase, self.reason, self.profile, self.way)
 
     @property
     def rehearses(self) -> bool:

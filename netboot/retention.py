@@ -34,7 +34,7 @@ def owned(plan: BootPlan, boots: Iterable[BootStatus], runs: Iterable[RunStatus]
     here, gone = set[str](), set[str]()
     for boot in boots:
         whose = here if _in_git(plan, boot.machine, boot.macs) else gone
-        whose.update(console_log(each).run for each in (boot.id, *boot.earlier))
+        whose.update(console_log(each).run for each in (boot.id, *(past.id for past in boot.earlier)))
     for run in runs:
         (here if _in_git(plan, run.machine, run.macs) else gone).add(run.id)
     return Owned(frozenset(here), frozenset(gone - here))

@@ -280,6 +280,7 @@ class Netboot:
         """Status follows what is on disk; no one whose events those are may suffer from it."""
         try:
             for event in events:
+                self.world.expectations.apply(event, self.world.observed)
                 self._mark(paths_of(event, self.world.observed))
             self._mark([RECONCILE_PATH, TRIES_PATH])
         except Exception as error:

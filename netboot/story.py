@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from netboot.endings import END_OF_WORK, LOST
+from netboot.expectations import Expectations, Expected, patience
 from netboot.observed import Observed
 from netboot.records import ActionStatus, BootStatus, RunStatus, Stage
 from netboot.run_documents import Document, rfc3339, time_of
@@ -23,8 +24,15 @@ PATIENCE: Mapping[PhaseName, float] = {"firmware": 90.0, "ipxe": 90.0, "script":
 """Seconds of silence in which a machine ought to come further, while nothing is known of others like it."""
 OVERDUE = 60.0
 """Seconds that an agent has, beyond an action's time limit, to say that it stopped it."""
+NOTHING_KNOWN = Expectations()
 _RANK: Mapping[PhaseName, int] = {"actions": 1, "restart": 3, "disk": 3}
 """Of phases that begin in one instant, which is first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    attempt: ActionStatus
+    expected: Expected | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +43,9 @@ class Phase:
     """None: it goes on."""
     what: str = ""
     """Why it is in this phase, for the last one; of `actions` the run."""
+    expected: Expected | None = None
     run: RunStatus | None = None
-    parts: tuple[ActionStatus, ...] = ()
+    parts: tuple[Part, ...] = ()
     """Of `actions`: every attempt, in order."""
 
 
@@ -57,7 +66,9 @@ class Story:
     next: Next
 
 
-def story_of(machine: DesiredHardware, observed: Observed, due: float = 0.0) -> Story:
+def story_of(
+    machine: DesiredHardware, observed: Observed, due: float = 0.0, expectations: Expectations = NOTHING_KNOWN
+) -> Story:
     """Of the machine's last boot. `due`: since when what git asks for is served; 0: not known. O(its runs)."""
     boot = observed.last_boot_of(machine.name)
     if boot is None:
@@ -65,9 +76,9 @@ def story_of(machine: DesiredHardware, observed: Observed, due: float = 0.0) -> 
     begun = boot.way[0][1]
     mine = (run for run in observed.runs_of(boot.machine, boot.macs) if run.boot == boot.id)
     runs = [run for run in mine if run.ended is None or run.ended >= begun]
-    phases = tuple(_phases(boot, runs))
+    phases = tuple(_phases(boot, runs, expectations))
     if boot.closed is None:
-        return Story(boot, phases, _awaited(machine, boot, phases[-1], observed))
+        return Story(boot, phases, _awaited(machine, boot, phases[-1], observed, expectations))
     if phases[-1].name == "restart":
         told = Next(
             "its firmware asks for an address", boot.closed + PATIENCE["restart"], f"it was told to restart: {boot.reason}"
@@ -76,19 +87,19 @@ def story_of(machine: DesiredHardware, observed: Observed, due: float = 0.0) -> 
     return Story(boot, phases, _coming(machine, boot.reason, max(due, boot.closed) if due else 0.0))
 
 
-def _phases(boot: BootStatus, runs: Sequence[RunStatus]) -> Iterator[Phase]:
+def _phases(boot: BootStatus, runs: Sequence[RunStatus], known: Expectations) -> Iterator[Phase]:
     """Each lasts until the next."""
     marks = sorted(_marks(boot, runs), key=lambda mark: mark[:2])
     restarts = boot.closed is not None and boot.reason.startswith(END_OF_WORK)
     end = None if restarts else boot.closed
     for (since, _, name, run), following in zip(marks, [*marks[1:], None], strict=True):
-        if name == "actions" and run is not None:
-            title = f"workflow {run.workflow} run {run.number}"
-            said = f"{title}: {run.state}{f' ({run.reason})' if run.reason else ''}"
-            parts = tuple(each for each in run.attempts if each.started >= since)
-            yield Phase(name, since, following[0] if following else end, said, run, parts)
-        else:
-            yield Phase(name, since, following[0] if following else end, "" if following else boot.reason)
+        until = following[0] if following else end
+        if name != "actions":
+            yield Phase(name, since, until, "" if following else boot.reason, known.of_stage(boot, name))
+        elif run is not None:
+            said = f"workflow {run.workflow} run {run.number}: {run.state}{f' ({run.reason})' if run.reason else ''}"
+            parts = tuple(Part(each, known.of_action(run, each)) for each in run.attempts if each.started >= since)
+            yield Phase(name, since, until, said, known.of_run(run), run, parts)
 
 
 def _marks(boot: BootStatus, runs: Sequence[RunStatus]) -> Iterator[tuple[float, int, PhaseName, RunStatus | None]]:
@@ -104,22 +115,22 @@ def _marks(boot: BootStatus, runs: Sequence[RunStatus]) -> Iterator[tuple[float,
         yield boot.closed, _RANK["restart"], "restart", None
 
 
-def _awaited(machine: DesiredHardware, boot: BootStatus, now_in: Phase, observed: Observed) -> Next:
+def _awaited(machine: DesiredHardware, boot: BootStatus, now_in: Phase, observed: Observed, known: Expectations) -> Next:
     """Of an open boot."""
     heard = max(boot.last_seen, observed.listening)
     given_up = heard + machine.boot_timeout
     if now_in.run is not None:
-        return _of_run(now_in.run, heard)
+        return _of_run(now_in.run, heard, known)
     if boot.phase in ("script", "kernel") and not boot.profile:  # nothing of ours for it to come to
         return Next("it asks for its script again", given_up, boot.reason)
-    patience = PATIENCE.get(boot.phase)
-    by = given_up if patience is None else min(given_up, heard + patience)
+    seconds = patience(now_in.expected, PATIENCE.get(boot.phase))
+    by = given_up if seconds is None else min(given_up, heard + seconds)
     if machine.pending_timeout and boot.phase != "agent":
         by = min(by, boot.opened + machine.pending_timeout)
     return Next(EXPECTED[boot.phase], by, boot.reason)
 
 
-def _of_run(run: RunStatus, heard: float) -> Next:
+def _of_run(run: RunStatus, heard: float, known: Expectations) -> Next:
     flying, what = run.in_flight, f"workflow {run.workflow} run {run.number}"
     if flying is None:
         return Next("its agent begins the next action, or ends the run", heard + LOST, f"{what} is between two actions")
@@ -127,7 +138,8 @@ def _of_run(run: RunStatus, heard: float) -> Next:
     limit = next((action.timeout for task in run.document.tasks if task.name == flying.task
                   for action in task.actions if action.name == flying.action), 0)  # fmt: skip
     tries = f", try {flying.attempt}" if flying.attempt > 1 else ""
-    by = flying.started + limit + OVERDUE if limit else None
+    seconds = patience(known.of_action(run, flying), limit + OVERDUE if limit else None)
+    by = None if seconds is None else flying.started + (min(seconds, limit + OVERDUE) if limit else seconds)
     return Next(f"{named} ends", by, f"{what} is at {named}{tries}")
 
 
@@ -151,7 +163,7 @@ def _phase(phase: Phase) -> Document:
     run = phase.run
     return {
         "name": phase.name,
-        **_span(phase.since, phase.until),
+        **_span(phase.since, phase.until, phase.expected),
         "what": phase.what,
         "workflow": run.workflow if run else None,
         "run": run.number if run else None,
@@ -160,11 +172,16 @@ def _phase(phase: Phase) -> Document:
     }
 
 
-def _part(part: ActionStatus) -> Document:
-    told: dict[str, Any] = {"task": part.task, "action": part.action, "attempt": part.attempt, "reset": part.reset}
-    return {**told, "state": part.state, **_span(part.started, part.ended), "reason": part.reason}
+def _part(part: Part) -> Document:
+    said = part.attempt
+    told: dict[str, Any] = {"task": said.task, "action": said.action, "attempt": said.attempt, "reset": said.reset}
+    return {**told, "state": said.state, **_span(said.started, said.ended, part.expected), "reason": said.reason}
 
 
-def _span(since: float, until: float | None) -> Document:
-    seconds = None if until is None else round(max(until - since, 0.0), 3)
-    return {"began": rfc3339(since), "ended": time_of(until), "seconds": seconds, "expected": None}
+def _span(since: float, until: float | None, expected: Expected | None) -> Document:
+    return {
+        "began": rfc3339(since),
+        "ended": time_of(until),
+        "seconds": None if until is None else round(max(until - since, 0.0), 3),
+        "expected": expected._asdict() if expected else None,
+    }

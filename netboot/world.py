@@ -22,6 +22,7 @@ from netboot.binaries import Binary
 from netboot.boot import Plans
 from netboot.dhcp import Server
 from netboot.events import BootAdvanced, JournalOpened
+from netboot.expectations import Expectations
 from netboot.feed import Feed
 from netboot.fleet import FLEET_PATH, Row, fleet_document, rows_of
 from netboot.heard import Health, Heard
@@ -75,6 +76,8 @@ class World:
         self.noticed = Noticed()
         self.sightings = Sightings()
         self.inventories = Inventories(settings.state / "inventory")
+        self.expectations = Expectations(self.inventories.model_of)
+        self.expectations.learn_all(self.observed)
         self.recorder = Recorder(settings.state / "recordings")
         self.keys = read_keys(settings.age_identity, settings.state)
         self.sessions = Sessions(directory.key, secrets.token_hex(16))
@@ -109,6 +112,7 @@ class World:
             self.inventories.names,
             self.sessions.contest_of,
             self._served_since,
+            self.expectations,
             lambda: self.tries.latest,
             self.noticed,
             self._health,

@@ -11,6 +11,7 @@ import schemas
 from agent.workflow import Action, Task, Workflow, to_json
 from netboot.endings import LOST, boot_ends
 from netboot.events import ActionEnded, ActionStarted, BootAdvanced, Phase, RunEnded
+from netboot.expectations import ENOUGH, LEAST, Expectations, Expected
 from netboot.records import MOST_STAGES
 from netboot.runs import Claimed
 from netboot.status_documents import DesiredHardware, NextStep
@@ -87,7 +88,7 @@ def test_each_phase_lasts_until_the_next_and_the_last_goes_on() -> None:
     phases = story(room).phases
     assert ["firmware", "ipxe", "script", "kernel", "agent", "actions"] == [phase.name for phase in phases]
     assert [phase.until for phase in phases] == [*(phase.since for phase in phases[1:]), None]
-    assert [("act", "SUCCESS")] == [(part.action, part.state) for part in phases[-1].parts]
+    assert [("act", "SUCCESS")] == [(part.attempt.action, part.attempt.state) for part in phases[-1].parts]
     assert "workflow install run 1: RUNNING" == phases[-1].what
 
 
@@ -141,6 +142,21 @@ def test_between_two_actions_the_agent_is_waited_for() -> None:
     act(room, run, "act", "SUCCESS")
     (boot,) = room.observed.boots.values()
     assert story(room).next.by == boot.last_seen + LOST
+
+
+def test_with_what_was_learned_a_phase_says_how_long_it_takes_and_is_overdue_by_that() -> None:
+    room, known = working(), Expectations()
+    run = started(room)
+    act(room, run, "act", "SUCCESS")
+    for event in room.journal * ENOUGH:
+        known.apply(event, room.observed)
+    act(room, run, "act")
+    told = story_of(NODE, room.observed, expectations=known)
+    expected = {phase.name: phase.expected for phase in told.phases}
+    assert Expected(1.0, 1.0, ENOUGH) == expected["ipxe"] == told.phases[-1].parts[-1].expected
+    assert (None, None) == (expected["agent"], expected["actions"])
+    assert room.now + LEAST == told.next.by
+    assert {"median": 1.0, "high": 1.0, "of": ENOUGH} == story_document(told)["phases"][1]["expected"]
 
 
 def test_a_machine_that_was_told_to_restart_is_waited_for_and_its_story_goes_on() -> None:
