@@ -106,7 +106,7 @@ def _runs(world: World, name: str) -> Sequence[dict[str, Any]]:
 
 def _ids(boot: BootStatus | None) -> Sequence[str]:
     """Of the boots whose consoles are kept, the newest first."""
-    return (boot.id, *boot.earlier) if boot else ()
+    return (boot.id, *(past.id for past in boot.earlier)) if boot else ()
 
 
 def _consoles(world: World, boots: Iterable[str]) -> Sequence[tuple[str, str, float]]:
