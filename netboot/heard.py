@@ -51,3 +51,5 @@ class Heard:
     """What is asked for to be tried."""
     noticed: Noticed = field(default_factory=Noticed)
     health: Callable[[], Health] = Health
+    has_syslog: Callable[[str], bool] = lambda boot: False
+    """Whether a machine said anything by syslog in a boot."""

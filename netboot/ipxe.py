@@ -69,7 +69,7 @@ class Capability:
 
 def mask(script: str) -> str:
     """The script with every boot token replaced by as many asterisks."""
-    return re.sub(r"((?:gitboot\.token=|set gitboot-token ))[0-9a-f]{64}", rf"\g<1>{MASK}", script)
+    return re.sub(r"((?:gitboot\.token=|set gitboot-token ))[0-9a-f]+", rf"\g<1>{MASK}", script)
 
 
 def boot_script(

@@ -41,6 +41,11 @@ def console_log(boot: str) -> LogName:
     return LogName(f"boot-{boot}", "os", "console", 1)
 
 
+def syslog_log(boot: str) -> LogName:
+    """What the machine said by syslog in that boot."""
+    return LogName(f"boot-{boot}", "os", "syslog", 1)
+
+
 def place(observed: Observed, boot: str, run_id: str, task: str, action: str, attempt: int) -> Placed:
     """Which log an agent may write to: one of an attempt that its own run has started. Late output is welcome."""
     run = observed.runs.get(run_id)

@@ -37,6 +37,7 @@ from netboot.state_directory import StateDirectory
 from netboot.status import StatusWriter
 from netboot.status_documents import RECONCILE_PATH, hardware_path, paths_of
 from netboot.status_view import INDEX_PATH, all_paths
+from netboot.syslog_server import SyslogServer, syslog_socket
 from netboot.tftp import Completed
 from netboot.tftp_front import TftpFront
 from netboot.tftp_server import Exchange, TftpServer, serve_tftp
@@ -63,7 +64,7 @@ class Netboot:
         self.settings = settings
         self.log = log
         self.world = World(settings, StateDirectory(settings.state), find_binaries(settings.loaders), log)
-        self.dhcp_port = self.tftp_port = self.dns_port = self.http_port = self.https_port = 0
+        self.dhcp_port = self.tftp_port = self.dns_port = self.syslog_port = self.http_port = self.https_port = 0
         """As bound."""
         self._ports = DhcpPorts(self.world, self._dhcp_failed)
         self._bounds = Bounds.within(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
@@ -91,6 +92,7 @@ class Netboot:
             stack.enter_context(self._router())
             await stack.enter_async_context(self._tftp())
             await stack.enter_async_context(self._dns())
+            await stack.enter_async_context(self._syslog())
             await stack.enter_async_context(self._http())
             bequeath_nothing()
             if user:
@@ -103,18 +105,22 @@ class Netboot:
                 ("pruner", Pruner(self.world).run()),
             ):
                 await stack.enter_async_context(self._part(name, work))
-            for note in self.world.directory.journal.notes:
-                self.log.warning("journal", note=note)
-            self.log.info(
-                "listening",
-                dhcp=self.dhcp_port,
-                tftp=self.tftp_port,
-                dns=self.dns_port,
-                http=self.http_port,
-                https=self.https_port,
-                pin=self.world.pin,
-            )
+            self._say_ready()
             yield self
+
+    def _say_ready(self) -> None:
+        for note in self.world.directory.journal.notes:
+            self.log.warning("journal", note=note)
+        self.log.info(
+            "listening",
+            dhcp=self.dhcp_port,
+            tftp=self.tftp_port,
+            dns=self.dns_port,
+            syslog=self.syslog_port,
+            http=self.http_port,
+            https=self.https_port,
+            pin=self.world.pin,
+        )
 
     @contextlib.contextmanager
     def _dhcp(self) -> Iterator[None]:
@@ -199,6 +205,19 @@ class Netboot:
             yield
         finally:
             await server.close()
+
+    @contextlib.asynccontextmanager
+    async def _syslog(self) -> AsyncIterator[None]:
+        settings = self.settings
+        if settings.syslog_port == OFF:
+            yield
+            return
+        with listening(settings, "UDP", settings.syslog_port, "--syslog-port"):
+            sock = syslog_socket(settings.listen, settings.syslog_port, settings.interface)
+        with contextlib.closing(SyslogServer(sock, self.world, lambda name: self._mark([hardware_path(name)]))) as server:
+            self.syslog_port = server.port
+            async with self._part("syslog", server.run()):
+                yield
 
     @contextlib.asynccontextmanager
     async def _http(self) -> AsyncIterator[None]:

@@ -30,6 +30,8 @@ class Settings:
     router_advertisement: bool = False
     """Answer IPv6 router solicitations, so that iPXE does not wait for a router that is not there."""
     dns_port: int = -1
+    syslog_port: int = -1
+    """Where machines may log to."""
     http_port: int = 80
     open_status: bool = False
     """Whoever reaches HTTP may read status, logs and metrics."""

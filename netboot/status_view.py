@@ -16,6 +16,8 @@ from netboot.heard import Heard
 from netboot.holds import OPEN
 from netboot.inventory_document import inventory_document, inventory_link, inventory_path
 from netboot.issue_document import ISSUES_PATH, all_issues, issues_document
+from netboot.log_names import path as log_path
+from netboot.log_names import syslog_log
 from netboot.observed import Observed
 from netboot.plan import BootPlan, Machine
 from netboot.reconcile_document import Reconciliation, reconcile_document
@@ -121,7 +123,13 @@ def _machine(plans: Plans, machine: Machine, observed: Observed, hold: str, hear
     told = hardware_document(desired, observed, seen_at, now, inventory, heard.contest_of(name))
     judged = next((each for each in heard.tries() if each.asked.machine == name), None)
     story = story_of(desired, observed, heard.served_since(), heard.expectations)
-    return {**told, "story": story_document(story), "trying": summary(try_document(name, judged, observed))}
+    trying = summary(try_document(name, judged, observed))
+    return {**told, "story": story_document(story), "syslog": _syslog(machine, observed, heard), "trying": trying}
+
+
+def _syslog(machine: Machine, observed: Observed, heard: Heard) -> str | None:
+    boot = observed.last_boot_of(machine.name)
+    return f"/logs/{log_path(syslog_log(boot.id))}" if boot and heard.has_syslog(boot.id) else None
 
 
 def _hardware(plans: Plans, machine: Machine, observed: Observed, hold: str) -> DesiredHardware:

@@ -32,6 +32,7 @@ from netboot.ipxe import Secure
 from netboot.key_files import read_keys
 from netboot.ledger import Ledger
 from netboot.log import Log, Value
+from netboot.log_names import path, syslog_log
 from netboot.noticed import Noticed
 from netboot.observed import Observed
 from netboot.plan import BootPlan
@@ -116,6 +117,7 @@ class World:
             lambda: self.tries.latest,
             self.noticed,
             self._health,
+            lambda boot: (self.settings.state / "logs" / path(syslog_log(boot))).exists(),
         )
 
     def _health(self) -> Health:

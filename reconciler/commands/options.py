@@ -128,6 +128,7 @@ def listeners(command: Command) -> Command:
                      help="What people's browsers are shown, in PEM; without it gitboot's own."),
         _port("https", 443, "Agents, and people (TCP)"),
         _port("http", 80, "Scripts, artefacts, status (TCP)", least=0),
+        _port("syslog", -1, "What machines log, kept beside their consoles; usually 514 (UDP)"),
         _port("dns", -1, "Names of the machines (UDP and TCP)"),
         _port("tftp", 69, "Network boot programs (UDP)"),
         _port("proxy", 4011, "ProxyDHCP's second port, in the DHCP modes that need it (UDP)"),

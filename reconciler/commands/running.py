@@ -39,7 +39,7 @@ def netboot_settings(given: Mapping[str, Any]) -> Settings:
     names = (
         "state", "artifacts", "loaders", "listen", "interface", "dhcp_port", "proxy_port", "tftp_port", "dns_port", "http_port",
         "new_site", "age_identity", "reply_to_source", "router_advertisement", "tftp_single_port", "user", "open_status",
-        "webhook_secret_file", "https_port", "certificate", "private_key", "trusted_proxies",
+        "webhook_secret_file", "https_port", "certificate", "private_key", "trusted_proxies", "syslog_port",
     )  # fmt: skip
     return Settings(**{name: given[name] for name in names})
 

@@ -269,11 +269,21 @@ def _metadata() -> list[bytes]:
     return [f"{path}\n{token}".encode() for path in paths for token in ("60", "0" * 80, "00000000ffffffff" + "0" * 64)]
 
 
+def _syslog() -> list[bytes]:
+    return [
+        b"<34>1 2003-10-11T22:14:15.003Z mymachine.example.com su 8710 ID47 - \xef\xbb\xbf'su root' failed",
+        b'<165>1 2003-10-11T22:14:15.003Z h evntslog - ID47 [a@32473 iut="3" b="\\"]"][c@1] An event',
+        b"<34>Oct 11 22:14:15 mymachine su[1]: 'su root' failed",
+        b"<5>Command line: gitboot.token=" + b"a1" * 32,
+        b"\x1b[2J\xff\xe2\x80\xae\n",
+    ]
+
+
 _SEEDS = {
     "dhcp": _dhcp, "dhcp-options": _options, "tftp": _tftp, "tftp-transfer": _transfers, "dns": _dns, "yaml": _yaml,
     "secret": _secrets,
     "template": _templates, "journal": _journal, "agent": _agent, "http": _http, "router": _router, "lldp": _lldp,
-    "metadata": _metadata,
+    "metadata": _metadata, "syslog": _syslog,
 }  # fmt: skip
 _WORDS = {
     "dhcp": [
@@ -287,6 +297,7 @@ _WORDS = {
     "tftp": [b"\0", b"\0\1", b"\0\5", b"octet\0", b"blksize\0", b"tsize\0", b"..", b"/", b"\\", b"\xc2\xb2", b"65465\0"],
     "tftp-transfer": [bytes((step,)) for step in (0, 88, 96, 104, 0x80, 0xA0, 0xC4)] + [b"\xc4\0\4\0\1", b"\xc5\0\5\0\0\0"],
     "dns": [b"\xc0\x0c", b"\xc0\0", b"\0\0\x29", b"\x3f", b"\x40", b"\0\1", b"\0\xff", b"\0"],
+    "syslog": [b"<13>", b"1 - - - - - -", b'[a b="', b"]", b"\\", b"\n", b"\x1b[", b"gitboot.token="],
     "router": [b"\1\0", b"\1\1", b"\xff\x85", b"\x86"],
     "secret": [
         b"ENC[AES256_GCM,data:",

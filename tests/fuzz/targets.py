@@ -25,6 +25,7 @@ from netboot import (
     inventory_document,
     rehearsals,
     reports,
+    syslog,
     tftp_packets,
 )
 from netboot.desk import Answer, answer
@@ -393,8 +394,21 @@ def metadata(data: bytes) -> None:
     imds.issue(b"key", node.name, {imds.TTL_HEADER: token}, 1_800_000_000.0)
 
 
+def syslog_message(data: bytes) -> None:
+    """Whatever it is, it is kept as one printable line whose bytes are bounded by those that came."""
+    try:
+        message = syslog.parse(data)
+    except Malformed as malformed:
+        assert malformed.reason
+        return
+    kept = syslog.line(message, "2026-01-31T12:00:00.000Z")
+    assert 1 == kept.count(b"\n") == kept.endswith(b"\n")
+    assert kept[:-1].decode().replace("\t", "").isprintable()
+    assert len(kept) <= 8 * len(data) + 64
+
+
 TARGETS: dict[str, tuple[Target, int]] = {
-    "dhcp": (dhcp_message, 23),
+    "dhcp": (dhcp_message, 22),
     "dhcp-options": (dhcp_option, 9),
     "router": (router_solicitation, 2),
     "lldp": (lldp_frame, 2),
@@ -407,6 +421,7 @@ TARGETS: dict[str, tuple[Target, int]] = {
     "journal": (journal, 3),
     "agent": (agent_message, 4),
     "http": (http, 2),
+    "syslog": (syslog_message, 1),
     "metadata": (metadata, 1),
 }
 """Name → the target, and its part of the inputs or the time in hundredths. Most goes to what anybody on the wire can reach."""

@@ -57,6 +57,7 @@ PLANTED = {
     "journal": ("netboot.journal_format._line", lambda seq, payload: payload),
     "agent": ("agent.messages._attempt", lambda document: document["attempt"].bit_length()),
     "http": ("netboot.agent_api._number", int),
+    "syslog": ("netboot.syslog._escaped", str),
     "metadata": ("netboot.imds._mac", lambda key, machine, expiry: "0" * 64),
 }
 """A fault for each target: what is replaced, and by what."""
