@@ -41,6 +41,7 @@ from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import ReconciliationReader
 from netboot.recorder import Recorder
 from netboot.recording import Exchange, Seen, SeenTry, title_of
+from netboot.review import Reviewer
 from netboot.rivals import Rivals
 from netboot.scripts import House, Language, mac_at
 from netboot.sessions import Sessions
@@ -92,6 +93,8 @@ class World:
         self._view = View(binaries.values())
         self.heard = self._hear()
         self.feed = Feed(secrets.token_hex(4))
+        self.reviewer: Reviewer | None = None
+        """Who answers what pages ask of the repository; None: this process has none."""
         self.counts: Counter[tuple[str, str]] = Counter()
         """(kind, outcome) → exchanges since start."""
         self.http_port = settings.http_port

@@ -149,12 +149,12 @@ class GitProcess:
         deadline = time.monotonic() + seconds
         process = self._start([*self._prefix(seconds), "git", *words], {**self._environment, **environment})
         try:
-            out, err = _exchange(process, feed, limit, deadline)
+            out, err = exchange(process, feed, limit, deadline)
         except BaseException:
             kill_group(process)
             raise
         finally:
-            _reap(process)
+            reap(process)
             with self._guard:
                 self._running = None
         if self._stopped:
@@ -222,7 +222,7 @@ def _environment(remote: Remote | None) -> dict[str, str]:
     return environment
 
 
-def _exchange(process: subprocess.Popen[bytes], feed: bytes, limit: int, deadline: float) -> tuple[bytes, bytes]:
+def exchange(process: subprocess.Popen[bytes], feed: bytes, limit: int, deadline: float) -> tuple[bytes, bytes]:
     """Feed and read at once until both outputs are closed: neither side can block the other, nor pass the deadline."""
     stdin, stdout, stderr = _pipes(process)
     heard: dict[IO[bytes], list[bytes]] = {stdout: [], stderr: []}
@@ -267,7 +267,7 @@ def _write(stdin: IO[bytes], pending: memoryview) -> memoryview:
         return pending[:0]
 
 
-def _reap(process: subprocess.Popen[bytes]) -> None:
+def reap(process: subprocess.Popen[bytes]) -> None:
     """Wait for the process and close our ends. A process stuck in the kernel (a dead NFS mount) is left behind."""
     try:
         process.wait(timeout=5)

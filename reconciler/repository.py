@@ -147,6 +147,10 @@ class Repository(ABC):
         """The ids from after `since` to `head`, oldest first, a merge for its branch; those of a branch that was served."""
         return self._read("rev-list", "--first-parent", "--reverse", head, f"^{since}").decode().split()
 
+    def latest(self, head: str, most: int) -> list[str]:
+        """The last ids of a branch, newest first, a merge for its branch; as far as they are here."""
+        return self._read("rev-list", "--first-parent", f"--max-count={most}", head).decode().split()
+
     def ancestry(self, head: str) -> dict[str, tuple[str, ...]]:
         """The commits of a history, as far as it is here, with their parents; children before parents."""
         lines = self._read("rev-list", "--topo-order", "--parents", head).decode().splitlines()

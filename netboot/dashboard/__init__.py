@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from netboot.dashboard.commits import CommitPages
 from netboot.dashboard.discovered import as_hardware
 from netboot.dashboard.events import event_stream
 from netboot.dashboard.logs import LogPages
@@ -37,13 +38,16 @@ def dashboard_routes(world: World, root: Page, reading: list[Middleware]) -> lis
     """`root`: what `/` says to those who do not ask for a page."""
     pages = Pages(world)
     dashboard, machine, workflow, logs = _Dashboard(pages, root), MachinePages(pages), WorkflowPages(pages), LogPages(pages)
+    git = CommitPages(pages)
     return [
         Route("/", dashboard.fleet, middleware=reading),
         Route("/machines/{name}", machine.machine, middleware=reading),
         Route("/workflows", workflow.workflows, middleware=reading),
         Route("/workflows/{name}", workflow.workflow, middleware=reading),
         Route("/view/{path:path}", logs.view, middleware=reading),
-        Route("/commits", dashboard.commits, middleware=reading),
+        Route("/machines/{name}/why", git.why, middleware=reading),
+        Route("/machines/{name}/history", git.history, middleware=reading),
+        Route("/commits", git.commits, middleware=reading),
         Route("/discovered", dashboard.discovered, middleware=reading),
         Route("/system", dashboard.system, middleware=reading),
         Route("/events", dashboard.events, middleware=reading),
@@ -68,9 +72,6 @@ class _Dashboard:
         return self._pages.render(
             "fleet", query=query, shown=shown, counts=counts_of(rows), where=where, site=site, away=AWAY, catalogue=CATALOGUE
         )
-
-    async def commits(self, request: Request) -> Response:
-        return self._pages.render("commits", site=self._pages.document(RECONCILE_PATH))
 
     async def discovered(self, request: Request) -> Response:
         unknown = self._pages.document(RECONCILE_PATH)["unknown"]

@@ -19,6 +19,7 @@ from reconciler.inventory import Inventory
 from reconciler.memory import Memory
 from reconciler.problems import Problem, Rejected
 from reconciler.reader import Reader
+from reconciler.repository import Repository
 from reconciler.sentence import Sentence
 from reconciler.snapshot import Snapshot
 from reconciler.target import open_target, snapshot_of_folder
@@ -107,11 +108,19 @@ def sides(repo: str, asked: Range, artifacts: Path | None) -> tuple[Side, Side]:
         head = repository.resolve(asked.after) if asked.after is not None else ""
         if asked.forked:
             base = repository.merge_base(base, head)
-        place = Remembered(f"{repository.source}\0{repository.source.path}")
-        revisions = Revisions(artifacts, place.recall())
-        before = _side(asked.before, base, revisions, repository.snapshot(base, revisions.known))
-        snapshot = repository.snapshot(head, revisions.known) if head else snapshot_of_folder(Path(repo))
-        after = _side(asked.after or "the files as they lie", head, revisions, snapshot)
+        after = (asked.after or "the files as they lie", head)
+        return sides_of(repository, (asked.before, base), after, artifacts, None if head else Path(repo))
+
+
+def sides_of(
+    repository: Repository, first: tuple[str, str], second: tuple[str, str], artifacts: Path | None, lies: Path | None = None
+) -> tuple[Side, Side]:
+    """Each by what it is called and its commit; `lies`: the folder that is the second one. Raises Sentence and Unavailable."""
+    place = Remembered(f"{repository.source}\0{repository.source.path}")
+    revisions = Revisions(artifacts, place.recall())
+    before = _side(*first, revisions, repository.snapshot(first[1], revisions.known))
+    snapshot = snapshot_of_folder(lies) if lies else repository.snapshot(second[1], revisions.known)
+    after = _side(*second, revisions, snapshot)
     if before.plan is None and not _is_empty(before):
         raise Sentence(f"{before.called} cannot be served, so that nothing can be compared to it:\n{as_text(before.problems)}")
     if after.plan is None:

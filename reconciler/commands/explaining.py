@@ -124,7 +124,7 @@ def of_state(state: Path, machine: str, repository: str | None) -> Iterator[Evid
         if site is None or plan is None or not site["revision"]:
             raise Sentence(f"{state} serves no commit yet; `gitboot status --state {state}` says why.")
         status = read(f"hardware/{find_machine(plan, machine).machine.name}.json")
-        source = _source(state, site, repository)
+        source = followed(state, site, repository)
         with closing(open_repository(source, state / "git")) as opened:
             evidence = _evidence(opened.snapshot(site["revision"]), None, opened, site["revision"])
             yield replace(evidence, plan=plan, status=status)
@@ -139,7 +139,7 @@ def _served(state: Path) -> BootPlan | None:
         raise Sentence(f"The served plan cannot be read: {error}; is {state} the server's state directory?") from None
 
 
-def _source(state: Path, site: Mapping[str, Any], repository: str | None) -> Source:
+def followed(state: Path, site: Mapping[str, Any], repository: str | None) -> Source:
     """A remote repository is in the server's mirror, as far as that goes."""
     followed = Source(repository or str(site["source"]))
     url = followed.url if isinstance(followed.location, Local) else str(state / "git")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from rich.text import Text
 from reconciler.blame import Author, Written, told
 from reconciler.changes import Setting
 from reconciler.commands import options
-from reconciler.commands.explaining import Evidence, of_target
+from reconciler.commands.explaining import Evidence, of_state, of_target
 from reconciler.commands.reading import find_machine, target_at
 from reconciler.commands.terminal import printable, show
 from reconciler.history import Changed, history
@@ -29,27 +30,30 @@ LONGEST = 60
 @click.argument("machine", metavar="NAME_OR_MAC")
 @click.option("--repo", metavar="PATH_OR_REPO", help="The inventory. [default: this folder]")
 @options.at
+@click.option("--state", type=options.FOLDER, metavar="DIR", help="What a server serves now.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For whom.")
-def command(machine: str, repo: str | None, at: str | None, form: str) -> None:
-    with of_target(target_at(repo or ".", at), None) as evidence:
+def command(machine: str, repo: str | None, at: str | None, state: Path | None, form: str) -> None:
+    if state and at:
+        raise Sentence("--state asks for what is served now, and --at for another commit; leave one of them away.", 2)
+    with of_state(state, machine, repo) if state else of_target(target_at(repo or ".", at), None) as evidence:
         name = find_machine(evidence.plan, machine).machine.name
         if evidence.repository is None:
             raise Sentence(f"There is no history to look at: {repo or 'this folder'} is {evidence.unknown}.", 2)
         past = Past(evidence.repository, evidence.revision)
-        changes = _changes(evidence, past, name)
+        found = changes(evidence, past, name)
         if form == "json":
-            commits = [_document(each, author) for each, author in changes]
+            commits = [document(each, author) for each, author in found]
             head = {"apiVersion": "gitboot/v1", "kind": "MachineHistory", "machine": name}
             whole = {**head, "commits": commits, "rejected": list(past.rejected)}
             click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
             return
-        for each, author in changes:
+        for each, author in found:
             show(_block(each, author))
         if past.rejected:
             show(Text(f"Passed over, for they cannot be served: {', '.join(each[:12] for each in past.rejected)}", "dim"))
 
 
-def _changes(evidence: Evidence, past: Past, name: str) -> Iterator[tuple[Changed, Author]]:
+def changes(evidence: Evidence, past: Past, name: str) -> Iterator[tuple[Changed, Author]]:
     """Each as soon as it is found. What lies in a folder comes before all commits."""
     parents, repository = past.parents, evidence.repository
     head = evidence.revision
@@ -106,7 +110,7 @@ def _date(author: Written) -> str:
     return f"{datetime.fromtimestamp(author.commit.authored, UTC):%Y-%m-%d}"
 
 
-def _document(change: Changed, author: Author) -> dict[str, Any]:
+def document(change: Changed, author: Author) -> dict[str, Any]:
     who: dict[str, Any] = {"commit": change.commit}
     if isinstance(author, Written):
         commit = author.commit

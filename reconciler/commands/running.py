@@ -12,6 +12,7 @@ import resource
 import signal
 import sys
 from collections.abc import Coroutine, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from netboot import store
@@ -26,6 +27,7 @@ from netboot.store import Corrupt
 from reconciler.commands.forging import forge_from
 from reconciler.commands.signing import floor_of
 from reconciler.errors import BadSource, Unavailable
+from reconciler.reviewer import ChildReviewer
 from reconciler.sentence import Sentence
 from reconciler.service import Busy, ReconcileSettings, Service
 from reconciler.source import Source
@@ -59,15 +61,18 @@ def reconcile_settings(given: Mapping[str, Any]) -> ReconcileSettings:
     )
 
 
-def serve(netboot: Settings | None, reconcile: ReconcileSettings | None) -> None:
-    """Either half, or both; until SIGINT or SIGTERM. Raises Sentence for everything a person can mend."""
+def serve(netboot: Settings | None, reconcile: ReconcileSettings | None, floor: Path | None = None) -> None:
+    """Either half, or both; until SIGINT or SIGTERM. Raises Sentence for everything a person can mend.
+
+    `floor`: the file that the reconciler's is from, for who works out answers for pages.
+    """
     log = Log()
     logging.basicConfig(handlers=[Bridge(log)], level=logging.WARNING)
     sys.unraisablehook = lambda lost: log.error("not-caught", reason=repr(lost.exc_value), where=repr(lost.object))
     _raise_file_limit()
     gc.set_threshold(*COLLECTOR)
     try:
-        asyncio.run(_serve(netboot, reconcile, log))
+        asyncio.run(_serve(netboot, reconcile, log, floor))
     except (BadKey, Locked, Busy, Corrupt, CannotBecome, CannotListen, Died, Unavailable, store.Unavailable) as error:
         raise Sentence(_ended(str(error))) from None
     except OSError as error:
@@ -76,7 +81,7 @@ def serve(netboot: Settings | None, reconcile: ReconcileSettings | None) -> None
         log.flush()
 
 
-async def _serve(netboot: Settings | None, reconcile: ReconcileSettings | None, log: Log) -> None:
+async def _serve(netboot: Settings | None, reconcile: ReconcileSettings | None, log: Log, floor: Path | None) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -86,6 +91,8 @@ async def _serve(netboot: Settings | None, reconcile: ReconcileSettings | None, 
         if server is not None and netboot is not None:
             await stack.enter_async_context(server.running())
             _at_home(netboot.user)
+            if reconcile is not None:
+                server.world.reviewer = stack.enter_context(contextlib.closing(ChildReviewer(netboot.state, log, floor)))
         # Not before: it runs git, which with --user must not be root's.
         service = stack.enter_context(contextlib.closing(Service(reconcile, log))) if reconcile else None
         waits: list[Coroutine[object, object, object]] = [stopped.wait()]  # not before: Python complains of one never awaited

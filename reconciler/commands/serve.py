@@ -18,4 +18,4 @@ from reconciler.commands.running import netboot_settings, reconcile_settings, se
 @options.age_identity
 @options.listeners
 def command(**given: Any) -> None:
-    serve(netboot_settings(given), reconcile_settings(given))
+    serve(netboot_settings(given), reconcile_settings(given), given["trust_floor"])

@@ -79,7 +79,7 @@ def _print(name: str, meant: Sequence[Explained], evidence: Evidence, form: str,
     lines = {each.line for one in meant for each in (*one.reason.by, *one.reason.beaten) if each.line}
     authors = evidence.authors(sorted(lines))
     if form == "json":
-        click.echo(json.dumps(_document(name, meant, evidence, authors), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(document(name, meant, evidence, authors), indent=2, ensure_ascii=False))
     elif asked and len(meant) <= MOST_IN_DETAIL:
         show(*(part for each in meant for part in _detail(each, evidence, authors)))
     else:
@@ -140,7 +140,7 @@ def _list(known: Iterable[Explained], authors: dict[Line, Author]) -> Table:
     table = columns("SETTING", "VALUE", "SET BY", *(("COMMIT", "DATE", "AUTHOR") if wide else ("DATE",)))
     group = ""
     for each in known:
-        begin, name = _group(each.setting)
+        begin, name = group_of(each.setting)
         if begin != group and begin:
             table.add_row(Text(printable(begin), "bold"))
         group = begin
@@ -163,7 +163,7 @@ _GROUPS = (
 )
 
 
-def _group(setting: str) -> tuple[str, str]:
+def group_of(setting: str) -> tuple[str, str]:
     """What a setting stands below in a list, or "", and what it is called there."""
     if (action := ACTION.fullmatch(setting)) and action["setting"]:
         return f"{action['workflow']} action {action['action']}", action["setting"]
@@ -187,7 +187,7 @@ def _columns(author: Author) -> tuple[Text, Text, Text]:
 # For programs ------------------------------------------------------------------------------------------------------------
 
 
-def _document(name: str, known: Iterable[Explained], evidence: Evidence, authors: dict[Line, Author]) -> dict[str, Any]:
+def document(name: str, known: Iterable[Explained], evidence: Evidence, authors: dict[Line, Author]) -> dict[str, Any]:
     def told(setting: str, origin: Origin) -> dict[str, Any]:
         if origin.line is None:
             return {"what": origin.what}

@@ -1,0 +1,146 @@
+"""The pages about git: what they ask of whoever reads the repository, and what they say where nobody does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from netboot.reconcile_document import Reconciliation
+from netboot.review import Document, NotAnswered, Question, is_commit_name
+from tests.netboot.site import browser, plan, world
+
+HTML = {"Accept": "text/html"}
+EVIL = "<script>alert(1)</script>\"'\x1b[31m"
+PAGES = ("/commits", "/commits?base=main~1&head=main", "/machines/node-01/why", "/machines/node-01/history")
+HEAD, SERVED = "b" * 40, "a" * 40
+ROW = {"name": EVIL, "before": EVIL, "after": EVIL, "lines": []}
+LONG = {"name": "script", "before": None, "after": None, "lines": [f"+ {EVIL}", f"- {EVIL}"]}
+GROUP = {
+    "consequence": "destructive", "meaning": "disks", "title": EVIL, "machines": [EVIL, "node-01"], "reasons": [EVIL],
+    "rows": [ROW, LONG], "untold": 2,
+}  # fmt: skip
+SETTING = {"name": "x", "group": EVIL, "label": EVIL, "value": f"{EVIL}\n{EVIL}"}
+DATE = "2026-01-01T00:00:00Z"
+COMMIT = {"commit": HEAD, "author": f"{EVIL} <x>", "date": DATE, "subject": EVIL}
+BY = {**COMMIT, "what": EVIL, "file": EVIL, "line": 3, "text": EVIL}
+BEATEN = {"what": "x", "file": "y", "line": 1, "text": "", "unknown": EVIL}
+CHANGED = {"change": "renamed", "machine": EVIL, "was": EVIL, "settings": [ROW] * 9}
+ADDED = {**CHANGED, "commit": HEAD, "change": "added"}
+ANSWERS: Mapping[str, Document] = {
+    "commits": {
+        "commits": [{**COMMIT, "plan": ""}, {**COMMIT, "commit": SERVED, "date": "", "plan": "p"}],
+        "places": [{"first": 1, "lines": [EVIL, "here"]}],
+    },
+    "plan": {
+        "before": SERVED, "after": HEAD, "changed": True, "summary": EVIL, "held": [{"what": EVIL, "release": EVIL}],
+        "groups": [GROUP], "rest": 3, "site": [ROW, LONG],
+    },
+    "why": {"revision": SERVED, "settings": [{**SETTING, "by": [BY, {"what": EVIL}], "beats": [BEATEN]}]},
+    "history": {"commits": [{**COMMIT, **CHANGED}, ADDED], "whole": False, "rejected": [SERVED]},
+}  # fmt: skip
+
+
+class Told:
+    """A reviewer that answers as it is told, and notes what it was asked."""
+
+    def __init__(self, answer: Callable[[Question], Document | None]) -> None:
+        self.asked: list[Question] = []
+        self._answer = answer
+
+    async def ask(self, question: Question) -> Document | None:
+        self.asked.append(question)
+        return self._answer(question)
+
+
+def shown(tmp_path: Path, path: str, reviewer: Told | None, **settings: Any) -> httpx.Response:
+    async def get() -> httpx.Response:
+        async with world(tmp_path / "state", plan(), **settings) as here:
+            problem = {"file": EVIL, "line": 2, "column": 1, "path": "", "code": "c", "severity": "error", "message": EVIL}
+            held = {"kind": "many", "rule": EVIL, "why": EVIL, "release": EVIL, "machines": [EVIL], "count": 30, "whole": True}
+            here.git.latest = Reconciliation("repo", head=HEAD, revision=SERVED, problems=(problem,), held=(held,))
+            here.reviewer = reviewer
+            async with browser(here) as client:
+                return await client.get(path, headers=HTML)
+
+    return asyncio.run(get())
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_what_git_and_its_people_say_is_text(tmp_path: Path, path: str) -> None:
+    answer = shown(tmp_path, path, Told(lambda question: ANSWERS[question.kind]))
+    assert 200 == answer.status_code
+    assert "<script>alert" not in answer.text
+    assert EVIL in unescape(answer.text)
+    assert "refresh" not in answer.headers
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_what_is_worked_out_is_looked_for_again(tmp_path: Path, path: str) -> None:
+    answer = shown(tmp_path, path, Told(lambda question: None))
+    assert (200, "3") == (answer.status_code, answer.headers["refresh"])
+    assert "It is being worked out" in answer.text
+
+
+def fails(question: Question) -> Document:
+    raise NotAnswered(f"Because {EVIL}.")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_why_there_is_no_answer_is_said_with_the_command_that_has_one(tmp_path: Path, path: str) -> None:
+    answer = shown(tmp_path, path, Told(fails))
+    assert f"Because {EVIL}." in unescape(answer.text)
+    assert "<pre tabindex" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        ("/commits?base=main~1&head=main", "gitboot plan main~1..main"),
+        ("/commits?base=v1", f"gitboot plan v1..{SERVED}"),
+        ("/machines/node-01/why", "gitboot why node-01"),
+        ("/machines/node-01/history", "gitboot history node-01"),
+    ],
+)
+def test_a_server_without_a_repository_names_the_command(tmp_path: Path, path: str, command: str) -> None:
+    assert command in unescape(shown(tmp_path, path, None).text)
+
+
+def test_two_commits_are_asked_for_as_the_address_names_them_and_by_what_they_rest_on(tmp_path: Path) -> None:
+    told = Told(lambda question: ANSWERS[question.kind])
+    shown(tmp_path, "/commits?base=+main~1+&head=v1.0", told)
+    at = (HEAD, SERVED, plan().plan.id)
+    assert [Question("commits", (), at), Question("plan", ("main~1", "v1.0"), at)] == told.asked
+
+
+@pytest.mark.parametrize(
+    "name", ["--output=x", "main:site.yaml", ":/secret", "main@{1}", "a..b", "a b", "x" * 201, "a\nb", "\x00", "é"]
+)
+def test_what_is_no_name_of_a_commit_is_not_even_asked(tmp_path: Path, name: str) -> None:
+    assert not is_commit_name(name)
+    told = Told(lambda question: ANSWERS[question.kind])
+    answer = shown(tmp_path, str(httpx.URL("/commits", params={"base": name, "head": "main"})), told)
+    assert (200, ["commits"]) == (answer.status_code, [each.kind for each in told.asked])
+    assert "Name both commits" in answer.text
+
+
+@pytest.mark.parametrize("name", ["main", "main~1", "v1.0^", "feature/x_y+z", "0a1b2c", "HEAD~12"])
+def test_what_people_call_commits_is_a_name(name: str) -> None:
+    assert is_commit_name(name)
+
+
+@pytest.mark.parametrize("page", ["why", "history"])
+def test_nothing_is_asked_of_a_machine_that_is_not_there(tmp_path: Path, page: str) -> None:
+    told = Told(fails)
+    assert (404, []) == (shown(tmp_path, f"/machines/node-09/{page}", told).status_code, told.asked)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_nobody_asks_without_a_token(tmp_path: Path, path: str) -> None:
+    told = Told(fails)
+    assert (401, []) == (shown(tmp_path, path, told, open_status=False).status_code, told.asked)
