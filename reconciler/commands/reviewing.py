@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from netboot.masks import masked_text
 from netboot.plans import PlanStore
 from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import read_reconciliation
@@ -31,7 +32,6 @@ from reconciler.diff import compare
 from reconciler.errors import BadSource, Unavailable
 from reconciler.foreseeing import foreseen
 from reconciler.git import open_repository
-from reconciler.masks import masked_text
 from reconciler.observing import observed_from
 from reconciler.past import Past
 from reconciler.plan_page import as_page
