@@ -109,14 +109,13 @@ class Query:
     @classmethod
     def of(cls, given: Mapping[str, str]) -> Query:
         """Whatever stands there: what cannot be understood is as if it were not said."""
-        number = given.get("page", "")
         return cls(
             q=given.get("q", "")[:200],
             phase=given.get("phase", ""),
             state=given.get("state", ""),
             issue=given.get("issue", ""),
             sort=sort if (sort := given.get("sort", "")) in SORTS else "name",
-            page=max(1, int(number)) if number.isascii() and number.isdecimal() and len(number) < 7 else 1,
+            page=page_of(given.get("page", "")),
             by=given.get("by", "")[:200],
         )
 
@@ -127,6 +126,11 @@ class Query:
         }  # fmt: skip
         said |= changed
         return "/?" + urlencode({key: value for key, value in said.items() if value not in ("", "name", 1)})
+
+
+def page_of(text: str) -> int:
+    """The number of a page, from 1, as an address has it; 1 for what is none."""
+    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 7 else 1
 
 
 @dataclass(frozen=True, slots=True)

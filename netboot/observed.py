@@ -165,6 +165,10 @@ class Observed:
         """Oldest first. O(its runs)."""
         return [self.runs[run] for run in self._of_workflow.get(name, ())]
 
+    def workflows(self) -> AbstractSet[str]:
+        """Those that were ever run."""
+        return self._of_workflow.keys()
+
     def active_runs(self) -> list[RunStatus]:
         """O(runs in progress)."""
         return [self.runs[run] for run in self._active]

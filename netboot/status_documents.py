@@ -171,9 +171,9 @@ def hardware_document(
 def workflow_document(name: str, observed: Observed, desired: DesiredWorkflow | None, now: float = 0.0) -> Document:
     """`desired` is None for a workflow that git does not name any more: its past stays readable. `now` as above."""
     runs = observed.runs_of_workflow(name)
-    machines = [_machine(name, desired, each, observed, now) for each in desired.machines] if desired else []
+    machines = standings(name, observed, desired, now) if desired else []
     states = Counter(machine["state"] for machine in machines)
-    state = _aggregate(states)
+    state = worst(states)
     return {
         "apiVersion": "gitboot/v1",
         "kind": "WorkflowStatus",
@@ -215,6 +215,11 @@ def _boot(boot: BootStatus, machine: DesiredHardware) -> Document:
     }
 
 
+def standings(name: str, observed: Observed, desired: DesiredWorkflow, now: float = 0.0) -> list[Document]:
+    """How the workflow stands on each of its machines. O(its machines)."""
+    return [_machine(name, desired, each, observed, now) for each in desired.machines]
+
+
 def _machine(name: str, desired: DesiredWorkflow, carrier: Carrier, observed: Observed, now: float) -> Document:
     machine, boot = carrier.name, None
     if desired.repeat == "everyBoot":
@@ -232,7 +237,7 @@ def _machine(name: str, desired: DesiredWorkflow, carrier: Carrier, observed: Ob
     return {"machine": machine, "state": state, "reason": reason, "run": None}
 
 
-def _aggregate(states: Mapping[str, int]) -> str:
+def worst(states: Mapping[str, int]) -> str:
     """The worst that is true of any machine; work in progress before work not begun."""
     for state in ("FAILED", "TIMEOUT", "CANCELLED", "RUNNING", "PENDING", "SUCCESS"):
         if states.get(state):

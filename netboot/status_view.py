@@ -86,9 +86,7 @@ def _of_one(path: str, plans: Plans, observed: Observed, word: Reconciliation, h
     if kind == "inventory" and path == inventory_path(name) and name in plan.machines:
         return to_bytes(inventory_document(name, kept)) if (kept := heard.inventory_of(name)) else None
     if kind == "workflows" and path == workflow_path(name):
-        work = _workflows(plan).get(name)
-        if work is not None and (plan.locked or plan.gate is not OPEN):
-            work = replace(work, held=_held(plan, name, observed))
+        work = desired_workflow(plan, name, observed)
         if work is not None or observed.runs_of_workflow(name):
             return to_bytes(workflow_document(name, observed, work, now))
     return None
@@ -96,16 +94,28 @@ def _of_one(path: str, plans: Plans, observed: Observed, word: Reconciliation, h
 
 def all_paths(plan: BootPlan, observed: Observed, inventories: Collection[str] = ()) -> list[str]:
     """Every document there is for this plan that is written to a file."""
-    workflows = _workflows(plan).keys() | {run.workflow for run in observed.runs.values()}
     return [
         RECONCILE_PATH,
         INDEX_PATH,
         SERVED_PATH,
         TRIES_PATH,
         *(hardware_path(name) for name in plan.machines),
-        *(workflow_path(name) for name in sorted(workflows)),
+        *(workflow_path(name) for name in workflow_names(plan, observed)),
         *(inventory_path(name) for name in plan.machines if name in inventories),
     ]
+
+
+def workflow_names(plan: BootPlan, observed: Observed) -> list[str]:
+    """Those of git, and those of which there is a past; in order."""
+    return sorted(_workflows(plan).keys() | observed.workflows())
+
+
+def desired_workflow(plan: BootPlan, name: str, observed: Observed) -> DesiredWorkflow | None:
+    """None: git does not name it. O(its machines) where runs are held, else O(1)."""
+    work = _workflows(plan).get(name)
+    if work is not None and (plan.locked or plan.gate is not OPEN):
+        return replace(work, held=_held(plan, name, observed))
+    return work
 
 
 def _index(plan: BootPlan, observed: Observed, inventories: Collection[str]) -> dict[str, Any]:

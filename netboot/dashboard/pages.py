@@ -6,9 +6,11 @@ Shell. The law: a page is whole, runs nothing but our own script, and whatever c
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
@@ -30,6 +32,10 @@ EVERY = 15
 """Seconds after which a page that is looked at is made anew though nothing has changed: time alone makes issues of waits."""
 
 
+SHARE = 20
+T = TypeVar("T")
+
+
 class Pages:
     def __init__(self, world: World) -> None:
         self.world = world
@@ -40,7 +46,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"age": age, "clock": clock, "seconds": seconds, "until": until}
+        self._templates.filters |= {"age": age, "clock": clock, "seconds": seconds, "until": until, "took": took}
 
     def render(self, name: str, *, every: int = EVERY, watch: Collection[str] = (), **values: object) -> Response:
         """`watch`: paths below /status/ whose change makes it another page; none: any. A new plan always does."""
@@ -70,6 +76,29 @@ class Pages:
             raise HTTPException(503, f"No plan is served yet: {self.world.no_plan}.", {"Retry-After": "5"})
 
 
+class Kept(Generic[T]):
+    """What costs as much as all machines, kept for `SHARE` times as long as it took to make: so it takes that part of the
+    server's time at most, however often it is asked for, and of a small site everything is new."""
+
+    def __init__(self, most: int = 64) -> None:
+        """`most`: values that are kept."""
+        self._most = most
+        self._kept: OrderedDict[object, tuple[float, T]] = OrderedDict()
+
+    def get(self, key: object, make: Callable[[], T]) -> T:
+        began = time.monotonic()
+        kept = self._kept.get(key)
+        if kept is not None and began < kept[0]:
+            return kept[1]
+        value = make()
+        ended = time.monotonic()
+        self._kept[key] = (ended + SHARE * (ended - began), value)
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return value
+
+
 def _instant(at: float | str | None) -> float | None:
     return datetime.fromisoformat(at).timestamp() if isinstance(at, str) else at or None
 
@@ -83,6 +112,12 @@ def until(by: str, now: float) -> str:
     """`in 1m 20s`, or `overdue for 3m 0s`."""
     left = (_instant(by) or now) - now
     return f"in {seconds(left)}" if left >= 0 else f"overdue for {seconds(-left)}"
+
+
+def took(run: Mapping[str, Any], now: float) -> str:
+    """Of a run's document."""
+    ended, began = _instant(run["ended"]), _instant(run["started"]) or now
+    return seconds(max(0.0, (ended or now) - began)) + ("" if ended else " so far")
 
 
 def clock(at: float | str | None) -> str:

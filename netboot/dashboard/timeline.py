@@ -17,6 +17,10 @@ LEAST = 3
 """Units of a bar, so that it can be seen."""
 
 
+FAR_APART = 5
+"""Times the longest run, from which on runs are better seen side by side than by the clock."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     kind: str
@@ -41,6 +45,10 @@ class Scale:
 
     first: float
     last: float
+
+    @property
+    def length(self) -> float:
+        return self.last - self.first
 
     def bar(self, kind: str, title: str, told: Mapping[str, Any], now: float) -> Bar:
         """`told`: `began`, `ended` and, maybe, `expected` of a status document."""
@@ -118,6 +126,30 @@ def scale_of_runs(runs: Iterable[Mapping[str, Any]], now: float) -> Scale:
     """From the first of their starts to the last of their ends."""
     told = [(instant(run["started"]), instant(run["ended"]) if run["ended"] else now) for run in runs]
     return Scale(min((first for first, _ in told), default=now), max((last for _, last in told), default=now))
+
+
+@dataclass(frozen=True, slots=True)
+class Gantt:
+    rows: Sequence[Sequence[Bar]]
+    """Of each run, its attempts."""
+    scale: Scale
+    by_clock: bool
+    """All on that scale; else each begins at its own start, and the scale is as long as the longest."""
+
+
+def gantt(runs: Sequence[Mapping[str, Any] | None], axis: str, now: float) -> Gantt:
+    """`axis`: `clock`, `own`, or "" for what shows more: by the clock, unless the runs lie far apart. None: not begun."""
+    begun = [run for run in runs if run]
+    whole = scale_of_runs(begun, now)
+    own = {run["id"]: scale_of_runs([run], now) for run in begun}
+    longest = max((each.length for each in own.values()), default=0.0)
+    by_clock = axis == "clock" or (axis != "own" and whole.length <= FAR_APART * longest)
+    rows = []
+    for run in runs:
+        first = own[run["id"]].first if run else 0.0
+        scale = whole if by_clock else Scale(first, first + longest)
+        rows.append(run_bars(run, scale, now, {}) if run else [])
+    return Gantt(rows, whole if by_clock else Scale(0.0, longest), by_clock)
 
 
 def usual_of(story: Mapping[str, Any]) -> dict[tuple[str, str], Any]:

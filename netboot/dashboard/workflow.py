@@ -1,25 +1,72 @@
 """The pages of workflows: what each of them does over all its machines.
 
-Shell. The law: what a page costs is what it shows, however many machines there are.
+Shell. The law: what a page costs is what it shows, however many machines there are; where all of them have to be looked at,
+that is kept for a while.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from netboot.dashboard.pages import Pages
+from netboot.dashboard.pages import Kept, Pages
+from netboot.dashboard.timeline import gantt
+from netboot.run_documents import run_document
 from netboot.status_documents import workflow_path
+from netboot.status_view import workflow_names
+from netboot.workflow_board import Board, Query, board_of, machines_of, run_of, shown
+
+EARLIER = 50
+"""Runs of the past that a page shows."""
 
 
 class WorkflowPages:
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
+        self._boards = Kept[Board | None]()
 
     async def workflows(self, request: Request) -> Response:
-        paths = self._pages.document("index.json")["documents"]
-        names = [path.removeprefix("/status/") for path in paths if path.startswith("/status/workflows/")]
-        return self._pages.render("workflows", workflows=[self._pages.document(path) for path in names])
+        self._pages.must_serve()
+        world, query = self._pages.world, Query.of(request.query_params)
+        names = workflow_names(world.plans.current, world.observed) if world.plans else []
+        page = shown([name for name in names if query.q.lower() in name.lower()], query.page)
+        boards = [board for name in page.rows if (board := self._board(name))]
+        return self._pages.render("workflows", query=query, page=page, boards=boards)
 
     async def workflow(self, request: Request) -> Response:
-        return self._pages.render("workflow", workflow=self._pages.document(workflow_path(request.path_params["name"])))
+        self._pages.must_serve()
+        world, query = self._pages.world, Query.of(request.query_params)
+        board = self._board(request.path_params["name"])
+        if board is None:
+            raise HTTPException(404, "Git names no workflow of that name; /workflows lists what there is.")
+        page = shown(machines_of(board, query), query.page)
+        runs = [run_of(machine, world.observed) for machine in page.rows]
+        picture = gantt(runs, query.axis, world.now())
+        return self._pages.render(
+            "workflow",
+            board=board,
+            query=query,
+            page=page,
+            rows=list(zip(page.rows, runs, picture.rows, strict=True)),
+            picture=picture,
+            earlier=self._earlier(board),
+            watch=[workflow_path(board.name)],
+        )
+
+    def _board(self, name: str) -> Board | None:
+        world = self._pages.world
+        if world.plans is None:
+            return None
+        plan = world.plans.current
+        return self._boards.get((plan.id, name), lambda: board_of(plan, name, world.observed, world.now()))
+
+    def _earlier(self, board: Board) -> Sequence[dict[str, Any]]:
+        """The last of its runs that are not a machine's present one, the newest first."""
+        present = {machine["run"] for machine in board.machines}
+        runs = reversed(self._pages.world.observed.runs_of_workflow(board.name))
+        return [run_document(run) for run in islice((each for each in runs if each.id not in present), EARLIER)]

@@ -16,10 +16,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from netboot.dashboard.discovered import as_hardware
 from netboot.dashboard.events import _stream
+from netboot.dashboard.pages import Kept
 from netboot.feed import Feed
 from netboot.http import application
 from netboot.issues import Issue
-from tests.netboot.site import browser, plan, world
+from tests.netboot.site import browser, machine, plan, world
 from tests.reconciler.inventories import read
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
@@ -195,3 +196,52 @@ def named(app: ASGIApp) -> ASGIApp:
         await app({**scope, "server": ("/state/http.sock", None)}, receive, send)
 
     return at_a_socket
+
+
+@awaited
+async def test_the_page_of_all_workflows_renders_no_whole_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netboot.status_view.workflow_document", None)
+    for path in ("/workflows", "/workflows/look"):
+        status, text, _ = await page(tmp_path / path.replace("/", "-"), path)
+        assert 200 == status
+        assert "PENDING" in text
+
+
+@awaited
+async def test_a_workflow_shows_a_page_of_its_machines(tmp_path: Path) -> None:
+    served = plan(*(machine(number, "look") for number in range(1, 71)))
+    async with world(tmp_path / "state", served) as here, browser(here) as client:
+        first = (await client.get("/workflows/look")).text
+        second = (await client.get("/workflows/look?page=2&state=PENDING")).text
+        found = (await client.get("/workflows?q=LOO")).text
+        none = (await client.get("/workflows?q=%3Cb%3E")).text
+    assert "70 machines" in first
+    assert (50, 20) == (first.count('href="/machines/'), second.count('href="/machines/'))
+    assert 'href="/workflows/look?state=PENDING">70 PENDING' in found
+    assert "No workflow is called so." in none
+    assert "<b>" not in none
+
+
+def test_what_is_dear_is_kept_in_proportion_and_no_more_of_it_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, made = [100.0], list[str]()
+    monkeypatch.setattr("netboot.dashboard.pages.time.monotonic", lambda: clock[0])
+    kept = Kept[str](most=2)
+
+    def ask(key: str) -> None:
+        def make() -> str:
+            made.append(key)
+            clock[0] += 1.0
+            return key
+
+        assert key == kept.get(key, make)
+
+    ask("a")
+    clock[0] += 19.0
+    ask("a")
+    assert ["a"] == made
+    clock[0] += 2.0
+    ask("a")
+    ask("b")
+    ask("c")
+    ask("a")
+    assert ["a", "a", "b", "c", "a"] == made

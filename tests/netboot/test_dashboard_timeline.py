@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from netboot.dashboard.timeline import WIDTH, Scale, run_bars, scale_of_runs, timeline, usual_of
+from netboot.dashboard.timeline import WIDTH, Scale, gantt, run_bars, scale_of_runs, timeline, usual_of
 from netboot.run_documents import rfc3339
 
 USUAL = {"median": 20.0, "high": 40.0, "of": 12}
@@ -84,3 +84,29 @@ def test_every_attempt_of_a_run_is_a_bar_on_the_scale_of_all_runs() -> None:
     assert ("failed", 50, 5) == (failed.kind, round(100 * failed.left / WIDTH), round(100 * failed.width / WIDTH))
     assert ("running", 90.0, True) == (going.kind, going.seconds, going.goes_on)
     assert [] == run_bars(other, scale, 200.0, {})
+
+
+def run(number: int, began: float, ended: float | None) -> dict[str, Any]:
+    attempt = {"state": "SUCCESS", "started": rfc3339(began), "ended": None if ended is None else rfc3339(ended)}
+    tasks = [{"name": "install", "actions": [{"name": "write", "attempts": [attempt]}]}]
+    return {"id": f"r{number}", "started": rfc3339(began), "ended": None if ended is None else rfc3339(ended), "tasks": tasks}
+
+
+def test_runs_at_about_the_same_time_are_drawn_by_the_clock() -> None:
+    picture = gantt([run(1, 0, 100), None, run(2, 50, None)], "", now=200.0)
+    assert (True, 0.0, 200.0) == (picture.by_clock, picture.scale.first, picture.scale.last)
+    assert [0, 25] == [round(100 * row[0].left / WIDTH) for row in picture.rows if row]
+    assert [1, 0, 1] == [len(row) for row in picture.rows]
+
+
+def test_runs_far_apart_are_drawn_each_from_its_own_start() -> None:
+    runs = [run(1, 0, 100), run(2, 86400, 86450)]
+    picture = gantt(runs, "", now=90000.0)
+    assert (False, 100.0) == (picture.by_clock, picture.scale.length)
+    assert [(0, 100), (0, 50)] == [(row[0].left, round(100 * row[0].width / WIDTH)) for row in picture.rows]
+    assert gantt(runs, "clock", now=90000.0).by_clock
+    assert not gantt([run(1, 0, 100)], "own", now=100.0).by_clock
+
+
+def test_there_is_a_picture_of_no_run_at_all() -> None:
+    assert ([[], []], 0.0) == ((picture := gantt([None, None], "", 5.0)).rows, picture.scale.length)
