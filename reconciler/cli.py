@@ -33,6 +33,7 @@ COMMANDS = {
     "replay": "Answer a recorded boot again, from any commit.",
     "bisect": "Find the commit that changed what a recorded boot is answered.",
     "status": "Show what the machines are doing.",
+    "events": "Print what happened to machines, and what happens.",
     "logs": "Print what a machine's actions printed, and go on while they do.",
     "wait": "Wait until a machine's run has ended, for scripts.",
     "issues": "Show what somebody ought to look at, and what each of it means.",

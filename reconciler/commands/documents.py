@@ -125,8 +125,15 @@ class _Server:
             hint = "name the server with --server, or read a state directory with --state"
             raise Sentence(f"{self._name} does not answer ({error}); {hint}.") from None
         if answer.status in (401, 429):
-            raise Sentence(printable(f"{self._name} says: {data[:1000].decode(errors='replace').strip()} {WANTED}"))
+            raise Sentence(refused(self._name, answer.status, data))
         return answer.status, data, answer.getheader("content-type", "")
+
+
+def refused(server: str, status: int, said: bytes) -> str:
+    """Why a server tells nothing, and what to do."""
+    if status in (401, 429):
+        return printable(f"{server} says: {said[:1000].decode(errors='replace').strip()} {WANTED}")
+    return f"{server} answers HTTP {status}; is it a gitboot?"
 
 
 def _document(data: bytes, whose: str) -> Document:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 from rich.table import Table
 from rich.text import Text
 
 from netboot.served_document import SERVED_PATH
-from reconciler.commands import completion, options
+from reconciler.commands import choosing, completion, options
+from reconciler.commands.choosing import Chosen, chosen
 from reconciler.commands.documents import Document, Read, reading
-from reconciler.commands.terminal import age, columns, printable, serialized, show
-from reconciler.hostlist import expand
+from reconciler.commands.terminal import COLOURS, age, columns, printable, serialized, show
 from reconciler.sentence import Sentence
 
 MOST_SHOWN = 10
@@ -24,14 +22,6 @@ WATCH_SECONDS = 2
 FORMATS = ("table", "wide", "json", "yaml")
 AS_IT_GOES = ("Ready", "Reconciling", "Booting")
 """Conditions that a machine's phase and run tell of; any other that is true calls for somebody."""
-COLOURS = {
-    "SUCCESS": "green",
-    "RUNNING": "cyan",
-    "FAILED": "red",
-    "TIMEOUT": "red",
-    "INTERRUPTED": "red",
-    "CANCELLED": "yellow",
-}
 
 
 @click.command(
@@ -40,9 +30,7 @@ COLOURS = {
 @click.argument("machines", required=False, shell_complete=completion.machines)
 @options.server
 @options.state_instead
-@click.option(
-    "-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Only machines with this label; all of several."
-)
+@choosing.labels_option
 @click.option(
     "-o", "--output", type=click.Choice(["table", "wide", "json", "yaml"]), default="table", show_default=True, help="As what."
 )
@@ -57,68 +45,31 @@ def command(
     watch: bool,
     token_file: Path | None,
 ) -> None:
-    asked = _Asked(machines, tuple(map(_label, labels)), output)
+    asked = chosen(machines, labels)
     while True:
         with reading(server, state, token_file) as read:
             site = read("reconcile.json")
             if site is None:
                 raise Sentence(f"{state or server} has no status yet; is a gitboot serving there?")
-            documents = _documents(read, asked)
+            documents = list(choosing.documents(read, asked))
             if watch:
                 click.clear()
-            _print(read, site, documents, asked)
+            _print(read, site, documents, asked, output)
         if not watch:
             return
         time.sleep(WATCH_SECONDS)
 
 
-class _Asked(NamedTuple):
-    machines: str | None
-    labels: tuple[tuple[str, str], ...]
-    output: str
-
-
-def _label(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise Sentence(f"{text!r} is no label; write --label rack=r1.", 2)
-    return key, value
-
-
-def _documents(read: Read, asked: _Asked) -> list[Document]:
-    """Of the machines that are meant. Raises Sentence for a name that nobody has."""
-    names = _machines(read)
-    if asked.machines is not None:
-        try:
-            wanted = expand(asked.machines)
-        except ValueError as error:
-            raise Sentence(printable(str(error)), 2) from None
-        for name in wanted:
-            if name not in names:
-                close = get_close_matches(name, names, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"machines there: {len(names)}; `gitboot status` lists them."
-                raise Sentence(printable(f"There is no machine {name!r}; {hint}"), 2)
-        names = wanted
-    found = (document for name in names if (document := read(f"hardware/{name}.json")) is not None)
-    return [each for each in found if set(asked.labels) <= each["labels"].items()]
-
-
-def _print(read: Read, site: Document, documents: list[Document], asked: _Asked) -> None:
+def _print(read: Read, site: Document, documents: list[Document], asked: Chosen, output: str) -> None:
     now = time.time()
-    if asked.output in ("json", "yaml"):
-        click.echo(serialized({"site": site, "machines": documents}, asked.output), nl=False)
+    if output in ("json", "yaml"):
+        click.echo(serialized({"site": site, "machines": documents}, output), nl=False)
     elif len(documents) == 1 and asked.machines == documents[0]["name"]:
         (document,) = documents
         show(*_details(document, now), *_conditions([document]), *_inventory(document["inventory"], read))
     else:
-        tables = [_table(documents, now, asked.output == "wide"), *_conditions(documents)] if documents else []
+        tables = [_table(documents, now, output == "wide"), *_conditions(documents)] if documents else []
         show(_site(site, now) + _served(read(SERVED_PATH)), *tables)
-
-
-def _machines(read: Read) -> list[str]:
-    index = read("index.json") or {}
-    paths = [str(path).removeprefix("/status/") for path in index.get("documents", [])]
-    return sorted(path[len("hardware/") : -len(".json")] for path in paths if path.startswith("hardware/"))
 
 
 def _site(site: Document, now: float) -> str:

@@ -12,6 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+COLOURS = {
+    "SUCCESS": "green",
+    "RUNNING": "cyan",
+    "FAILED": "red",
+    "TIMEOUT": "red",
+    "INTERRUPTED": "red",
+    "CANCELLED": "yellow",
+}
+"""Of a run, an action, an attempt."""
 WIDE = 4096
 """Columns where the output is no terminal: a line is a line, for grep and for a pager."""
 
