@@ -65,8 +65,9 @@ class Expectations:
 
     # Questions
 
-    def of_stage(self, boot: BootStatus, stage: Stage) -> Expected | None:
-        return self._of(boot.machine, _of_stage(stage, boot.profile))
+    def of_stage(self, machine: str, stage: Stage, profile: str = "") -> Expected | None:
+        """`profile`: that was booted."""
+        return self._of(machine, _of_stage(stage, profile))
 
     def of_action(self, run: RunStatus, attempt: ActionStatus) -> Expected | None:
         return self._of(run.machine, _of_action(run, attempt))

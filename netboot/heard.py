@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from netboot.chronicle import Said
 from netboot.expectations import Expectations
 from netboot.inventory_document import Kept
 from netboot.noticed import Noticed
@@ -47,6 +48,12 @@ class Heard:
     """When the served plan was published, seconds since the epoch; 0: not known."""
     expectations: Expectations = field(default_factory=Expectations)
     """How long things take."""
+    said: Callable[[str], Sequence[Said]] = lambda boot: ()
+    """What is remembered of a boot."""
+    commit_of: Callable[[str], str] = lambda plan: ""
+    """The commit that a plan was made of; "": not known."""
+    model_of: Callable[[str], str] = lambda name: ""
+    """Vendor and product of a machine."""
     tries: Callable[[], Sequence[Judged]] = tuple
     """What is asked for to be tried."""
     noticed: Noticed = field(default_factory=Noticed)

@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from netboot.chronicle import Chronicle
 from netboot.errors import Malformed
 from netboot.recording import Exchange, decode_line, encode
 
@@ -32,6 +33,9 @@ class Recorder:
     """`note` in the loop, `flush_soon` a few times a second, `close` at the end."""
 
     def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES, segments: int = SEGMENTS) -> None:
+        self.commit_of: Callable[[str], str] = lambda plan: ""
+        """The commit that a plan was made of; "": not known."""
+        self.chronicle = Chronicle()
         self.dropped = 0
         """Exchanges that were not kept, since start."""
         self._folder = folder
@@ -44,10 +48,27 @@ class Recorder:
         self._size = 0
 
     def note(self, exchange: Exchange) -> None:
+        exchange = msgspec.structs.replace(exchange, commit=self.commit_of(exchange.plan))
+        self.chronicle.note(exchange)
         if len(self._waiting) < MOST_WAITING:
             self._waiting.append(exchange)
         else:
             self.dropped += 1
+
+    def remember(self, since: float) -> threading.Thread:
+        """Has a thread add to the chronicle what was kept before `since`, when we began. It can be joined."""
+        before = Chronicle()
+
+        def read_all() -> None:
+            with suppress(OSError):
+                for exchange in read(self._folder):
+                    if exchange.at < since:
+                        before.note(exchange)
+            self.chronicle.before = before
+
+        reader = threading.Thread(target=read_all, name="chronicle", daemon=True)
+        reader.start()
+        return reader
 
     def flush_soon(self) -> None:
         """Has the thread write what waits, unless it is still at it."""

@@ -84,6 +84,8 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     boot: str = ""
     plan: str = ""
     """Id of the plan that the answer came from."""
+    commit: str = ""
+    """That the plan was made of; "": not known."""
     outcome: str = "ok"
     reason: str = ""
     said: str = ""

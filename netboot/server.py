@@ -82,6 +82,7 @@ class Netboot:
             stack.push_async_callback(self.world.directory.close)
             stack.callback(self.log.flush_soon)
             stack.callback(self.world.recorder.close)
+            stack.callback(self.world.recorder.remember(self.world.started).join, 5.0)
             stack.callback(self.world.artifacts.stop)
             self._follow_changes()
             self.world.git.look()

@@ -34,7 +34,8 @@ from netboot.status_documents import (
     workflow_document,
     workflow_path,
 )
-from netboot.story import story_document, story_of
+from netboot.stories import stories_document
+from netboot.story import stories_path, story_document, story_of
 from netboot.try_status import TRIES_PATH, summary, tries_document, try_document
 
 INDEX_PATH = "index.json"
@@ -85,6 +86,8 @@ def _of_one(path: str, plans: Plans, observed: Observed, word: Reconciliation, h
         return to_bytes(_machine(plans, plan.machines[name], observed, word.hold, heard, now))
     if kind == "inventory" and path == inventory_path(name) and name in plan.machines:
         return to_bytes(inventory_document(name, kept)) if (kept := heard.inventory_of(name)) else None
+    if kind == "stories" and path == stories_path(name) and (machine := plan.machines.get(name)):
+        return to_bytes(stories_document(name, machine.macs, observed, heard))
     if kind == "workflows" and path == workflow_path(name):
         work = desired_workflow(plan, name, observed)
         if work is not None or observed.runs_of_workflow(name):
@@ -134,7 +137,7 @@ def _machine(plans: Plans, machine: Machine, observed: Observed, hold: str, hear
     judged = next((each for each in heard.tries() if each.asked.machine == name), None)
     story = story_of(desired, observed, heard.served_since(), heard.expectations)
     trying = summary(try_document(name, judged, observed))
-    return {**told, "story": story_document(story), "syslog": _syslog(machine, observed, heard), "trying": trying}
+    return {**told, "story": story_document(name, story), "syslog": _syslog(machine, observed, heard), "trying": trying}
 
 
 def _syslog(machine: Machine, observed: Observed, heard: Heard) -> str | None:

@@ -6,14 +6,14 @@ goes on has no end, and whoever reads it sees by `Next.by` whether it takes too 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from netboot.endings import END_OF_WORK, LOST
 from netboot.expectations import Expectations, Expected, patience
 from netboot.observed import Observed
-from netboot.records import ActionStatus, BootStatus, RunStatus, Stage
+from netboot.records import ActionStatus, BootStatus, PastBoot, RunStatus, Stage
 from netboot.run_documents import Document, rfc3339, time_of
 from netboot.status_documents import EXPECTED, DesiredHardware
 
@@ -73,36 +73,37 @@ def story_of(
     boot = observed.last_boot_of(machine.name)
     if boot is None:
         return Story(None, (), _coming(machine, "it has never been seen", due))
-    begun = boot.way[0][1]
-    mine = (run for run in observed.runs_of(boot.machine, boot.macs) if run.boot == boot.id)
-    runs = [run for run in mine if run.ended is None or run.ended >= begun]
-    phases = tuple(_phases(boot, runs, expectations))
+    phases = phases_of(boot, boot.machine, observed.runs_of(boot.machine, boot.macs), expectations)
     if boot.closed is None:
         return Story(boot, phases, _awaited(machine, boot, phases[-1], observed, expectations))
     if phases[-1].name == "restart":
-        told = Next(
-            "its firmware asks for an address", boot.closed + PATIENCE["restart"], f"it was told to restart: {boot.reason}"
-        )
-        return Story(boot, phases, told)
+        by = boot.closed + (patience(phases[-1].expected, PATIENCE["restart"]) or 0.0)
+        return Story(boot, phases, Next("its firmware asks for an address", by, f"it was told to restart: {boot.reason}"))
     return Story(boot, phases, _coming(machine, boot.reason, max(due, boot.closed) if due else 0.0))
 
 
-def _phases(boot: BootStatus, runs: Sequence[RunStatus], known: Expectations) -> Iterator[Phase]:
+def phases_of(boot: BootStatus | PastBoot, machine: str, runs: Iterable[RunStatus], known: Expectations) -> tuple[Phase, ...]:
+    """Of `machine` and its `runs`, of which there may be those of other boots."""
+    begun = boot.way[0][1]
+    mine = (run for run in runs if run.boot == boot.id)
+    return tuple(_phases(boot, machine, [run for run in mine if run.ended is None or run.ended >= begun], known))
+
+
+def _phases(boot: BootStatus | PastBoot, machine: str, runs: Sequence[RunStatus], known: Expectations) -> Iterator[Phase]:
     """Each lasts until the next."""
     marks = sorted(_marks(boot, runs), key=lambda mark: mark[:2])
-    restarts = boot.closed is not None and boot.reason.startswith(END_OF_WORK)
-    end = None if restarts else boot.closed
+    end = None if _restarts(boot) else boot.closed
     for (since, _, name, run), following in zip(marks, [*marks[1:], None], strict=True):
         until = following[0] if following else end
         if name != "actions":
-            yield Phase(name, since, until, "" if following else boot.reason, known.of_stage(boot, name))
+            yield Phase(name, since, until, "" if following else boot.reason, known.of_stage(machine, name, boot.profile))
         elif run is not None:
             said = f"workflow {run.workflow} run {run.number}: {run.state}{f' ({run.reason})' if run.reason else ''}"
             parts = tuple(Part(each, known.of_action(run, each)) for each in run.attempts if each.started >= since)
             yield Phase(name, since, until, said, known.of_run(run), run, parts)
 
 
-def _marks(boot: BootStatus, runs: Sequence[RunStatus]) -> Iterator[tuple[float, int, PhaseName, RunStatus | None]]:
+def _marks(boot: BootStatus | PastBoot, runs: Sequence[RunStatus]) -> Iterator[tuple[float, int, PhaseName, RunStatus | None]]:
     """When it came to which phase, in no order, each with its rank among those of the same instant."""
     for stage, at in boot.way:
         yield at, _RANK.get(stage, 0), stage, None
@@ -111,8 +112,13 @@ def _marks(boot: BootStatus, runs: Sequence[RunStatus]) -> Iterator[tuple[float,
         yield max(run.started, agent), _RANK["actions"], "actions", run
         if run.ended is not None:
             yield run.ended, 2, "agent", None
-    if boot.closed is not None and boot.reason.startswith(END_OF_WORK):
-        yield boot.closed, _RANK["restart"], "restart", None
+    if _restarts(boot):
+        yield boot.closed or 0.0, _RANK["restart"], "restart", None
+
+
+def _restarts(boot: BootStatus | PastBoot) -> bool:
+    """It was told to, and has not come back; it would go on with this boot."""
+    return isinstance(boot, BootStatus) and boot.closed is not None and boot.reason.startswith(END_OF_WORK)
 
 
 def _awaited(machine: DesiredHardware, boot: BootStatus, now_in: Phase, observed: Observed, known: Expectations) -> Next:
@@ -150,16 +156,22 @@ def _coming(machine: DesiredHardware, why: str, due: float) -> Next:
     return Next(f"nothing; if it boots from the network: {machine.next}", None, why)
 
 
-def story_document(story: Story) -> Document:
+def stories_path(name: str) -> str:
+    """Where all that is known of its last boots is."""
+    return f"stories/{name}.json"
+
+
+def story_document(name: str, story: Story) -> Document:
     """`story` in a machine's status: `schemas/status-hardware.json`."""
     return {
+        "document": f"/status/{stories_path(name)}",
         "boot": story.boot.id if story.boot else None,
-        "phases": [_phase(phase) for phase in story.phases],
+        "phases": [phase_document(phase) for phase in story.phases],
         "next": {"what": story.next.what, "by": time_of(story.next.by), "why": story.next.why},
     }
 
 
-def _phase(phase: Phase) -> Document:
+def phase_document(phase: Phase) -> Document:
     run = phase.run
     return {
         "name": phase.name,

@@ -39,23 +39,21 @@ def followed(story: Story) -> Expectations:
 
 
 def test_nothing_is_expected_before_anything_was_seen() -> None:
-    _, boot = Expectations(), Story()
-    found = boot.observed.boots[boot.boot()]
-    assert Expectations().of_stage(found, "firmware") is None
+    assert Expectations().of_stage("node-01", "firmware") is None
 
 
 def test_half_do_not_exceed_the_median_and_nine_of_ten_the_high() -> None:
     here, observed = Expectations(), Observed()
     for seconds in range(1, 11):
         boot = booted(here, observed, float(seconds))
-    assert Expected(5.0, 9.0, 10) == here.of_stage(boot, "firmware")
+    assert Expected(5.0, 9.0, 10) == here.of_stage(boot.machine, "firmware")
 
 
 def test_only_what_was_seen_lately_counts() -> None:
     here, observed = Expectations(), Observed()
     booted(here, observed, 1000.0, times=10)
     boot = booted(here, observed, 2.0, times=MOST_VALUES)
-    assert Expected(2.0, 2.0, MOST_VALUES) == here.of_stage(boot, "firmware")
+    assert Expected(2.0, 2.0, MOST_VALUES) == here.of_stage(boot.machine, "firmware")
 
 
 def test_a_model_is_judged_by_itself_once_enough_of_it_were_seen_and_by_all_before() -> None:
@@ -63,9 +61,9 @@ def test_a_model_is_judged_by_itself_once_enough_of_it_were_seen_and_by_all_befo
     here, observed = Expectations(lambda name: models.get(name, "")), Observed()
     booted(here, observed, 100.0, "big", ENOUGH)
     few = booted(here, observed, 2.0, "small", ENOUGH - 1)
-    assert 2 * ENOUGH - 1 == here.of_stage(few, "firmware").of  # type: ignore[union-attr]
+    assert 2 * ENOUGH - 1 == here.of_stage(few.machine, "firmware").of  # type: ignore[union-attr]
     enough = booted(here, observed, 2.0, "small")
-    assert Expected(2.0, 2.0, ENOUGH) == here.of_stage(enough, "firmware")
+    assert Expected(2.0, 2.0, ENOUGH) == here.of_stage(enough.machine, "firmware")
 
 
 def test_the_same_is_learned_from_what_is_observed_at_start_as_from_each_event() -> None:
@@ -76,7 +74,7 @@ def test_the_same_is_learned_from_what_is_observed_at_start_as_from_each_event()
     for attempt in past.attempts:
         assert Expected(1.0, 1.0, 1) == at_start.of_action(past, attempt) == one_by_one.of_action(past, attempt)
     assert at_start.of_run(past) == one_by_one.of_run(past) == Expected(7.0, 7.0, 1)
-    assert at_start.of_stage(status, "firmware") == one_by_one.of_stage(status, "firmware")
+    assert at_start.of_stage(status.machine, "firmware") == one_by_one.of_stage(status.machine, "firmware")
 
 
 def test_a_boot_before_the_last_one_is_learned_from_too() -> None:
@@ -85,7 +83,7 @@ def test_a_boot_before_the_last_one_is_learned_from_too() -> None:
         boot = story.boot()
         story.happen(BootAdvanced(at=story.now + seconds, boot=boot, phase="ipxe"))
         story.now += seconds
-    assert Expected(3.0, 5.0, 2) == learned(story).of_stage(story.observed.boots[boot], "firmware")
+    assert Expected(3.0, 5.0, 2) == learned(story).of_stage("node-01", "firmware")
 
 
 def test_what_failed_or_waited_says_nothing_of_how_long_it_takes() -> None:
@@ -95,11 +93,13 @@ def test_what_failed_or_waited_says_nothing_of_how_long_it_takes() -> None:
     story.happen(RunEnded(at=story.tick(), run=run, state="FAILED", reason="wipe failed"))
     past, found = story.observed.runs[run], learned(story)
     assert (None, None) == (found.of_run(past), found.of_action(past, past.attempts[0]))
-    assert found.of_stage(story.observed.boots[boot], "agent") is None
+    assert found.of_stage("node-01", "agent") is None
 
 
 def test_ipxe_that_opens_the_boot_was_no_quick_firmware() -> None:
-    assert Expectations().of_stage(booted(Expectations(), Observed(), 0.0), "firmware") is None
+    here = Expectations()
+    booted(here, Observed(), 0.0)
+    assert here.of_stage("node-01", "firmware") is None
 
 
 def test_a_kernel_is_expected_by_the_profile_that_it_is_of() -> None:
@@ -112,9 +112,8 @@ def test_a_kernel_is_expected_by_the_profile_that_it_is_of() -> None:
     for event in events:
         observed.apply(event)
         here.apply(event, observed)
-    assert Expected(60.0, 60.0, 1) == here.of_stage(boot, "kernel")
-    boot.profile = "small"
-    assert here.of_stage(boot, "kernel") is None
+    assert Expected(60.0, 60.0, 1) == here.of_stage("node-01", "kernel", "large")
+    assert here.of_stage("node-01", "kernel", "small") is None
 
 
 def test_memory_is_bounded_however_many_things_there_are(monkeypatch: object) -> None:
@@ -122,7 +121,7 @@ def test_memory_is_bounded_however_many_things_there_are(monkeypatch: object) ->
     for number in range(expectations.MOST_KEYS + 10):
         boot = booted(here, observed, 1.0, name(number))
     assert len(here._values) == expectations.MOST_KEYS  # the bound itself
-    assert here.of_stage(boot, "firmware") is not None
+    assert here.of_stage(boot.machine, "firmware") is not None
 
 
 def test_a_deadline_rests_on_enough_and_is_never_hasty() -> None:

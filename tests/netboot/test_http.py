@@ -316,6 +316,26 @@ def test_every_status_document_is_what_its_schema_says_before_and_after_a_boot(t
     visit(tmp_path, story)
 
 
+def test_a_machines_story_tells_what_it_was_told_with_the_commit_that_decided_it(tmp_path: Path) -> None:
+    async def story(here: World, client: httpx.AsyncClient) -> None:
+        assert here.plans is not None
+        write_reconciliation(here.settings.state, Reconciliation("/srv/site", revision="c1", plan=here.plans.current.id))
+        here.git.look()
+        for _ in range(2):
+            await client.get(SCRIPT)
+        told = (await client.get("/status/hardware/node-01.json")).json()["story"]
+        assert ("script", None) == (told["phases"][-1]["name"], told["phases"][-1]["ended"])
+        stories = (await client.get(told["document"])).json()
+        Draft202012Validator(schemas.load("status-stories")).validate(stories)
+        (event,) = stories["boots"][0]["events"]
+        assert ("script", 2, "c1", here.plans.current.id) == tuple(event[key] for key in ("kind", "times", "commit", "plan"))
+        assert "boot script" in event["text"]
+        assert "runs workflow look run 1" in event["reason"]
+        assert 404 == (await client.get("/status/stories/node-99.json")).status_code
+
+    visit(tmp_path, story)
+
+
 def test_the_plan_in_the_status_is_the_one_that_is_served_whatever_was_published(tmp_path: Path) -> None:
     async def story(here: World, client: httpx.AsyncClient) -> None:
         write_reconciliation(here.settings.state, Reconciliation("/srv/site", head="c2", revision="c2", plan="f" * 64))

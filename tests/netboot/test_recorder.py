@@ -141,3 +141,16 @@ def test_recordings_are_for_the_server_s_user_and_group(tmp_path: Path) -> None:
     here.close()
     paths = [tmp_path / "recordings", *(tmp_path / "recordings").iterdir()]
     assert [0, 0] == [path.stat().st_mode & 0o007 for path in paths]
+
+
+def test_the_chronicle_remembers_what_was_said_before_a_restart_and_nothing_twice(tmp_path: Path) -> None:
+    first = Recorder(tmp_path)
+    first.commit_of = {"p1": "c0ffee", "": ""}.__getitem__
+    first.note(Exchange(at=1.0, kind="tftp", boot="b", said="a", plan="p1"))
+    first.close()
+    again = Recorder(tmp_path)
+    again.note(Exchange(at=2.0, kind="tftp", boot="b", said="b"))
+    again.flush()
+    again.remember(since=2.0).join(20)
+    assert [("a", "c0ffee"), ("b", "")] == [(each.said, each.commit) for each in again.chronicle.of("b")]
+    again.close()

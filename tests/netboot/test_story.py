@@ -33,7 +33,7 @@ def working() -> Room:
 def story(room: Room, due: float = 0.0, asked: DesiredHardware = NODE) -> Story:
     told = story_of(asked, room.observed, due)
     schema = schemas.load("status-hardware")["properties"]["story"]
-    Draft202012Validator(schema).validate(story_document(told))
+    Draft202012Validator(schema).validate(story_document("node-01", told))
     return told
 
 
@@ -156,7 +156,7 @@ def test_with_what_was_learned_a_phase_says_how_long_it_takes_and_is_overdue_by_
     assert Expected(1.0, 1.0, ENOUGH) == expected["ipxe"] == told.phases[-1].parts[-1].expected
     assert (None, None) == (expected["agent"], expected["actions"])
     assert room.now + LEAST == told.next.by
-    assert {"median": 1.0, "high": 1.0, "of": ENOUGH} == story_document(told)["phases"][1]["expected"]
+    assert {"median": 1.0, "high": 1.0, "of": ENOUGH} == story_document("node-01", told)["phases"][1]["expected"]
 
 
 def test_a_machine_that_was_told_to_restart_is_waited_for_and_its_story_goes_on() -> None:
