@@ -13,6 +13,8 @@ import msgspec
 from netboot.reconcile_document import Reconciliation
 
 NAME = "reconcile.json"
+MOST_COMMITS = 256
+"""Whose plans are remembered."""
 
 
 def write_reconciliation(state: Path, word: Reconciliation) -> None:
@@ -36,6 +38,12 @@ class ReconciliationReader:
         self._path = state / NAME
         self._stamp: tuple[int, int, int] | None = None
         self.latest: Reconciliation | None = None
+        self._commits: dict[str, str] = {}
+        """Plan → the commit that it was made of, of those that were looked at lately."""
+
+    def commit_of(self, plan: str) -> str:
+        """The commit that a plan was made of; "": not known."""
+        return self._commits.get(plan, "")
 
     def look(self) -> bool:
         """Whether there was something new."""
@@ -48,4 +56,7 @@ class ReconciliationReader:
             self._stamp = stamp
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return False
+        self._commits[self.latest.plan] = self.latest.revision
+        for old in list(self._commits)[:-MOST_COMMITS]:
+            del self._commits[old]
         return True

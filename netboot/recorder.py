@@ -32,13 +32,20 @@ _BATCH = 500
 class Recorder:
     """`note` in the loop, `flush_soon` a few times a second, `close` at the end."""
 
-    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES, segments: int = SEGMENTS) -> None:
-        self.commit_of: Callable[[str], str] = lambda plan: ""
-        """The commit that a plan was made of; "": not known."""
+    def __init__(
+        self,
+        folder: Path,
+        commit_of: Callable[[str], str] = lambda plan: "",
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        segments: int = SEGMENTS,
+    ) -> None:
+        """`commit_of`: the commit that a plan was made of; "": not known."""
         self.chronicle = Chronicle()
         self.dropped = 0
         """Exchanges that were not kept, since start."""
         self._folder = folder
+        self._commit_of = commit_of
         self._segment_bytes = segment_bytes
         self._segments = segments
         self._waiting: deque[Exchange] = deque()
@@ -48,7 +55,7 @@ class Recorder:
         self._size = 0
 
     def note(self, exchange: Exchange) -> None:
-        exchange = msgspec.structs.replace(exchange, commit=self.commit_of(exchange.plan))
+        exchange = msgspec.structs.replace(exchange, commit=self._commit_of(exchange.plan))
         self.chronicle.note(exchange)
         if len(self._waiting) < MOST_WAITING:
             self._waiting.append(exchange)

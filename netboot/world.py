@@ -58,8 +58,6 @@ NEW_STATE = (
     "this state directory is new and knows no history, so it cannot tell which runs are already done; "
     "`gitboot init STATE` says that this is a new site"
 )
-MOST_COMMITS = 256
-"""Whose plans are remembered."""
 RECORDED_WHOLE = ("dhcp", "script")
 """Kinds of exchanges whose own front records them with their bytes."""
 FEW = 200
@@ -82,10 +80,8 @@ class World:
         self.inventories = Inventories(settings.state / "inventory")
         self.expectations = Expectations(self.inventories.model_of)
         self.expectations.learn_all(self.observed)
-        self.recorder = Recorder(settings.state / "recordings")
-        self.recorder.commit_of = self.commit_of
-        self._commits: dict[str, str] = {}
-        """Plan → the commit that it was made of, of those that were served lately."""
+        self.git = ReconciliationReader(settings.state)
+        self.recorder = Recorder(settings.state / "recordings", self.git.commit_of)
         self.keys = read_keys(settings.age_identity, settings.state)
         self.sessions = Sessions(directory.key, secrets.token_hex(16))
         self.on_contest: Callable[[str], None] = lambda machine: None
@@ -93,7 +89,6 @@ class World:
         self.plans: Plans | None = None
         self.plan_failure = ""
         """Why the newest published plan is not the one that is served; "" when it is."""
-        self.git = ReconciliationReader(settings.state)
         self.tries = JudgedReader(settings.state)
         self._view = View(binaries.values())
         self.heard = self._hear()
@@ -123,7 +118,7 @@ class World:
             self._served_since,
             self.expectations,
             self.recorder.chronicle.of,
-            self.commit_of,
+            self.git.commit_of,
             self.inventories.model_of,
             lambda: self.tries.latest,
             self.noticed,
@@ -283,15 +278,6 @@ class World:
             return file if file.is_relative_to(root) and file.suffix == ".log" and file.is_file() else None
         except (OSError, ValueError, RuntimeError):  # a name too long, a NUL, links in a circle
             return None
-
-    def commit_of(self, plan: str) -> str:
-        """The commit that a plan was made of; "": not known."""
-        latest = self.git.latest
-        if latest and latest.plan and self._commits.get(latest.plan) != latest.revision:
-            self._commits[latest.plan] = latest.revision
-            for old in list(self._commits)[:-MOST_COMMITS]:
-                del self._commits[old]
-        return self._commits.get(plan, "")
 
     def _served_since(self) -> float:
         try:

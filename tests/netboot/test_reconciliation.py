@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from netboot.reconcile_document import Reconciliation
-from netboot.reconciliation import ReconciliationReader, read_reconciliation, write_reconciliation
+from netboot.reconciliation import MOST_COMMITS, ReconciliationReader, read_reconciliation, write_reconciliation
 from tests.netboot.killed import survivals
 
 OLD = Reconciliation("/srv/site", "main", "lab", "c2", "c1", "p1", [{"code": "x"}], last_attempt=2.0, last_success=1.0)
@@ -55,3 +55,12 @@ def test_who_is_reading_the_old_word_reads_it_to_its_end(tmp_path: Path) -> None
     with (tmp_path / "reconcile.json").open("rb") as reader:
         write_reconciliation(tmp_path, NEW)
         assert before == reader.read()
+
+
+def test_of_the_plans_that_were_served_lately_their_commits_are_known(tmp_path: Path) -> None:
+    reader = ReconciliationReader(tmp_path)
+    assert "" == reader.commit_of("p1")
+    for number in range(MOST_COMMITS + 2):
+        write_reconciliation(tmp_path, Reconciliation("/srv/site", revision=f"c{number}", plan=f"p{number}"))
+        assert reader.look()
+    assert ("c2", "c257", "") == (reader.commit_of("p2"), reader.commit_of("p257"), reader.commit_of("p1"))

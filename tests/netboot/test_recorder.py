@@ -144,8 +144,7 @@ def test_recordings_are_for_the_server_s_user_and_group(tmp_path: Path) -> None:
 
 
 def test_the_chronicle_remembers_what_was_said_before_a_restart_and_nothing_twice(tmp_path: Path) -> None:
-    first = Recorder(tmp_path)
-    first.commit_of = {"p1": "c0ffee", "": ""}.__getitem__
+    first = Recorder(tmp_path, {"p1": "c0ffee"}.__getitem__)
     first.note(Exchange(at=1.0, kind="tftp", boot="b", said="a", plan="p1"))
     first.close()
     again = Recorder(tmp_path)

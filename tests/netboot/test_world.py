@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from netboot import world as module
-from netboot.reconcile_document import Reconciliation
 from tests.netboot.site import world
 
 
@@ -38,17 +37,5 @@ def test_a_decision_after_the_server_was_stopped_knows_that_nobody_could_be_hear
             monkeypatch.setattr(Clock, "wall", 1033.0)
             monkeypatch.setattr(Clock, "steady", 83.0)
             assert (1033.0, 1033.0) == (here.now(), here.observed.listening)
-
-    asyncio.run(scenario())
-
-
-def test_of_the_plans_that_were_served_lately_their_commits_are_known(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with world(tmp_path) as here:
-            assert "" == here.commit_of("p1")
-            for number in range(module.MOST_COMMITS + 2):
-                here.git.latest = Reconciliation("/srv/site", revision=f"c{number}", plan=f"p{number}")
-                assert f"c{number}" == here.commit_of(f"p{number}")
-            assert ("c2", "") == (here.commit_of("p2"), here.commit_of("p1"))
 
     asyncio.run(scenario())
