@@ -46,6 +46,17 @@ class DhcpFront:
         """`DhcpServer.send`, set once that exists."""
 
     def handle(self, datagram: bytes, peer: Peer) -> Outgoing | None:
+        asked = time.perf_counter()
+        outgoing = self._handle(datagram, peer, asked)
+        if outgoing is not None:
+            self._answered(asked)
+        return outgoing
+
+    def _answered(self, asked: float) -> None:
+        self._world.durations.answered("dhcp", time.perf_counter() - asked)
+
+    def _handle(self, datagram: bytes, peer: Peer, asked: float) -> Outgoing | None:
+        """`asked`: when it came, by the performance counter."""
         world, plans = self._world, self._world.plans
         if plans is None:
             world.counts["dhcp", "no-plan"] += 1
@@ -79,7 +90,7 @@ class DhcpFront:
             outgoing = Outgoing(decided.outcome.data, decided.outcome.destination, peer)
         if not decided.events:
             return outgoing
-        self._send_after_commit(decided, outgoing)
+        self._send_after_commit(decided, outgoing, asked)
         return None
 
     def _too_often(self, mac: str, known: bool) -> bool:
@@ -113,7 +124,7 @@ class DhcpFront:
             return Counter(world.identity(local), base="", hold="", fresh="")
         return Counter(world.identity(local), world.base(local), world.hold(), world.new_id(), self._boot_port)
 
-    def _send_after_commit(self, decided: Answer, outgoing: Outgoing | None) -> None:
+    def _send_after_commit(self, decided: Answer, outgoing: Outgoing | None, asked: float) -> None:
         """Send when the events are durable; when they cannot be, the client asks again."""
 
         def done(error: Unavailable | None) -> None:
@@ -121,6 +132,7 @@ class DhcpFront:
                 self._lost(decided, error)
             elif outgoing is not None:
                 self.send(outgoing)
+                self._answered(asked)
 
         try:
             self._world.ledger.submit(decided.events, done)

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from netboot.agent_api import Denial, agent_routes, denied
 from netboot.artifacts import by_digest, stamp_of
 from netboot.dashboard import dashboard_routes
+from netboot.durations import asked_for
 from netboot.grub import first_config
 from netboot.hooks import hook_routes
 from netboot.ipxe import find_script
@@ -81,7 +82,7 @@ def application(world: World) -> Starlette:
         *metadata_routes(world),
         *hook_routes(world),
     ]
-    app = Starlette(routes=routes, middleware=[Middleware(each, world=world) for each in (_Guard, _Peers, _Limits)])
+    app = Starlette(routes=routes, middleware=[Middleware(each, world=world) for each in (_Stopwatch, _Guard, _Peers, _Limits)])
     app.add_exception_handler(Unavailable, _unavailable)
     app.add_exception_handler(Denial, denied)
     app.add_exception_handler(HTTPException, _refused)
@@ -206,6 +207,24 @@ class _Content(FileResponse):
 
         with self._content:
             await super().__call__(scope, receive, send_if_sound)
+
+
+class _Stopwatch:
+    """How long each answer took, to its head: what follows goes as fast as whoever asked takes it."""
+
+    def __init__(self, app: ASGIApp, world: World) -> None:
+        self._app = app
+        self._world = world
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = time.perf_counter()
+
+        async def timed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._world.durations.answered(asked_for(scope["path"]), time.perf_counter() - asked)
+            await send(message)
+
+        await self._app(scope, receive, timed)
 
 
 class _Guard:

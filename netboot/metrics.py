@@ -6,12 +6,18 @@ Shell. Collected when asked: serving only counts in a dictionary.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from netboot.durations import Histogram
+from netboot.fleet import counts_of
+from netboot.issue_document import issues_of_site
+from netboot.issue_kinds import CATALOGUE
 from netboot.world import World
 
 
@@ -40,7 +46,37 @@ class _World(Collector):
         for phase, count in sorted(Counter(boot.phase for boot in observed.open_boots()).items()):
             boots.add_metric([phase], count)
         yield boots
+        yield from self._fleet()
+        yield from self._durations()
         yield from self._gauges()
+
+    def _fleet(self) -> Iterator[Metric]:
+        """Every name of the catalogue, also while nobody has it: an alarm needs a zero to come back to."""
+        world, counts = self._world, counts_of(self._world.fleet())
+        site = Counter(each.kind for each in issues_of_site(world.plans, world.word, world.heard, world.now()))
+        issues = GaugeMetricFamily("gitboot_issues", "Machines, or things of the site, that have an issue.", labels=["issue"])
+        for kind in CATALOGUE:
+            issues.add_metric([kind], counts.issues.get(kind, 0) + site[kind])
+        yield issues
+        phases = GaugeMetricFamily("gitboot_machines_by_phase", "Machines by the phase that they are in.", labels=["phase"])
+        for phase, count in sorted(counts.phases.items()):
+            phases.add_metric([phase], count)
+        yield phases
+        states = GaugeMetricFamily("gitboot_machines_by_state", "Machines by the state of their latest run.", labels=["state"])
+        for state, count in sorted(counts.states.items()):
+            states.add_metric([state], count)
+        yield states
+
+    def _durations(self) -> Iterator[Metric]:
+        known = self._world.durations
+        answers = HistogramMetricFamily("gitboot_answer_seconds", "How long this server took to answer.", labels=["kind"])
+        phases = HistogramMetricFamily("gitboot_phase_seconds", "How long boots were in each phase.", labels=["phase"])
+        actions = HistogramMetricFamily("gitboot_action_seconds", "How long actions ran, by how they ended.", labels=["state"])
+        runs = HistogramMetricFamily("gitboot_run_seconds", "How long runs took, by how they ended.", labels=["state"])
+        yield _filled(answers, known.answers)
+        yield _filled(phases, known.phases)
+        yield _filled(actions, known.actions)
+        yield _filled(runs, known.runs)
 
     def _gauges(self) -> Iterator[Metric]:
         world = self._world
@@ -49,10 +85,20 @@ class _World(Collector):
         yield _gauge("gitboot_strangers", "Machines seen that are not in git.", len(world.strangers))
         yield _gauge("gitboot_frozen", "1 while no new runs may start.", float(bool(world.hold())))
         yield _gauge("gitboot_journal_writable", "0 while the journal cannot be written.", float(world.ledger.failure is None))
+        yield _gauge("gitboot_listeners", "Who follows the events now.", world.feed.listeners)
         yield _gauge("gitboot_start_time_seconds", "When the server started, since the epoch.", world.started)
+        if (room := world.directory.room()) is not None:
+            yield _gauge("gitboot_state_free_bytes", "What is left on the disk of the state directory.", room)
         if world.last_success:
             yield _gauge("gitboot_reconcile_last_success_seconds", "When git was last read (epoch).", world.last_success)
 
 
 def _gauge(name: str, help_text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, help_text, value=value)
+
+
+def _filled(family: HistogramMetricFamily, histograms: Mapping[Any, Histogram]) -> Metric:
+    for label, each in sorted(histograms.items()):
+        bounds = [*map(str, each.bounds), "+Inf"]
+        family.add_metric([label], list(zip(bounds, accumulate(each.counts), strict=True)), each.sum)
+    return family

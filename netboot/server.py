@@ -188,6 +188,8 @@ class Netboot:
     def _transferred(self, exchange: Exchange) -> None:
         outcome = exchange.outcome
         reason = "" if isinstance(outcome, Completed) else outcome.reason
+        if isinstance(outcome, Completed):
+            self.world.durations.answered("tftp", exchange.seconds)
         self.world.exchange("tftp", type(outcome).__name__.lower(), peer=exchange.peer[0], path=exchange.path, reason=reason)
 
     @contextlib.asynccontextmanager
@@ -301,6 +303,7 @@ class Netboot:
         try:
             for event in events:
                 self.world.expectations.apply(event, self.world.observed)
+                self.world.durations.apply(event, self.world.observed)
                 self._mark(paths_of(event, self.world.observed))
             self._mark([RECONCILE_PATH, TRIES_PATH])
         except Exception as error:

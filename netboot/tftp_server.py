@@ -16,7 +16,7 @@ import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from netboot.errors import Malformed
@@ -43,6 +43,8 @@ class Exchange:
     peer: Address
     path: str
     outcome: Outcome
+    seconds: float = field(default=0.0, compare=False)
+    """How long it took: telemetry, no part of equality."""
 
 
 def open_file(path: str | os.PathLike[str]) -> File:
@@ -200,8 +202,9 @@ class TftpServer:
             self._refuse(opened, path, peer, local)
             return
         file, line = opened
-        transfer = Transfer(request, file, self._loop.time(), self._limits)
-        session = _Session(transfer, file, line, on_end=lambda outcome: self._ended(peer, path, outcome))
+        began = self._loop.time()
+        transfer = Transfer(request, file, began, self._limits)
+        session = _Session(transfer, file, line, on_end=lambda outcome: self._ended(peer, path, outcome, began))
         self._sessions[peer] = session
         self._per_peer[peer[0]] += 1
         session.pump()
@@ -231,12 +234,12 @@ class TftpServer:
             _SharedPort(self._sock, peer, local).send(encode(Error(refused.code, refused.reason)))
         self._on_exchange(Exchange(peer, path, refused))
 
-    def _ended(self, peer: Address, path: str, outcome: Outcome) -> None:
+    def _ended(self, peer: Address, path: str, outcome: Outcome, began: float) -> None:
         del self._sessions[peer]
         self._per_peer[peer[0]] -= 1
         if not self._per_peer[peer[0]]:
             del self._per_peer[peer[0]]
-        self._on_exchange(Exchange(peer, path, outcome))
+        self._on_exchange(Exchange(peer, path, outcome, self._loop.time() - began))
 
 
 class _Line(Protocol):

@@ -21,6 +21,7 @@ from netboot.attention import Attention
 from netboot.binaries import Binary
 from netboot.boot import Plans
 from netboot.dhcp import Server
+from netboot.durations import Durations
 from netboot.events import BootAdvanced, JournalOpened
 from netboot.expectations import Expectations
 from netboot.feed import Feed
@@ -92,6 +93,7 @@ class World:
         self.tries = JudgedReader(settings.state)
         self._view = View(binaries.values())
         self.heard = self._hear()
+        self.durations = Durations()
         self.feed = Feed(secrets.token_hex(4))
         self.reviewer: Reviewer | None = None
         """Who answers what pages ask of the repository; None: this process has none."""

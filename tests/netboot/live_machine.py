@@ -55,7 +55,7 @@ class Agent:
         run = self._post("/agent/claim", self.known)["run"]
         self.run, self.sequence = run["id"], run["sequence"]
         if not self.sequence:
-            self.sequence = self._post("/agent/report", {**self.known, "sequence": 1, "event": STARTED})["accepted"]
+            self.report(STARTED)
         self.print(b"hello\n")
 
     def print(self, data: bytes) -> None:
@@ -63,6 +63,15 @@ class Agent:
         asked = {**self.known, "attempt": "1", "offset": str(self.size)}
         said = requests.post(f"{self.base}/agent/log", params=asked, data=data, auth=self.prove, timeout=20)
         self.size = said.json()["size"]
+
+    def report(self, event: dict[str, Any]) -> None:
+        self.sequence = self._post("/agent/report", {**self.known, "sequence": self.sequence + 1, "event": event})["accepted"]
+
+    def fail(self) -> None:
+        """The first action, and with it the run."""
+        how = {"state": "FAILED", "reason": "exit code 1"}
+        self.report({**STARTED, "type": "action-ended", "exit_code": 1, **how})
+        self.report({"type": "run-ended", **how})
 
     @property
     def known(self) -> dict[str, str]:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from netboot.events import AddressDeclined, BootOpened
+from netboot.issue_kinds import CATALOGUE
+from netboot.markers import freeze
 from netboot.metrics import page
 from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import write_reconciliation
@@ -31,13 +34,53 @@ def metrics(tmp_path: Path, story: Callable[[World], Awaitable[None]]) -> None:
 
 def test_the_figures_of_an_idle_server(tmp_path: Path) -> None:
     async def story(here: World) -> None:
+        room = here.directory.room()
+        found = samples(here)
+        left = found.pop(("gitboot_state_free_bytes",))
+        assert room is not None
+        assert abs(left - room) < 1e9
+        assert dict.fromkeys(CATALOGUE, 0.0) == {
+            name[1]: found.pop(name) for name in list(found) if name[0] == "gitboot_issues"
+        }
         assert {
             ("gitboot_machines",): 2,
+            ("gitboot_machines_by_phase", "away"): 2,
             ("gitboot_strangers",): 0,
             ("gitboot_frozen",): 0,
             ("gitboot_journal_writable",): 1,
+            ("gitboot_listeners",): 0,
             ("gitboot_start_time_seconds",): here.started,
-        } == samples(here)
+        } == found
+
+    metrics(tmp_path, story)
+
+
+def test_issues_of_machines_and_of_the_site_are_counted_by_name(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        freeze(tmp_path, "moving")
+        for number in (7, 8):
+            here.strangers.note(mac(number), here.now(), "DISCOVER")
+        for number, machine in enumerate(("node-01", "node-02"), 1):
+            opened = BootOpened(at=1.0, boot=machine, machine=machine, macs=(machine,), mac=machine, plan="p", via="dhcp")
+            await here.ledger.commit((opened, AddressDeclined(at=1.0, mac=machine, address=f"10.1.0.{number}")))
+        found = samples(here)
+        counted = {name[1]: value for name, value in found.items() if name[0] == "gitboot_issues" and value}
+        assert {"runs-held": 1, "unknown-machine": 2, "address-conflict": 2} == counted
+        assert 2 == found["gitboot_machines_by_phase", "firmware"]
+
+    metrics(tmp_path, story)
+
+
+def test_how_long_an_answer_took_is_told_by_what_was_asked(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        async with browser(here, "10.1.0.1") as client:
+            await client.get(f"/ipxe/{mac(1)}/boot.ipxe")
+            await client.get("/status/index.json")
+            await client.get("/nothing/of/the/kind")
+        found = samples(here)
+        assert (1, 2) == (found["gitboot_answer_seconds_count", "script"], found["gitboot_answer_seconds_count", "reading"])
+        assert 2 == found["gitboot_answer_seconds_bucket", "reading", "+Inf"]
+        assert 0 < found["gitboot_answer_seconds_sum", "reading"]
 
     metrics(tmp_path, story)
 
