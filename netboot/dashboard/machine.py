@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from netboot.dashboard.logs import GROWS, tail_of
 from netboot.dashboard.pages import EVERY, Pages
-from netboot.dashboard.timeline import run_bars, scale_of_runs, timeline, usual_of
+from netboot.dashboard.timeline import run_bars, scale_of_run, timeline, usual_of
 from netboot.desk import Counter
 from netboot.issue_document import entry, issues_of_machine
 from netboot.issue_kinds import CATALOGUE
@@ -43,7 +43,8 @@ class MachinePages:
         now, run, boot = world.now(), machine["run"], world.observed.last_boot_of(name)
         found = issues_of_machine(world.plans, name, world.observed, world.hold(), world.heard, now)
         tail = await tail_of(world, path) if (path := _telling(run)) else None
-        bars = run_bars(run, scale_of_runs([run], now), now, usual_of(machine["story"])) if run else ()
+        usual = usual_of(machine["story"])
+        bars = run_bars(run, scale_of_run(run, now, usual), now, usual) if run else ()
         return self._pages.render(
             "machine",
             machine=machine,

@@ -122,6 +122,13 @@ def run_bars(run: Mapping[str, Any], scale: Scale, now: float, usual: Mapping[tu
     ]
 
 
+def scale_of_run(run: Mapping[str, Any], now: float, usual: Mapping[tuple[str, str], Any]) -> Scale:
+    """With room for as long as what goes on may still take."""
+    scale = scale_of_runs([run], now)
+    ends = [bar.began + bar.usual["high"] for bar in run_bars(run, scale, now, usual) if bar.goes_on and bar.usual]
+    return Scale(scale.first, max(scale.last, *ends)) if ends else scale
+
+
 def scale_of_runs(runs: Iterable[Mapping[str, Any]], now: float) -> Scale:
     """From the first of their starts to the last of their ends."""
     told = [(instant(run["started"]), instant(run["ended"]) if run["ended"] else now) for run in runs]

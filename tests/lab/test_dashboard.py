@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from netboot.plan import Dump, Interface, Machine
+from tests.netboot import fleet_example
 from tests.netboot.live_machine import Agent
 from tests.netboot.live_server import Live
 from tests.netboot.site import machine, plan
@@ -23,8 +24,14 @@ PAGES = {
     "fleet": "/",
     "map": "/?by=rack",
     "machine": "/machines/node-01",
+    "failed": "/machines/node-03",
+    "installed": "/machines/node-04",
+    "unseen": "/machines/node-11",
+    "log": "/view/01bead/os/write-image.1.log",
+    "found": "/view/01bead/os/write-image.1.log?q=1%20%25",
     "workflows": "/workflows",
-    "workflow": "/workflows/look",
+    "workflow": "/workflows/install",
+    "apart": "/workflows/install?axis=own",
     "commits": "/commits",
     "discovered": "/discovered",
     "system": "/system",
@@ -50,8 +57,22 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Agent]
         agent = Agent.of(server)
         agent.begin()
         server.world.strangers.note("52:54:00:aa:aa:aa", server.world.now(), "boot script", {"arch": "7"}, "10.1.0.200")
-        PAGES["log"] = f"/view/{agent.run}/look/first.1.log"
         yield agent.base, agent
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where it is: a site at work, for pictures."""
+    live = Live(tmp_path_factory.mktemp("busy"), fleet_example.served())
+    with live as server:
+        world = server.world
+        world.strangers.note("52:54:00:aa:aa:aa", world.now(), "boot script", {"arch": "7"}, "10.1.0.200")
+        assert world.plans is not None
+        live.wait(world.ledger.commit(fleet_example.journal(world.plans.current, world.now())))
+        log = world.settings.state / "logs/01bead/os/write-image.1.log"
+        log.parent.mkdir(parents=True)
+        log.write_bytes(fleet_example.LOG)
+        yield f"http://127.0.0.1:{server.http_port}"
 
 
 def opened(browser: Browser, base: str, path: str, **how: object) -> Page:
@@ -70,20 +91,22 @@ def complain(message: ConsoleMessage) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_can_be_read_by_everybody(browser: Browser, site: tuple[str, Agent], scheme: str) -> None:
+def test_every_page_can_be_read_by_everybody(browser: Browser, busy: str, scheme: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page = opened(browser, site[0], "/", color_scheme=scheme, viewport={"width": 1200, "height": 800})
+    page = opened(browser, busy, "/", color_scheme=scheme, viewport={"width": 1200, "height": 800})
     for name, path in PAGES.items():
-        page.goto(f"{site[0]}{path}")
+        page.goto(f"{busy}{path}")
         page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}.png", full_page=True)
         assert [] == [each["id"] for each in Axe().run(page).response["violations"]], path
+        left = page.evaluate("document.querySelector('h1').getBoundingClientRect().left")
+        assert left >= 8, f"{path} has no margin"
     page.context.close()
 
 
-def test_a_phone_shows_every_page_in_its_own_width(browser: Browser, site: tuple[str, Agent]) -> None:
-    page = opened(browser, site[0], "/", viewport={"width": 360, "height": 740}, has_touch=True)
+def test_a_phone_shows_every_page_in_its_own_width(browser: Browser, busy: str) -> None:
+    page = opened(browser, busy, "/", viewport={"width": 360, "height": 740}, has_touch=True)
     for name, path in PAGES.items():
-        page.goto(f"{site[0]}{path}")
+        page.goto(f"{busy}{path}")
         page.screenshot(path=SCREENSHOTS / f"{name}-phone.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
     page.context.close()
@@ -130,7 +153,7 @@ def test_a_page_shows_what_happens_without_being_loaded_again(browser: Browser, 
 
 
 def test_a_log_grows_on_its_page_and_can_be_searched(browser: Browser, site: tuple[str, Agent]) -> None:
-    page = opened(browser, site[0], PAGES["log"])
+    page = opened(browser, site[0], f"/view/{site[1].run}/look/first.1.log")
     expect(page.locator("pre")).to_contain_text("hello")
     site[1].print(b"<b>error</b>: \x1b[31mno disk\x1b[0m\n")
     expect(page.locator("pre")).to_contain_text("<b>error</b>: no disk")

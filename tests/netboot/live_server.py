@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 from netboot.binaries import Binary
 from netboot.log import Log
@@ -45,6 +47,10 @@ class Live:
                 await self._over.wait()
         except BaseException as error:
             self._started.set_exception(error)
+
+    def wait(self, work: Coroutine[Any, Any, None]) -> None:
+        """In the server's own loop."""
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
     def __enter__(self) -> Netboot:
         self._thread.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from netboot.dashboard.timeline import WIDTH, Scale, gantt, run_bars, scale_of_runs, timeline, usual_of
+from netboot.dashboard.timeline import WIDTH, Scale, gantt, run_bars, scale_of_run, scale_of_runs, timeline, usual_of
 from netboot.run_documents import rfc3339
 
 USUAL = {"median": 20.0, "high": 40.0, "of": 12}
@@ -97,6 +97,13 @@ def test_runs_at_about_the_same_time_are_drawn_by_the_clock() -> None:
     assert (True, 0.0, 200.0) == (picture.by_clock, picture.scale.first, picture.scale.last)
     assert [0, 25] == [round(100 * row[0].left / WIDTH) for row in picture.rows if row]
     assert [1, 0, 1] == [len(row) for row in picture.rows]
+
+
+def test_a_run_that_goes_on_has_room_for_what_is_usual() -> None:
+    going, usual = run(1, 0, None), {("install", "write"): USUAL}
+    assert Scale(0.0, 40.0) == scale_of_run(going, 5.0, usual)
+    assert Scale(0.0, 90.0) == scale_of_run(going, 90.0, usual)
+    assert Scale(0.0, 10.0) == scale_of_run(run(1, 0, 10), 90.0, usual)
 
 
 def test_runs_far_apart_are_drawn_each_from_its_own_start() -> None:
