@@ -15,6 +15,7 @@ from pathlib import Path
 
 from agent.actions.base import Job, tool
 from agent.actions.devices import device
+from agent.actions.grub_probe import answered
 from agent.actions.settings import Failed
 from agent.actions.system import Mount, System, mounted
 
@@ -53,7 +54,7 @@ def configure(job: Job, system: System, command_line: str) -> None:
     if command_line and system.has("/etc/default/grub"):
         line = f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX "{shlex.quote(command_line)}\n'
         system.write("/etc/default/grub.d/90-gitboot.cfg", line.encode())
-    with _uuid_links(job, system):
+    with _uuid_links(job, system), answered(job, system):
         if program := system.program("update-grub"):
             system.run(program)
         elif program := system.program("grub-mkconfig", "grub2-mkconfig"):
