@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netboot.served_document import SERVED_PATH
-from reconciler.commands import choosing, completion, options
+from reconciler.commands import choosing, completion, options, telling
 from reconciler.commands.choosing import Chosen, chosen
 from reconciler.commands.documents import Document, Read, reading
 from reconciler.commands.terminal import COLOURS, age, columns, printable, serialized, show
@@ -66,7 +66,8 @@ def _print(read: Read, site: Document, documents: list[Document], asked: Chosen,
         click.echo(serialized({"site": site, "machines": documents}, output), nl=False)
     elif len(documents) == 1 and asked.machines == documents[0]["name"]:
         (document,) = documents
-        show(*_details(document, now), *_conditions([document]), *_inventory(document["inventory"], read))
+        told = telling.events(document, read, everything=output == "wide")
+        show(*_details(document, now), *told, *_conditions([document]), *_inventory(document["inventory"], read))
     else:
         tables = [_table(documents, now, output == "wide"), *_conditions(documents)] if documents else []
         show(_site(site, now) + _served(read(SERVED_PATH)), *tables)
@@ -161,7 +162,7 @@ def _wide(machine: Document) -> Iterator[str]:
 
 
 def _details(machine: Document, now: float) -> list[Table | str]:
-    boot, run = machine["boot"], machine["run"]
+    run = machine["run"]
     facts = columns("", "")
     facts.show_header = False
     for name, value in (
@@ -169,14 +170,13 @@ def _details(machine: Document, now: float) -> list[Table | str]:
         ("MACs", ", ".join(machine["macs"])),
         ("addresses", ", ".join(_addresses(machine))),
         ("seen", age(machine["lastSeen"], now)),
-        ("boot", f"{boot['phase']}{'' if boot['closed'] is None else ', closed'}: {boot['reason']}" if boot else "never"),
-        ("waits for", f"{boot['expected']}, until {boot['deadline']}" if boot and boot["expected"] else "nothing"),
+        *telling.facts(machine, now),
         ("next", machine["next"]),
         ("run", _run(run) if run else "none"),
         ("hardware", _hardware(machine["inventory"], now)),
     ):
         facts.add_row(_text(name), _text(value))
-    return [facts, *([_actions(run)] if run else [])]
+    return [facts, *telling.phases(machine, now), *([_actions(machine, run)] if run else [])]
 
 
 def _conditions(machines: list[Document]) -> Iterator[Table]:
@@ -232,17 +232,17 @@ def _neighbour(heard: Document | None) -> str:
     return f"{heard['port']} of {heard['name'] or heard['chassis']}{vlan}"
 
 
-def _actions(run: Document) -> Table:
-    table = columns("TASK", "ACTION", "STATE", "TRIES", "SECONDS", "REASON", "LOG")
+def _actions(machine: Document, run: Document) -> Table:
+    table = columns("TASK", "ACTION", "STATE", "TRIES", "SECONDS", "USUALLY", "REASON", "LOG")
     for task in run["tasks"]:
         for action in task["actions"]:
             last = action["attempts"][-1] if action["attempts"] else {}
             table.add_row(
                 *map(_text, (task["name"], action["name"])),
                 Text(printable(action["state"]), COLOURS.get(action["state"], "")),
+                *map(_text, (len(action["attempts"]) or "-", last.get("seconds") or "-")),
                 *map(
-                    _text,
-                    (len(action["attempts"]) or "-", last.get("seconds") or "-", last.get("reason", ""), last.get("log", "")),
+                    _text, (telling.usually(machine, task["name"], action["name"]), last.get("reason", ""), last.get("log", ""))
                 ),
             )
     return table

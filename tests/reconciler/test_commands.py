@@ -138,8 +138,9 @@ def test_status_of_one_machine_tells_all_of_it(tmp_path: Path) -> None:
     for word in (
         "52:54:00:12:34:01",
         "addresses  10.1.0.1",
-        "script: runs workflow look",
-        "it loads its kernel, or asks",
+        "runs workflow look",
+        "it loads its kernel, or asks for the script again, within",
+        "PHASE   BEGAN",
         "run        none",
     ):
         assert word in output
