@@ -115,7 +115,6 @@ def right(agent: Agent, label: str) -> dict[str, Any]:
         "/machines/{name}": {"name": "node-01"},
         "/machines/{name}/why": {"name": "node-01"},
         "/machines/{name}/history": {"name": "node-01"},
-        "/view/{path}": {"path": f"{agent.run}/look/first.1.log"},
         "/workflows/{name}": {"name": "look"},
         "/static/{name}": {"name": "style.css"},
         "/nocloud/{file}": {"file": "meta-data"},
