@@ -39,7 +39,7 @@ def command(name: str | None, server: str, token_file: Path | None, output: str)
     if document is None:
         raise Sentence(f"{server} knows no issues; is it a gitboot of this version?")
     if output == "table":
-        show(_table(document["issues"], time.time()) if document["issues"] else "Nothing that anybody has to look at.")
+        show(issue_table(document["issues"], time.time()) if document["issues"] else "Nothing that anybody has to look at.")
     else:
         click.echo(serialized(document, output), nl=False)
     return 1 if document["issues"] else 0
@@ -51,7 +51,7 @@ def explained(kind: Kind) -> str:
     return "\n".join([*lines, "", *textwrap.wrap(f"What to do: {kind.remedy}", 100), ""])
 
 
-def _table(issues: list[Document], now: float) -> Table:
+def issue_table(issues: list[Document], now: float) -> Table:
     table = columns("MACHINE", "ISSUE", "FOR", "WHAT")
     for each in issues:
         since = age(each["since"], now) if each["since"] else "-"

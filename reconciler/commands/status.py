@@ -10,10 +10,12 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from netboot.issue_document import ISSUES_PATH
 from netboot.served_document import SERVED_PATH
 from reconciler.commands import choosing, completion, options, telling
 from reconciler.commands.choosing import Chosen, chosen
 from reconciler.commands.documents import Document, Read, reading
+from reconciler.commands.issues import issue_table
 from reconciler.commands.terminal import COLOURS, age, columns, printable, serialized, show
 from reconciler.sentence import Sentence
 
@@ -67,10 +69,10 @@ def _print(read: Read, site: Document, documents: list[Document], asked: Chosen,
     elif len(documents) == 1 and asked.machines == documents[0]["name"]:
         (document,) = documents
         told = telling.events(document, read, everything=output == "wide")
-        show(*_details(document, now), *told, *_conditions([document]), *_inventory(document["inventory"], read))
+        show(*_details(document, now), *told, *_wrong(read, [document], now), *_inventory(document["inventory"], read))
     else:
-        tables = [_table(documents, now, output == "wide"), *_conditions(documents)] if documents else []
-        show(_site(site, now) + _served(read(SERVED_PATH)), *tables)
+        tables = [_table(documents, now, output == "wide")] if documents else []
+        show(_site(site, now) + _served(read(SERVED_PATH)), *tables, *_wrong(read, documents, now, site=True))
 
 
 def _site(site: Document, now: float) -> str:
@@ -177,6 +179,18 @@ def _details(machine: Document, now: float) -> list[Table | str]:
     ):
         facts.add_row(_text(name), _text(value))
     return [facts, *telling.phases(machine, now), *([_actions(machine, run)] if run else [])]
+
+
+def _wrong(read: Read, machines: list[Document], now: float, site: bool = False) -> list[Table | str]:
+    """The issues of these machines, and with `site` of the site. The files of a state directory hold none, for most come true
+    by nothing happening: from there it is what is true of the machines themselves."""
+    told = read(ISSUES_PATH)
+    if told is None:
+        return list(_conditions(machines))
+    names = {each["name"] for each in machines} | ({None} if site else set())
+    found = [each for each in told["issues"] if each["machine"] in names]
+    more = f"{len(found) - MOST_SHOWN} more: `gitboot issues`. " if len(found) > MOST_SHOWN else ""
+    return [issue_table(found[:MOST_SHOWN], now), f"{more}`gitboot issues NAME` says what to do about it.\n"] if found else []
 
 
 def _conditions(machines: list[Document]) -> Iterator[Table]:
