@@ -98,6 +98,7 @@ class Verifier:
 @contextlib.contextmanager
 def keyring(folder: Path, signers: Sequence[Signer]) -> Iterator[Path]:
     """The signers' keys as gpg and ssh-keygen read them, in a folder made and removed. Raises Unavailable and OSError."""
+    folder = folder.absolute()  # git goes into the repository before it asks them
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:

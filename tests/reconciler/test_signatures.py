@@ -68,6 +68,17 @@ def test_a_gpg_key_of_the_list_counts_and_one_of_the_users_own_keyring_does_not(
     assert "of no key that is listed" in site.refused()
 
 
+def test_keys_count_where_the_state_directory_is_named_from_the_folder_that_one_is_in(
+    site: Signed, gil: Key, ann: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(site.root)
+    site.root = Path()
+    site.restart()
+    site.begin("required", gil, ann)
+    assert site.commit(ann, hardware=OTHER) == site.served()
+    assert site.commit(gil, hardware=THIRD) == site.served()
+
+
 def test_nothing_is_left_of_a_judgement(site: Signed, gil: Key, ann: Key) -> None:
     site.begin("required", gil, ann)
     site.commit(gil, hardware=OTHER)
