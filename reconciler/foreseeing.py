@@ -19,13 +19,22 @@ from reconciler.trust import Floor
 
 
 def foreseen(
-    difference: Difference, before: BootPlan | None, after: BootPlan, floor: Floor, observed: Observed | None
+    difference: Difference,
+    before: BootPlan | None,
+    after: BootPlan,
+    floor: Floor,
+    observed: Observed | None,
+    looked: bool = False,
 ) -> Difference:
-    """The difference with what policy will say of it. What is held already, or has nothing to do with it, is left out."""
+    """The difference with what policy will say of it. What is held already, or has nothing to do with it, is left out.
+
+    `looked`: whether both were compiled with the server's artefact folder.
+    """
     holds = Holds(before.id) if before else None
     verdict = judge(before, after, holds, floor, observed)
     rules = in_force(before, holds or Holds(""))
-    how = {kind: how_to_release(after.id, kind, approvers(rules, floor, kind, after.site)) for kind in KINDS}
+    plan = after.id if looked or not _has_files(after) else ""
+    how = {kind: how_to_release(plan, kind, approvers(rules, floor, kind, after.site)) for kind in KINDS}
     starts = {change.machine: {(each.workflow, each.run) for each in change.starts} for change in difference.machines}
     begun = [
         hold for hold in verdict.holds.held if any(starts.get(name, set()) & set(runs) for name, runs in hold.runs.items())
@@ -38,3 +47,9 @@ def foreseen(
         for change in difference.machines
     )
     return msgspec.structs.replace(difference, machines=machines, held=held)
+
+
+def _has_files(plan: BootPlan) -> bool:
+    """Whether its id depends on what is in an artefact folder."""
+    firmware = any(machine.rpi.firmware for machine in plan.machines.values() if machine.rpi)
+    return firmware or any(not artifact.url for artifact in plan.artifacts.values())

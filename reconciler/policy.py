@@ -28,6 +28,7 @@ from reconciler.systems import counterparts, others
 from reconciler.trust import Floor, lowered
 
 TRAILER = "Gitboot-Approve"
+WHO_KNOWS = "`gitboot status` says after the push, or `gitboot plan` if --artifacts names the server's artefact folder"
 UNKNOWN = "the plan that was served before cannot be read, so nobody can say what this commit changes"
 UNPROTECT = "take `protect: true` from it, in a commit that is approved"
 
@@ -313,8 +314,10 @@ def said(verdict: Verdict, sentence: Mapping[Kind, str]) -> tuple[HeldBack, ...]
 
 
 def how_to_release(plan: str, kind: Kind, signers: Iterable[Signer]) -> str:
+    """`plan`: its id; "" where only the server can tell, which knows the files that are part of it."""
     names = [signer.name for signer in signers]
     if not names:
         return f"nobody is listed who may approve it ({kind}): name a signer in the server's floor, or take the change back"
     who = " or ".join(dict.fromkeys(names))
-    return f"a commit on top, signed by {who}, with the trailer `{TRAILER}: {plan}`; or take the change back"
+    named = f"the trailer `{TRAILER}: {plan}`" if plan else f"the trailer `{TRAILER}:` and the plan's id, which {WHO_KNOWS}"
+    return f"a commit on top, signed by {who}, with {named}; or take the change back"

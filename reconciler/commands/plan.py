@@ -95,7 +95,7 @@ def command(
     if server and difference:
         observed = _told(server, options.token_from(token_file), difference, before.plan, after.plan)
         difference = compare(before.plan, after.plan, observed)
-    difference = foreseen(difference, before.plan, after.plan, floor_of(trust_floor), observed)
+    difference = foreseen(difference, before.plan, after.plan, floor_of(trust_floor), observed, artifacts is not None)
     if form in FORMS:
         click.echo(FORMS[form](_annotations(difference, before, after, prefix_of(repo))), nl=False)
     else:

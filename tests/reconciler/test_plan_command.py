@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -221,6 +222,32 @@ def test_what_policy_will_hold_exits_with_3_and_says_how_it_is_released(limited:
         (each["kind"], each["machines"], each["whole"]) for each in document["held"]
     ]
     assert 1 == document["consequences"]["blocked"]
+
+
+SIGNER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOQV+lHuP4GDMQtlNDOaUtQJw2wTqIeI8OztBa4Cf+UM"
+
+
+def test_a_plan_is_named_for_approval_only_where_its_files_were_looked_at(limited: Work, tmp_path: Path) -> None:
+    """Their digests are part of the id that a server judges by; another id approves nothing."""
+    limited.commit(site=f"{LIMITED}  trust:\n    signers: [{{name: ann, ssh: {SIGNER}}}]\n")
+    limited.commit(workflow=WORKFLOW)
+    shown = " ".join(plan(limited, "HEAD~1..HEAD").output.split())
+    assert "with the trailer `Gitboot-Approve:` and the plan's id, which `gitboot status` says after the push" in shown
+    kernel = tmp_path / "artifacts" / "inspect" / "vmlinuz"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_bytes(b"kernel")
+    shown = " ".join(plan(limited, "HEAD~1..HEAD", "--artifacts", str(tmp_path / "artifacts")).output.split())
+    assert re.search(r"signed by ann, with the trailer `Gitboot-Approve: [0-9a-f]{64}`", shown), shown
+
+
+def test_a_plan_without_files_is_named_for_approval_wherever_it_is_made(work: Work) -> None:
+    for name in ("profile.yaml", "workflow.yaml", "template.yaml"):
+        (work.path / name).unlink()
+    bare = MACHINE.replace("  profile: inspect\n", "")
+    work.commit(site=f"{LIMITED}  trust:\n    signers: [{{name: ann, ssh: {SIGNER}}}]\n", hardware=bare)
+    work.commit(hardware=bare.replace("node-01", "node-02").replace("12:34:01", "12:34:02").replace("10.1.0.11", "10.1.0.12"))
+    shown = " ".join(plan(work, "HEAD~1..HEAD").output.split())
+    assert re.search(r"the whole commit waits: .*with the trailer `Gitboot-Approve: [0-9a-f]{64}`", shown), shown
 
 
 def test_a_commit_is_judged_by_the_policy_before_it_and_by_the_floor(limited: Work, tmp_path: Path) -> None:
