@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, takewhile
 
 import msgspec
 
@@ -21,7 +21,8 @@ MOST = 200_000
 LONGEST = 300
 """Characters of what was asked, and of a reason."""
 ALIKE = 12
-"""Among so many of a boot's last ones the same again is counted: a machine asks the same by two ports, and in turns."""
+"""Among so many of a boot's last ones, while nothing of another kind is said, the same again is counted: a machine asks the
+same by two ports, and in turns."""
 
 
 class Said(msgspec.Struct, gc=False):
@@ -67,7 +68,8 @@ class Chronicle:
         lines = self._boots.setdefault(exchange.boot, deque())
         self._boots.move_to_end(exchange.boot)
         asked = (exchange.kind, said, exchange.outcome, reason, exchange.plan)
-        alike = next((each for each in islice(reversed(lines), ALIKE) if _asked(each) == asked), None)
+        lately = takewhile(lambda each: each.kind == exchange.kind, islice(reversed(lines), ALIKE))
+        alike = next((each for each in lately if _asked(each) == asked), None)
         if alike:
             alike.last, alike.times = exchange.at, alike.times + 1
             return

@@ -28,6 +28,11 @@ def test_the_same_again_is_counted_with_when_it_was_said_last() -> None:
     assert [(1.0, 3.0, 2), (2.0, 2.0, 1), (4.0, 4.0, 1)] == [(each.at, each.last, each.times) for each in here.of("b1")]
 
 
+def test_the_same_after_something_of_another_kind_is_told_again() -> None:
+    here = told(exchange(1.0), exchange(2.0, "ipxe.efi", kind="tftp"), exchange(3.0))
+    assert [("dhcp", 1), ("tftp", 1), ("dhcp", 1)] == [(each.kind, each.times) for each in here.of("b1")]
+
+
 def test_each_boot_has_its_own_and_what_is_in_no_boot_is_not_kept() -> None:
     here = told(
         exchange(1.0), exchange(2.0, boot="b2"), exchange(3.0, boot=""), exchange(4.0, "", kind="report", outcome="accepted")

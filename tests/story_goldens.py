@@ -1,0 +1,50 @@
+"""A boot's story as text without times and ids, to be held to a golden: `goldens/stories/NAME.txt`.
+
+A golden that is not there is written, and the test fails once to say so: to write one anew, remove it, run its test, and read
+the difference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from netboot.run_documents import Document
+
+FOLDER = Path(__file__).parent / "goldens" / "stories"
+_ID = re.compile(r"\b[0-9a-f]{12,64}\b")
+_SPAN = re.compile(r"\b\d+ seconds\b")
+
+
+def held(name: str, *lines: str) -> None:
+    """AssertionError unless the lines are those of the golden, ids and spans of time apart."""
+    text = _SPAN.sub("N seconds", _ID.sub("ID", "\n".join(lines))) + "\n"
+    path = FOLDER / f"{name}.txt"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        raise AssertionError(f"{path} was not there; it is now: read it, and run the test again")
+    assert path.read_text() == text
+
+
+def story(told: Document) -> Iterator[str]:
+    """`told`: `story` of a machine's status."""
+    yield from phases(told)
+    yield f"next: {told['next']['what']}{' by then' if told['next']['by'] else ''}"
+    yield f"  because {told['next']['why']}"
+
+
+def phases(told: Document) -> Iterator[str]:
+    """Of a story, or of one of a machine's boots."""
+    for phase in told["phases"]:
+        goes_on = " …" if phase["ended"] is None else ""
+        yield f"{phase['name']}{goes_on}{f': {what}' if (what := phase['what']) else ''}"
+        for part in phase["parts"]:
+            again = f", try {part['attempt']}" if part["attempt"] > 1 else ""
+            yield f"  {part['task']}/{part['action']} {part['state']}{again}{f': {why}' if (why := part['reason']) else ''}"
+
+
+def events(boot: Document) -> Iterator[str]:
+    for event in boot["events"]:
+        yield f"- {event['text']}{' (again)' if event['times'] > 1 else ''}"
