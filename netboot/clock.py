@@ -6,6 +6,7 @@ Shell. Law: whatever cannot be written now is tried again with the next tick, an
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Collection
 
@@ -72,6 +73,7 @@ class Clock:
             self._look_around()
             self._follow_mode()
             self._world.counts["recording", "dropped"] = self._world.recorder.dropped
+            self._world.pace.look(self._world.counts, time.monotonic())
             self._world.recorder.flush_soon()
             self._world.log.flush_soon()
 

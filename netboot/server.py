@@ -112,16 +112,11 @@ class Netboot:
     def _say_ready(self) -> None:
         for note in self.world.directory.journal.notes:
             self.log.warning("journal", note=note)
-        self.log.info(
-            "listening",
-            dhcp=self.dhcp_port,
-            tftp=self.tftp_port,
-            dns=self.dns_port,
-            syslog=self.syslog_port,
-            http=self.http_port,
-            https=self.https_port,
-            pin=self.world.pin,
-        )
+        self.world.ports = {
+            "dhcp": self.dhcp_port, "tftp": self.tftp_port, "dns": self.dns_port, "syslog": self.syslog_port,
+            "http": self.http_port, "https": self.https_port,
+        }  # fmt: skip
+        self.log.info("listening", **self.world.ports, pin=self.world.pin)
 
     @contextlib.contextmanager
     def _dhcp(self) -> Iterator[None]:
@@ -241,13 +236,13 @@ class Netboot:
         settings = self.settings
         with listening(settings, "TCP", settings.http_port, "--http-port"):
             sock = tcp_socket(settings.listen, settings.http_port)
-        self.http_port = self.world.http_port = sock.getsockname()[1]
+        self.http_port = self.world.ports["http"] = sock.getsockname()[1]
         yield sock, None
         yield self._unix_socket(), None
         if tls:
             with listening(settings, "TCP", settings.https_port, "--https-port"):
                 sock = tcp_socket(settings.listen, settings.https_port)
-            self.https_port = self.world.https_port = sock.getsockname()[1]
+            self.https_port = self.world.ports["https"] = sock.getsockname()[1]
             self.world.pin = tls.pin
             yield sock, tls.context
 

@@ -36,6 +36,7 @@ from netboot.log import Log, Value
 from netboot.log_names import path, syslog_log
 from netboot.noticed import Noticed
 from netboot.observed import Observed
+from netboot.pace import Pace
 from netboot.plan import BootPlan
 from netboot.policy import outside_windows
 from netboot.reconcile_document import Reconciliation
@@ -99,10 +100,9 @@ class World:
         """Who answers what pages ask of the repository; None: this process has none."""
         self.counts: Counter[tuple[str, str]] = Counter()
         """(kind, outcome) → exchanges since start."""
-        self.http_port = settings.http_port
-        """As bound: differs from the setting when that was 0."""
-        self.https_port = 0
-        """As bound; 0 when there is no HTTPS."""
+        self.ports = {"http": settings.http_port}
+        """What listens → its port as bound, which differs from the setting when that was 0; 0: it does not."""
+        self.pace = Pace()
         self.pin = ""
         """The fingerprint of the certificate that agents see there."""
         self.started = time.time()
@@ -131,6 +131,15 @@ class World:
     def _health(self) -> Health:
         frozen = markers.frozen_since(self.settings.state)
         return Health(self.plan_failure, str(self.ledger.failure or ""), self.directory.room(), frozen, self.binaries.keys())
+
+    @property
+    def http_port(self) -> int:
+        return self.ports["http"]
+
+    @property
+    def https_port(self) -> int:
+        """0 when there is no HTTPS."""
+        return self.ports.get("https", 0)
 
     @property
     def ledger(self) -> Ledger:

@@ -22,6 +22,7 @@ from netboot.dashboard.events import event_stream
 from netboot.dashboard.logs import LogPages
 from netboot.dashboard.machine import MachinePages
 from netboot.dashboard.pages import Pages
+from netboot.dashboard.system import SystemPage
 from netboot.dashboard.workflow import WorkflowPages
 from netboot.fleet import AWAY, Query, counts_of, map_of, matching, select
 from netboot.issue_document import entry, issues_of_site
@@ -38,7 +39,7 @@ def dashboard_routes(world: World, root: Page, reading: list[Middleware]) -> lis
     """`root`: what `/` says to those who do not ask for a page."""
     pages = Pages(world)
     dashboard, machine, workflow, logs = _Dashboard(pages, root), MachinePages(pages), WorkflowPages(pages), LogPages(pages)
-    git = CommitPages(pages)
+    git, system = CommitPages(pages), SystemPage(pages)
     return [
         Route("/", dashboard.fleet, middleware=reading),
         Route("/machines/{name}", machine.machine, middleware=reading),
@@ -49,7 +50,7 @@ def dashboard_routes(world: World, root: Page, reading: list[Middleware]) -> lis
         Route("/machines/{name}/history", git.history, middleware=reading),
         Route("/commits", git.commits, middleware=reading),
         Route("/discovered", dashboard.discovered, middleware=reading),
-        Route("/system", dashboard.system, middleware=reading),
+        Route("/system", system.system, middleware=reading),
         Route("/events", dashboard.events, middleware=reading),
         Route("/static/{name}", dashboard.static),
     ]
@@ -76,13 +77,6 @@ class _Dashboard:
     async def discovered(self, request: Request) -> Response:
         unknown = self._pages.document(RECONCILE_PATH)["unknown"]
         return self._pages.render("discovered", unknown=[(each, as_hardware(each)) for each in unknown])
-
-    async def system(self, request: Request) -> Response:
-        world = self._world
-        counts = sorted((kind, outcome, count) for (kind, outcome), count in world.counts.items())
-        site, served = self._pages.document(RECONCILE_PATH), self._pages.maybe("served.json")
-        ports = {"HTTP": world.http_port, "HTTPS": world.https_port}
-        return self._pages.render("system", site=site, served=served, counts=counts, ports=ports, started=world.started)
 
     async def events(self, request: Request) -> Response:
         return event_stream(request, self._world.feed)

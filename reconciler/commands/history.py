@@ -11,14 +11,16 @@ from typing import Any
 import click
 from rich.text import Text
 
+from netboot.plan import BootPlan
 from reconciler.blame import Author, Written, told
 from reconciler.changes import Setting
 from reconciler.commands import options
-from reconciler.commands.explaining import Evidence, of_state, of_target
+from reconciler.commands.explaining import of_state, of_target
 from reconciler.commands.reading import find_machine, target_at
 from reconciler.commands.terminal import printable, show
 from reconciler.history import Changed, history
 from reconciler.past import Past
+from reconciler.repository import Repository
 from reconciler.sentence import Sentence
 
 MOST_SHOWN = 8
@@ -40,7 +42,7 @@ def command(machine: str, repo: str | None, at: str | None, state: Path | None, 
         if evidence.repository is None:
             raise Sentence(f"There is no history to look at: {repo or 'this folder'} is {evidence.unknown}.", 2)
         past = Past(evidence.repository, evidence.revision)
-        found = changes(evidence, past, name)
+        found = changes(evidence.repository, past, name, evidence.revision, None if evidence.committed else evidence.plan)
         if form == "json":
             commits = [document(each, author) for each, author in found]
             head = {"apiVersion": "gitboot/v1", "kind": "MachineHistory", "machine": name}
@@ -53,15 +55,15 @@ def command(machine: str, repo: str | None, at: str | None, state: Path | None, 
             show(Text(f"Passed over, for they cannot be served: {', '.join(each[:12] for each in past.rejected)}", "dim"))
 
 
-def changes(evidence: Evidence, past: Past, name: str) -> Iterator[tuple[Changed, Author]]:
-    """Each as soon as it is found. What lies in a folder comes before all commits."""
-    parents, repository = past.parents, evidence.repository
-    head = evidence.revision
-    if not evidence.committed:
-        head, parents = "", {"": (evidence.revision,), **parents}
-    for each in history(head, name, parents, lambda commit: past.served(commit) if commit else evidence.plan):
-        author = told(repository, [each.commit])[each.commit] if repository and each.commit else ""
-        yield each, author
+def changes(
+    repository: Repository, past: Past, name: str, head: str, lies: BootPlan | None = None
+) -> Iterator[tuple[Changed, Author]]:
+    """Each as soon as it is found. `lies`: the plan of a folder as it lies, which comes before all commits."""
+    parents = past.parents
+    if lies is not None:
+        head, parents = "", {"": (head,), **parents}
+    for each in history(head, name, parents, lambda commit: past.served(commit) if commit else lies):
+        yield each, told(repository, [each.commit])[each.commit] if each.commit else ""
 
 
 def _block(change: Changed, author: Author) -> Text:

@@ -169,16 +169,17 @@ def _history(state: Path, names: list[str], question: Mapping[str, Any]) -> Answ
     until = time.monotonic() + CHANGES_SECONDS
     found: list[dict[str, Any]] = []
     whole = True
-    with of_state(state, names[0], None) as evidence:
-        if evidence.repository is None:
-            raise Sentence(f"There is no history to look at: {evidence.unknown}.")
-        past = Past(evidence.repository, evidence.revision)
-        for change, author in history.changes(evidence, past, names[0]):
+    with _followed(state) as (repository, word):
+        past = Past(repository, word.revision)
+        plan = past.served(word.revision)
+        if plan is None or names[0] not in plan.machines:
+            raise Sentence(f"Commit {word.revision[:12]} has no machine {names[0]}.")
+        for change, author in history.changes(repository, past, names[0], word.revision):
             found.append(history.document(change, author))
             if len(found) == MOST_CHANGES or time.monotonic() > until:
                 whole = False
                 break
-        lasts = [evidence.revision, evidence.plan.id] == question["at"][1:]
+        lasts = [word.revision] == question["at"][1:2]
     return {"commits": found, "whole": whole, "rejected": list(past.rejected)[:MOST_COMMITS], "lasts": lasts}
 
 

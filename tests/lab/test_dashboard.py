@@ -17,6 +17,7 @@ from netboot.plan import Dump, Interface, Machine
 from tests.netboot import fleet_example
 from tests.netboot.live_machine import Agent
 from tests.netboot.live_server import Live
+from tests.netboot.reviews import Told, answers
 from tests.netboot.site import machine, plan
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -32,7 +33,9 @@ PAGES = {
     "workflows": "/workflows",
     "workflow": "/workflows/install",
     "apart": "/workflows/install?axis=own",
-    "commits": "/commits",
+    "commits": "/commits?base=main~1&head=main",
+    "why": "/machines/node-01/why",
+    "history": "/machines/node-01/history",
     "discovered": "/discovered",
     "system": "/system",
 }
@@ -67,6 +70,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with live as server:
         world = server.world
         world.strangers.note("52:54:00:aa:aa:aa", world.now(), "boot script", {"arch": "7"}, "10.1.0.200")
+        world.reviewer = Told(lambda question: answers("Another gateway for rack1")[question.kind])
         assert world.plans is not None
         live.wait(world.ledger.commit(fleet_example.journal(world.plans.current, world.now())))
         log = world.settings.state / "logs/01bead/os/write-image.1.log"

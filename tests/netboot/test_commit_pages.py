@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -13,49 +12,13 @@ import pytest
 
 from netboot.reconcile_document import Reconciliation
 from netboot.review import Document, NotAnswered, Question, is_commit_name
+from tests.netboot.reviews import HEAD, SERVED, Told, answers
 from tests.netboot.site import browser, plan, world
 
 HTML = {"Accept": "text/html"}
 EVIL = "<script>alert(1)</script>\"'\x1b[31m"
 PAGES = ("/commits", "/commits?base=main~1&head=main", "/machines/node-01/why", "/machines/node-01/history")
-HEAD, SERVED = "b" * 40, "a" * 40
-ROW = {"name": EVIL, "before": EVIL, "after": EVIL, "lines": []}
-LONG = {"name": "script", "before": None, "after": None, "lines": [f"+ {EVIL}", f"- {EVIL}"]}
-GROUP = {
-    "consequence": "destructive", "meaning": "disks", "title": EVIL, "machines": [EVIL, "node-01"], "reasons": [EVIL],
-    "rows": [ROW, LONG], "untold": 2,
-}  # fmt: skip
-SETTING = {"name": "x", "group": EVIL, "label": EVIL, "value": f"{EVIL}\n{EVIL}"}
-DATE = "2026-01-01T00:00:00Z"
-COMMIT = {"commit": HEAD, "author": f"{EVIL} <x>", "date": DATE, "subject": EVIL}
-BY = {**COMMIT, "what": EVIL, "file": EVIL, "line": 3, "text": EVIL}
-BEATEN = {"what": "x", "file": "y", "line": 1, "text": "", "unknown": EVIL}
-CHANGED = {"change": "renamed", "machine": EVIL, "was": EVIL, "settings": [ROW] * 9}
-ADDED = {**CHANGED, "commit": HEAD, "change": "added"}
-ANSWERS: Mapping[str, Document] = {
-    "commits": {
-        "commits": [{**COMMIT, "plan": ""}, {**COMMIT, "commit": SERVED, "date": "", "plan": "p"}],
-        "places": [{"first": 1, "lines": [EVIL, "here"]}],
-    },
-    "plan": {
-        "before": SERVED, "after": HEAD, "changed": True, "summary": EVIL, "held": [{"what": EVIL, "release": EVIL}],
-        "groups": [GROUP], "rest": 3, "site": [ROW, LONG],
-    },
-    "why": {"revision": SERVED, "settings": [{**SETTING, "by": [BY, {"what": EVIL}], "beats": [BEATEN]}]},
-    "history": {"commits": [{**COMMIT, **CHANGED}, ADDED], "whole": False, "rejected": [SERVED]},
-}  # fmt: skip
-
-
-class Told:
-    """A reviewer that answers as it is told, and notes what it was asked."""
-
-    def __init__(self, answer: Callable[[Question], Document | None]) -> None:
-        self.asked: list[Question] = []
-        self._answer = answer
-
-    async def ask(self, question: Question) -> Document | None:
-        self.asked.append(question)
-        return self._answer(question)
+ANSWERS = answers(EVIL)
 
 
 def shown(tmp_path: Path, path: str, reviewer: Told | None, **settings: Any) -> httpx.Response:

@@ -159,7 +159,7 @@ def test_the_wire_never_changes_for_a_rejected_commit_and_is_the_plan_of_an_acce
         with Gitboot("serve", *flags) as server, closing(Wire(server)) as wire:
             server.wait_for("plan-served")
             async with world(tmp_path / "oracle", new_site=False, listen="127.0.0.1") as oracle:
-                oracle.http_port = server.port
+                oracle.ports["http"] = server.port
                 await push(oracle, wire)
             assert 0 == server.stop(10)
 
