@@ -6,7 +6,7 @@ Shell. The law: it asks the very functions that answer the machine, and changes 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -20,16 +20,18 @@ from netboot.desk import Counter
 from netboot.issue_document import entry, issues_of_machine
 from netboot.issue_kinds import CATALOGUE
 from netboot.log_names import console_log
-from netboot.log_names import path as log_path
 from netboot.plan import Binding
 from netboot.preview import FRESH, Told, told_now
 from netboot.records import BootStatus
 from netboot.run_documents import run_document
 from netboot.status_documents import hardware_path
+from netboot.story import stories_path
 from netboot.world import World
 
 MOST_RUNS = 20
 """The last ones, in the history."""
+MOST_LOGS = 10
+"""Of one boot."""
 
 
 class MachinePages:
@@ -42,6 +44,8 @@ class MachinePages:
         world = self._pages.world
         now, run, boot = world.now(), machine["run"], world.observed.last_boot_of(name)
         found = issues_of_machine(world.plans, name, world.observed, world.hold(), world.heard, now)
+        boots = self._pages.document(stories_path(name))["boots"]
+        story = next((each for each in boots if each["id"] == request.query_params.get("boot")), boots[0] if boots else None)
         tail = await tail_of(world, path) if (path := _telling(run)) else None
         usual = usual_of(machine["story"])
         bars = run_bars(run, scale_of_run(run, now, usual), now, usual) if run else ()
@@ -50,14 +54,16 @@ class MachinePages:
             machine=machine,
             issues=[entry(each) for each in found],
             catalogue=CATALOGUE,
-            timeline=timeline(machine["story"], now),
+            story=story,
+            timeline=timeline(story, now) if story else None,
+            boots=[(each, timeline(each, now)) for each in boots],
             bars=bars,
             tail=tail,
             interfaces=_interfaces(world, name),
             told=_told(world, name, boot, _local(request)),
             local="" if world.plans and world.plans.current.site.server else _local(request),
             runs=_runs(world, name),
-            consoles=await asyncio.to_thread(_consoles, world, _ids(boot)),
+            logs=await asyncio.to_thread(_logs, world, [each["id"] for each in boots]),
             every=GROWS if tail and tail.grows else EVERY,
             watch=[hardware_path(name)],
         )
@@ -105,15 +111,14 @@ def _runs(world: World, name: str) -> Sequence[dict[str, Any]]:
     return [run_document(run) for run in reversed(runs[-MOST_RUNS:])]
 
 
-def _ids(boot: BootStatus | None) -> Sequence[str]:
-    """Of the boots whose consoles are kept, the newest first."""
-    return (boot.id, *(past.id for past in boot.earlier)) if boot else ()
-
-
-def _consoles(world: World, boots: Iterable[str]) -> Sequence[tuple[str, str, float]]:
-    """Boot, path below /logs/, when it was last written to: of those that there are."""
-    paths = [(boot, log_path(console_log(boot))) for boot in boots]
-    return [(boot, path, file.stat().st_mtime) for boot, path in paths if (file := world.log_file(path))]
+def _logs(world: World, boots: Iterable[str]) -> Mapping[str, Sequence[tuple[str, str]]]:
+    """Boot → what its system said: of each log its name, and its path below /logs/."""
+    root = world.settings.state / "logs"
+    found = {boot: sorted(root.glob(f"{console_log(boot).run}/*/*.log")) for boot in boots}
+    return {
+        boot: [(file.name.partition(".")[0], str(file.relative_to(root))) for file in files[:MOST_LOGS]]
+        for boot, files in found.items()
+    }
 
 
 def _telling(run: dict[str, Any] | None) -> str:

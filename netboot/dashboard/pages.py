@@ -43,6 +43,7 @@ class Pages:
             loader=PackageLoader("netboot.dashboard"),
             autoescape=True,
             undefined=StrictUndefined,
+            finalize=_plain,
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -74,6 +75,13 @@ class Pages:
         """Raises 503 before the first plan."""
         if self.world.plans is None:
             raise HTTPException(503, f"No plan is served yet: {self.world.no_plan}.", {"Retry-After": "5"})
+
+
+def _plain(value: object) -> object:
+    """What a page shows is nothing that a terminal would obey either, or that turns text round. Markup is ours."""
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+        return value
+    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in value)
 
 
 class Kept(Generic[T]):

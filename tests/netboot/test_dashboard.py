@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from netboot.dashboard.discovered import as_hardware
 from netboot.dashboard.events import _stream
 from netboot.dashboard.pages import Kept
+from netboot.events import BootClosed
 from netboot.feed import Feed
 from netboot.http import application
 from netboot.issues import Issue
@@ -62,7 +63,8 @@ async def test_every_page_is_whole_and_runs_nothing_but_our_own_script(tmp_path:
 async def test_what_a_machine_says_is_text(tmp_path: Path) -> None:
     _, text, _ = await page(tmp_path, "/discovered")
     assert "<script>alert" not in text
-    assert EVIL in unescape(text)
+    assert "\x1b" not in text
+    assert EVIL.replace("\x1b", r"\x1b") in unescape(text)
 
 
 @awaited
@@ -245,3 +247,29 @@ def test_what_is_dear_is_kept_in_proportion_and_no_more_of_it_than_is_allowed(mo
     ask("c")
     ask("a")
     assert ["a", "a", "b", "c", "a"] == made
+
+
+@awaited
+async def test_a_machine_tells_each_of_its_last_boots_with_what_was_said_in_it(tmp_path: Path) -> None:
+    async with world(tmp_path / "state", plan()) as here, browser(here, "10.1.0.1") as client:
+        for _ in range(2):
+            await client.get("/ipxe/52-54-00-12-34-01/boot.ipxe")
+            boot = here.observed.open_boot_of("node-01")
+            assert boot is not None
+            console = tmp_path / f"state/logs/boot-{boot.id}/os/console.1.log"
+            console.parent.mkdir(parents=True)
+            console.write_text(EVIL)
+            await here.ledger.commit((BootClosed(at=here.now(), boot=boot.id, reason=f"it was turned off {EVIL}"),))
+        first, last = (path.name.removeprefix("boot-") for path in sorted((tmp_path / "state/logs").iterdir(), key=str))
+        page = (await client.get("/machines/node-01")).text
+        one, other = [(await client.get(f"/machines/node-01?boot={each}")).text for each in (first, last)]
+    assert 2 == page.count(">console</a>") - 1, "of each boot in the history, and of the one that is shown"
+    assert "boot script ipxe/52-54-00-12-34-01/boot.ipxe" in page
+    assert 1 == (one + other).count("This is an earlier one")
+    assert "<script>alert" not in page
+    assert "\x1b" not in page
+
+
+@awaited
+async def test_a_boot_that_never_was_is_as_if_it_were_not_asked_for(tmp_path: Path) -> None:
+    assert 200 == (await page(tmp_path, "/machines/node-01?boot=%3Cb%3E"))[0]
