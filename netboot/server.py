@@ -29,6 +29,7 @@ from netboot.http_server import Bounds, serving, tcp_socket, unix_socket
 from netboot.inventory_document import inventory_path
 from netboot.listening import CannotListen, listening
 from netboot.log import Log
+from netboot.notifier import Notifier, read_notify
 from netboot.privileges import become, bequeath_nothing, find_user
 from netboot.pruning import Pruner
 from netboot.router_front import TOO_MANY, RouterFront, open_router_socket
@@ -60,9 +61,10 @@ class Netboot:
     """The servers of one state directory. `async with netboot.running():` serves; nothing listens before."""
 
     def __init__(self, settings: Settings, log: Log) -> None:
-        """Raises BadKey, or `Locked`, `Corrupt` or OSError when the state directory cannot be owned."""
+        """Raises BadKey, BadNotify, or `Locked`, `Corrupt` or OSError when the state directory cannot be owned."""
         self.settings = settings
         self.log = log
+        notify = read_notify(settings.notify)
         self.world = World(settings, StateDirectory(settings.state), find_binaries(settings.loaders), log)
         self.dhcp_port = self.tftp_port = self.dns_port = self.syslog_port = self.http_port = self.https_port = 0
         """As bound."""
@@ -72,6 +74,7 @@ class Netboot:
         self._stale = asyncio.Event()
         """Set when every status file is to be written again."""
         self._death: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._notifier = Notifier(self.world, notify) if notify else None
         self._clock = Clock(self.world, self._ports, self._bounds, self._mark, self._stale.set)
 
     @contextlib.asynccontextmanager
@@ -104,6 +107,7 @@ class Netboot:
                 ("status refresh", self._refresh()),
                 ("tick", self._clock.run()),
                 ("pruner", Pruner(self.world).run()),
+                *([("notifier", self._notifier.run())] if self._notifier else []),
             ):
                 await stack.enter_async_context(self._part(name, work))
             self._say_ready()

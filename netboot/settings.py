@@ -37,6 +37,8 @@ class Settings:
     """Whoever reaches HTTP may read status, logs and metrics."""
     webhook_secret_file: Path | None = None
     """What a git forge proves itself by; None: nobody can say that somebody pushed."""
+    notify: Path | None = None
+    """Who is told of issues and ends of runs, as `notice_targets` reads it; None: nobody."""
     https_port: int = 443
     """For agents and people; without it agents speak in clear."""
     certificate: Path | None = None

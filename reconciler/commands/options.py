@@ -120,6 +120,8 @@ def listeners(command: Command) -> Command:
         click.option("--user", metavar="NAME", default="", help="The user to become, for root, once every port is bound."),
         click.option("--webhook-secret-file", type=click.Path(path_type=Path), metavar="FILE",
                      help="The secret by which a git forge's webhook proves itself at /hooks/git."),
+        click.option("--notify", type=click.Path(path_type=Path), metavar="FILE",
+                     help="Whom to tell of issues and of ends of runs: docs/notifications.md."),
         click.option("--open-status", is_flag=True, help="Status, logs and metrics to everybody, without a token."),
         click.option("--router-advertisement", is_flag=True, help="Spare iPXE its wait for an IPv6 router."),
         click.option("--tftp-single-port", is_flag=True, help="Answer TFTP from its port alone, for a NAT in between."),

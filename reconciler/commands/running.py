@@ -19,6 +19,7 @@ from netboot import store
 from netboot.key_files import BadKey
 from netboot.listening import CannotListen
 from netboot.log import Bridge, Log
+from netboot.notice_targets import BadNotify
 from netboot.privileges import CannotBecome
 from netboot.server import Died, Netboot
 from netboot.settings import Settings
@@ -41,7 +42,7 @@ def netboot_settings(given: Mapping[str, Any]) -> Settings:
     names = (
         "state", "artifacts", "loaders", "listen", "interface", "dhcp_port", "proxy_port", "tftp_port", "dns_port", "http_port",
         "new_site", "age_identity", "reply_to_source", "router_advertisement", "tftp_single_port", "user", "open_status",
-        "webhook_secret_file", "https_port", "certificate", "private_key", "trusted_proxies", "syslog_port",
+        "webhook_secret_file", "https_port", "certificate", "private_key", "trusted_proxies", "syslog_port", "notify",
     )  # fmt: skip
     return Settings(**{name: given[name] for name in names})
 
@@ -73,7 +74,18 @@ def serve(netboot: Settings | None, reconcile: ReconcileSettings | None, floor: 
     gc.set_threshold(*COLLECTOR)
     try:
         asyncio.run(_serve(netboot, reconcile, log, floor))
-    except (BadKey, Locked, Busy, Corrupt, CannotBecome, CannotListen, Died, Unavailable, store.Unavailable) as error:
+    except (
+        BadKey,
+        BadNotify,
+        Locked,
+        Busy,
+        Corrupt,
+        CannotBecome,
+        CannotListen,
+        Died,
+        Unavailable,
+        store.Unavailable,
+    ) as error:
         raise Sentence(_ended(str(error))) from None
     except OSError as error:
         raise Sentence(f"{_named(error)} cannot be used: {error.strerror or error}; check its owner and the disk.") from None
