@@ -30,6 +30,7 @@ from netboot.world import World
 from reconciler.cli import gitboot
 from reconciler.firmware import BIOS, Firmware, Lease, Stage, acknowledged, discover, offered, request
 from reconciler.forges import Forge
+from reconciler.reviewer import ChildReviewer
 from reconciler.service import ReconcileSettings, Service
 from reconciler.source import Source
 from tests.netboot.site import Signed, capability
@@ -99,7 +100,9 @@ class LiveSite:
         try:
             server = Netboot(self._settings, Log(io.StringIO()))
             async with server.running():
-                with closing(Service(self._reconcile, server.log)) as service:
+                reviewer = ChildReviewer(self.state, server.log)
+                with closing(Service(self._reconcile, server.log)) as service, closing(reviewer):
+                    server.world.reviewer = reviewer
                     looking = asyncio.create_task(service.run())
                     self._started.set_result(server)
                     await self._over.wait()
@@ -239,7 +242,14 @@ class Node:
             self.reports(type="action-ended", task="look", action="look", attempt=1, state=state, exit_code=code, reason=reason)
         self.reports(type="run-ended", state=state, reason=reason)
 
+    def sends(self, path: str, data: bytes, **params: str) -> httpx.Response:
+        """Of a log, or of its console."""
+        return self._put(f"/agent/{path}", data, params={"boot": self.boot, **params}, auth=self.signed)
+
     def _post(self, path: str, document: dict[str, Any], **more: Any) -> httpx.Response:
+        return self._put(path, json.dumps(document).encode(), **more)
+
+    def _put(self, path: str, data: bytes, **more: Any) -> httpx.Response:
         base = f"https://127.0.0.1:{self._site.server.https_port}"
         with httpx.Client(verify=False, timeout=20, headers={"X-Forwarded-For": self.address}) as client:
-            return client.post(f"{base}{path}", content=json.dumps(document), **more)
+            return client.post(f"{base}{path}", content=data, **more)

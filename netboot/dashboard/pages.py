@@ -6,6 +6,7 @@ Shell. The law: a page is whole, runs nothing but our own script, and whatever c
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
@@ -27,6 +28,9 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
+
+_OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What no template has, and no text of others may have in a page: controls, and what turns the direction of writing round."""
 
 EVERY = 15
 """Seconds after which a page that is looked at is made anew though nothing has changed: time alone makes issues of waits."""
@@ -57,7 +61,7 @@ class Pages:
             "every": every, "watch": [INDEX_PATH, *watch] if watch else (),
         }  # fmt: skip
         text = self._templates.get_template(f"{name}.html").render(shell | values)
-        return Response(text, media_type="text/html; charset=utf-8", headers=HEADERS)
+        return Response(_OBEYED.sub(_visible, text), media_type="text/html; charset=utf-8", headers=HEADERS)
 
     def document(self, path: str) -> Any:
         """What is at `path` below /status/. Raises 404, or 503 before the first plan."""
@@ -144,3 +148,7 @@ def seconds(value: float) -> str:
     if days:
         return f"{days}d {hours}h" if hours else f"{days}d"
     return f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s"
+
+
+def _visible(obeyed: re.Match[str]) -> str:
+    return obeyed[0].encode("unicode_escape").decode()
