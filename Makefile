@@ -41,7 +41,7 @@ test: $(STAMP) tools ## every test; without root the end-to-end ones are skipped
 	$(BIN)/pytest -m lab
 	@test "$$(id -u)" = 0 || echo 'The end-to-end tests were skipped: run `make test` as root on Debian to include them.'
 
-demo: $(STAMP)  ## a whole site on loopback: server, three simulated machines, a commit
+demo: $(STAMP)  ## a whole site on loopback: server, simulated machines, a commit
 	$(BIN)/gitboot demo $(if $(ONCE),--once)
 
 bench: $(STAMP) tools ## ratios against Kea and dnsmasq, and push-to-wire latency

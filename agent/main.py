@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from agent.client import Keeper, Refused, Server, Unavailable
 from agent.container import Around
+from agent.disks import BY_NAME
 from agent.docker_runtime import DockerRuntime
 from agent.engine import Engine, NoSdk, connect
 from agent.engine import Unavailable as EngineUnavailable
@@ -68,6 +69,8 @@ class Settings:
     """Of the server's certificates; none with plain HTTP."""
     files: str = ""
     """Where archives of images are had, and what actions know as the server: a URL that needs no pin."""
+    links: Path = Path(BY_NAME)
+    """Where the machine's disks get their names."""
 
 
 def read_settings(argv: Sequence[str], kernel: str, system: str) -> Settings:
@@ -84,7 +87,7 @@ def read_settings(argv: Sequence[str], kernel: str, system: str) -> Settings:
     for url in filter(None, (values["server"], http)):
         _check_url(url)
     values |= {"pins": _pins(values["server"], pin), "files": http or values["server"]}
-    options = {name: getattr(given, name) for name in ("state", "runtime", "console", "stay", "engine")}
+    options = {name: getattr(given, name) for name in ("state", "runtime", "console", "stay", "engine", "links")}
     return Settings(**values, **options, system=system)
 
 
@@ -140,7 +143,8 @@ def _work(settings: Settings, server: Server, say: Callable[[str], None]) -> int
         say(f"workflow {claim.workflow.name}, run {claim.run}")
         folder = directory_of(settings.state, claim.run) / "gitboot"
         around = Around(claim.run, settings.files, str(folder))
-        finish = Worker(claim, server, runtime_for(around), Machine(folder, claim.machine, say), say).work()
+        machine = Machine(folder, claim.machine, say, settings.links)
+        finish = Worker(claim, server, runtime_for(around), machine, say).work()
         if finish.state == "GONE":
             say(f"the run is no longer ours: {finish.reason}")
             time.sleep(1)  # a server that gives and takes in turn is not to be asked as fast as we can
@@ -252,6 +256,9 @@ def _parser() -> argparse.ArgumentParser:
         "--console", metavar="FILE", type=Path, help="a growing file that is sent to the server as this boot's console"
     )
     parser.add_argument("--stay", action="store_true", help="ask again when there is nothing to do and the server says `wait`")
+    parser.add_argument(
+        "--links", metavar="DIR", type=Path, default=Path(BY_NAME), help="where disks get their names; default: %(default)s"
+    )
     return parser
 
 

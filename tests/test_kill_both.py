@@ -84,7 +84,16 @@ class Machine(threading.Thread):
     def run(self) -> None:
         words = self._script()
         options = [f"--{name.removeprefix('gitboot.')}={value}" for name, value in words.items()]
-        command = [sys.executable, "-m", "agent", *options, "--state", str(self._state)]
+        command = [
+            sys.executable,
+            "-m",
+            "agent",
+            *options,
+            "--state",
+            str(self._state),
+            "--links",
+            str(self._state / "by-gitboot"),
+        ]
         while True:
             self.agent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             said = self.agent.communicate()[0]

@@ -83,7 +83,16 @@ class Machine(threading.Thread):
     def run(self) -> None:
         words = self._script()
         options = [f"--{name.removeprefix('gitboot.')}={value}" for name, value in words.items()]
-        command = [sys.executable, "-m", "agent", *options, "--state", str(self._state)]
+        command = [
+            sys.executable,
+            "-m",
+            "agent",
+            *options,
+            "--state",
+            str(self._state),
+            "--links",
+            str(self._state / "by-gitboot"),
+        ]
         while not self._stopped.wait(0.05):
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
             self.said.append(done.stdout)

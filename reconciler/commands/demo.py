@@ -45,6 +45,9 @@ def command(once: bool, inventory: Path, http_port: int, pace: float) -> int:
         for line in error.log:
             click.echo(f"  server: {line}", err=True)
         raise Sentence(f"The demo failed: {error}.") from None
+    except OSError as error:
+        what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        raise Sentence(f"The demo cannot go on ({what}); it works in a temporary folder, and TMPDIR names another.") from None
 
 
 async def _play(settings: Settings) -> int:

@@ -144,8 +144,7 @@ class Machine:
     async def _work(self, words: Mapping[str, str]) -> bool:
         """The in-memory OS: the agent, until it says that the machine is to reboot."""
         folder = self._place.folder
-        options = [word for name in WORDS if name in words for word in (f"--{name}", words[name])]
-        command = (*PYTHON, "-m", "agent", *options, "--state", str(folder))
+        command = agent_command(words, folder)
         while True:
             await self._step("agent")
             folder.mkdir(parents=True, exist_ok=True)
@@ -173,6 +172,12 @@ class Machine:
         if note not in self._said:
             self._said.add(note)
             self._tell(note)
+
+
+def agent_command(words: Mapping[str, str], folder: Path) -> tuple[str, ...]:
+    """`words`: of the kernel's command line. Nothing is written outside of the folder: the host's /dev is not the machine's."""
+    options = [word for name in WORDS if name in words for word in (f"--{name}", words[name])]
+    return (*PYTHON, "-m", "agent", *options, "--state", str(folder), "--links", str(folder / "by-gitboot"))
 
 
 def _address(lease: Lease) -> str:

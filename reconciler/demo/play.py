@@ -76,14 +76,26 @@ class Story:
         """Raises Failed also when a run did not succeed or time is up."""
         try:
             async with asyncio.timeout(seconds):
-                await self.tell()
+                await self._begin()
+                self._check_runs()
+                await self._change()
         except TimeoutError:
             raise self._server.failure(f"time was up after {DEADLINE:.0f} seconds: {self._states()}") from None
-        if any(status["run"] and status["run"]["state"] != "SUCCESS" for status in self._seen.hardware.values()):
+        self._check_runs()
+
+    def _check_runs(self) -> None:
+        """Raises Failed when one has ended badly: its machine keeps to its plan, so that it would hear of no commit."""
+        states = {status["run"]["state"] for status in self._seen.hardware.values() if status["run"]}
+        if states & {"FAILED", "TIMEOUT", "CANCELLED"}:
             raise self._server.failure(f"not every run succeeded: {self._states()}")
 
     async def tell(self) -> None:
         """From an empty site to a machine that a commit changed. Raises Failed when the server does not do its part."""
+        await self._begin()
+        await self._change()
+
+    async def _begin(self) -> None:
+        """The first act: every machine boots, works and is at rest."""
         network = self._server.network
         self._screen.step(f"gitboot serve listens: DHCP {network.dhcp}, TFTP {network.tftp}, HTTP {network.http}")
         await self._until(lambda: bool(self._seen.hardware))
@@ -93,7 +105,6 @@ class Story:
         self._screen.step(f"status files: {network.url}/status/index.json")
         await self._until(lambda: self._fleet.at_rest)
         self._screen.step("every machine has done its work")
-        await self._change()
 
     async def _change(self) -> None:
         """The second act: one commit, seen on the wire, and the machine that it changes."""

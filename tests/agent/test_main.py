@@ -21,7 +21,14 @@ KERNEL = "console=ttyS0 gitboot.server=http://10.1.0.1 gitboot.boot=b7 gitboot.t
 
 
 def options(server: FaultyServer, state: Path, **changes: str) -> list[str]:
-    values = {"server": server.url, "boot": BOOT, "token": TOKEN, "state": str(state), **changes}
+    values = {
+        "server": server.url,
+        "boot": BOOT,
+        "token": TOKEN,
+        "state": str(state),
+        "links": str(state / "by-gitboot"),
+        **changes,
+    }
     return [word for name, value in values.items() for word in (f"--{name}", value)]
 
 
@@ -85,6 +92,17 @@ def test_the_last_line_tells_init_what_to_do(tmp_path: Path, capsys: pytest.Capt
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "workflow w, run r1"
     assert said[-2:] == ["nothing to do: the work is done", f"then: {then}"]
+
+
+@pytest.mark.shell
+def test_disks_get_their_names_where_the_settings_say(tmp_path: Path) -> None:
+    """On a host that is nobody's alone: a simulated machine must not name, or forget, the disks of the host."""
+    stale = tmp_path / "by-gitboot" / "root"
+    stale.parent.mkdir()
+    stale.symlink_to("/dev/null")
+    with FaultyServer(FakeServer(Workflow("w", ()))) as server:
+        assert main(options(server, tmp_path)) == 0
+    assert not stale.is_symlink()
 
 
 @pytest.mark.shell

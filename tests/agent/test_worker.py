@@ -148,7 +148,7 @@ class Agents:
 
     def __init__(self, server: FaultyServer, state: Path) -> None:
         self._command = [sys.executable, "-m", "agent", "--server", server.url, "--boot", BOOT, "--token", TOKEN]
-        self._command += ["--state", str(state)]
+        self._command += ["--state", str(state), "--links", str(state / "by-gitboot")]
         self.current: subprocess.Popen[str] | None = None
         self.started = 0
 
@@ -286,6 +286,7 @@ def test_an_agent_that_is_started_again_knows_what_is_secret_in_the_reason(tmp_p
     waits = shell("a", f'read line < {tmp_path}/go; echo "no $PW"; exit 1', secrets=(PW,))
     fake = FakeServer(workflow(waits))
     program = [sys.executable, "-m", "agent", "--boot", BOOT, "--token", TOKEN, "--state", str(tmp_path / "state")]
+    program += ["--links", str(tmp_path / "by-gitboot")]
     with FaultyServer(fake) as server:
         first = subprocess.Popen([*program, "--server", server.url], stdout=subprocess.DEVNULL)
         server.wait_until(lambda: "/agent/secrets" in server.requests)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -160,10 +161,31 @@ def test_a_taken_port_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_run_that_fails_fails_the_demo_with_the_servers_last_words(tmp_path: Path, napping: Path) -> None:
-    template = napping / "templates" / "inspect.yaml"
-    template.write_text(template.read_text().replace(f"exec sleep {NAP}", "exit 3"))
+    """Where all of them do, too: a machine that is kept for a look hears of no commit, and that is not what failed."""
+    for file, command in (
+        ("templates/inspect.yaml", f"exec sleep {NAP}"),
+        ("templates/burn-in.yaml", "echo burning"),
+        ("workflows/serverless.yaml", "for sheep"),
+    ):
+        text = (napping / file).read_text()
+        assert command in text
+        (napping / file).write_text(text.replace(command, f"exit 3; {command}").replace("retries: 2", "retries: 0"))
     told = demo(tmp_path, "--once", "--inventory", str(napping))
     assert 1 == told.returncode
     assert "The demo failed: not every run succeeded: node-01: waits inspect-node-01 run 1 FAILED" in told.stderr
     assert "  server: " in told.stderr
+    assert nothing_is_left(tmp_path)
+
+
+def test_a_folder_that_is_full_is_a_sentence(tmp_path: Path) -> None:
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    words = (*COMMAND, "--once")
+    told = subprocess.run(words, env=environment(tmp_path), capture_output=True, text=True, preexec_fn=little_room)
+    assert (1, "") == (told.returncode, told.stdout)
+    assert (
+        "Error: The demo cannot go on (File too large); it works in a temporary folder, and TMPDIR names another."
+        in told.stderr
+    )
     assert nothing_is_left(tmp_path)

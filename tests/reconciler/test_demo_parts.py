@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from agent.main import read_settings
 from netboot.dhcp import BootFile, Reply, Server, classify, decode, respond
 from netboot.dhcp import Lease as Reservation
 from netboot.dhcp_options import encode, pack
@@ -17,6 +19,7 @@ from netboot.plan import Artifact, Profile
 from reconciler.boot_script import Disk, Kernel, Unreadable, Wait, read_script
 from reconciler.demo.edit import propose
 from reconciler.demo.log_lines import last_words, readable
+from reconciler.demo.machine import agent_command
 from reconciler.demo.rows import Note, Row, has_new_work, row_of
 from reconciler.demo.screen import Plain, Terminal
 from reconciler.firmware import BIOS, UEFI, Firmware, acknowledged, discover, offered, request
@@ -73,6 +76,14 @@ def test_a_script_with_work_gives_kernel_initrds_and_the_agents_words() -> None:
     assert (f"{base}/vmlinuz", (f"{base}/one", f"{base}/two")) == (script.end.url, script.end.initrds)
     assert {"server": "http://127.0.0.1:8080", "boot": "boot-1", "token": "f" * 64} == script.end.words
     assert "runs workflow w run 1" == script.why
+
+
+def test_a_simulated_machines_agent_keeps_to_its_own_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "memory"
+    command = agent_command({"server": "http://127.0.0.1:80", "boot": "b", "token": "t", "more": "words"}, folder)
+    settings = read_settings(command[command.index("agent") + 1 :], "", "s1")
+    assert ("http://127.0.0.1:80", "b", "t") == (settings.server, settings.boot, settings.token)
+    assert (folder, folder / "by-gitboot") == (settings.state, settings.links)
 
 
 @pytest.mark.parametrize("handover", ["auto", "exit", "sanboot", "no-boot-file"])

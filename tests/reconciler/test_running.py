@@ -289,7 +289,7 @@ def test_the_real_agent_carries_out_a_run_of_the_real_server(site: Work, tmp_pat
         words["server"] = f"https://127.0.0.1:{server.secure_port}"
         flags = [f"--{name}={value}" for name, value in words.items()]
         done = subprocess.run(
-            [sys.executable, "-m", "agent", *flags, "--state", str(tmp_path / "agent")],
+            [sys.executable, "-m", "agent", *flags, "--state", str(tmp_path / "agent"), "--links", str(tmp_path / "links")],
             capture_output=True, text=True, timeout=30, env=environment(), check=False,
         )  # fmt: skip
         assert (0, "then: reboot") == (done.returncode, done.stdout.splitlines()[-1])
