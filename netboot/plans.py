@@ -161,6 +161,10 @@ class PlanStore:
             return None
         return msgspec.json.decode(data, type=Revision)
 
+    def revisions(self) -> list[str]:
+        """The commits that were accepted, as far as they are kept; the newest first."""
+        return [path.stem for path in _newest(list((self.directory / "revisions").glob("*.json")))]
+
     def artifacts(self) -> set[str]:
         """Digests of every artefact that some stored plan names. Raises OSError, and ValueError for a damaged manifest."""
         manifests = (path.read_bytes() for path in self.directory.glob(f"{_PLAN}/manifest.json"))

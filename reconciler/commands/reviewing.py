@@ -88,14 +88,20 @@ def _followed(state: Path) -> Iterator[tuple[Repository, Reconciliation]]:
 
 
 def _commits(state: Path, _: object, question: Mapping[str, Any]) -> Answer:
-    """Of the branch, newest first, with the plan of each that was accepted; and the newest's problems on their lines."""
+    """Of the branch, newest first, with which were accepted, as far as that is kept; and problems on their lines."""
     plans = PlanStore(state / "plans")
     with _followed(state) as (repository, word):
-        names = repository.latest(word.head, MOST_COMMITS)
-        known = told(repository, names)
-        accepted = {name: found.plan for name in names if (found := plans.revision(name))}
-        commits = [{"commit": name, "plan": accepted.get(name, ""), **_author(known[name])} for name in names]
-        return {"commits": commits, "places": _places(repository, word), "lasts": [word.head] == question["at"][:1]}
+        branch = repository.latest(word.head, MOST_COMMITS)
+        accepted = plans.revisions()  # a mirror without history still has what it was sent before
+        known = told(repository, [*branch, *accepted])
+        names = [*branch, *(name for name in accepted if name not in branch and isinstance(known[name], Written))]
+        last = known[branch[-1]]
+        return {
+            "commits": [{"commit": name, "accepted": name in accepted, **_author(known[name])} for name in names],
+            "cut": isinstance(last, Written) and bool(last.commit.parents) and len(branch) < MOST_COMMITS,
+            "places": _places(repository, word),
+            "lasts": [word.head, word.revision] == question["at"][:2],
+        }
 
 
 def _places(repository: Repository, word: Reconciliation) -> list[dict[str, Any]]:
@@ -125,8 +131,9 @@ def _author(author: Author) -> dict[str, Any]:
 
 def _plan(state: Path, names: list[str], question: Mapping[str, Any]) -> Answer:
     """As `gitboot plan` says it, by what the server knows has run."""
-    with _followed(state) as (repository, _):
-        base, head = (repository.resolve(name) for name in names)
+    with _followed(state) as (repository, word):
+        followed_by = {word.branch: word.head, "HEAD": word.head}  # a mirror has no other name for it
+        base, head = (repository.resolve(followed_by.get(name, name)) for name in names)
         before, after = sides_of(repository, (names[0], base), (names[1], head), None)
     difference = compare(before.plan, after.plan, None) if after.plan else None
     if difference is None or after.plan is None:

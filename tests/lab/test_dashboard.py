@@ -14,10 +14,11 @@ from msgspec.structs import replace
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from netboot.plan import Dump, Interface, Machine
+from netboot.reconcile_document import Reconciliation
 from tests.netboot import fleet_example
 from tests.netboot.live_machine import Agent
 from tests.netboot.live_server import Live
-from tests.netboot.reviews import Told, answers
+from tests.netboot.reviews import HEAD, SERVED, Told, answers
 from tests.netboot.site import machine, plan
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -71,6 +72,15 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         world = server.world
         world.strangers.note("52:54:00:aa:aa:aa", world.now(), "boot script", {"arch": "7"}, "10.1.0.200")
         world.reviewer = Told(lambda question: answers("Another gateway for rack1")[question.kind])
+        problem = {
+            "file": "site.yaml",
+            "line": 2,
+            "column": 3,
+            "code": "unknown-field",
+            "severity": "error",
+            "message": "No such.",
+        }
+        world.git.latest = Reconciliation("/srv/site", "main", head=HEAD, revision=SERVED, problems=(problem,))
         assert world.plans is not None
         live.wait(world.ledger.commit(fleet_example.journal(world.plans.current, world.now())))
         log = world.settings.state / "logs/01bead/os/write-image.1.log"

@@ -25,7 +25,8 @@ def answers(text: str) -> Mapping[str, Document]:
     changed = {"change": "renamed", "machine": text, "was": text, "settings": [row] * 9}
     return {
         "commits": {
-            "commits": [{**commit, "plan": ""}, {**commit, "commit": SERVED, "date": "", "plan": "p"}],
+            "commits": [{**commit, "accepted": False}, {**commit, "commit": SERVED, "date": "", "accepted": True}],
+            "cut": True,
             "places": [{"first": 1, "lines": [text, "here"]}],
         },
         "plan": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,13 @@ def test_what_is_no_name_of_a_commit_is_not_even_asked(tmp_path: Path, name: str
 @pytest.mark.parametrize("name", ["main", "main~1", "v1.0^", "feature/x_y+z", "0a1b2c", "HEAD~12"])
 def test_what_people_call_commits_is_a_name(name: str) -> None:
     assert is_commit_name(name)
+
+
+def test_each_commit_leads_to_what_it_changed_and_is_said_to_be_served_or_not(tmp_path: Path) -> None:
+    text = shown(tmp_path, "/commits", Told(lambda question: ANSWERS[question.kind])).text
+    assert f'href="/commits?base={HEAD[:12]}~1&amp;head={HEAD[:12]}#between"' in text
+    assert ["not served", "served"] == re.findall(r'class="state \w+">((?:not )?served)<', text)
+    assert "Older history is not here" in text
 
 
 @pytest.mark.parametrize("page", ["why", "history"])

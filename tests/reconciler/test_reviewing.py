@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from html import unescape
+from pathlib import Path
 
 import pytest
 
-from tests.reconciler.gitkit import Work
+from netboot.plans import PlanStore, Revision
+from netboot.reconcile_document import Reconciliation
+from netboot.reconciliation import write_reconciliation
+from reconciler.commands.reviewing import answer
+from reconciler.mirror import Mirror
+from reconciler.source import Source
+from tests.reconciler.gitkit import Work, free_port, git_daemon
 from tests.reconciler.inventories import SITE, SOUND
 from tests.reconciler.process import DEADLINE, FREE, Gitboot
 
@@ -81,6 +89,31 @@ def test_which_commits_changed_a_machine_is_on_a_page(site: Site) -> None:
     assert sorted(at) == at
     assert "10.1.0.1 → 10.1.0.2" in text
     assert ": new" in text
+
+
+def test_the_mirror_of_a_remote_repository_tells_what_it_was_sent_and_that_there_was_more(tmp_path: Path) -> None:
+    work, state = Work(tmp_path / "work"), tmp_path / "state"
+    for name, text in SOUND.items():
+        work.write(name, text)
+    work.commit()
+    plans, sent = PlanStore(state / "plans"), []
+    with (
+        git_daemon(tmp_path, free_port()) as address,
+        closing(Mirror(state / "git", Source(f"{address}/work/.git"), 20)) as mirror,
+    ):
+        for gateway in ("10.1.0.2", "10.1.0.3"):
+            work.commit(site=SITE.replace("gateway: 10.1.0.1", f"gateway: {gateway}"))
+            sent.append(mirror.fetch())
+            plans.write_revision(Revision(sent[-1], "p", {}), {})
+    word = Reconciliation(str(mirror.source), branch="main", head=sent[1], revision=sent[1])
+    write_reconciliation(state, word)
+    (state / "status").mkdir()
+    about = {"state": str(state), "floor": "", "at": [sent[1], sent[1], "p"]}
+    last = answer({**about, "kind": "commits", "subject": []})
+    assert ([sent[1], sent[0]], True, True) == ([each["commit"] for each in last["commits"]], last["cut"], last["lasts"])
+    differs = answer({**about, "kind": "plan", "subject": [sent[0][:12], "main"]})
+    assert "1 machine: 1 at the next boot." == differs["summary"]
+    assert "has no branch, tag or commit" in answer({**about, "kind": "plan", "subject": [f"{sent[0]}~1", "main"]})["trouble"]
 
 
 def test_a_rejected_commit_shows_its_problems_on_their_lines_and_no_secret(site: Site) -> None:
