@@ -22,7 +22,7 @@ from netboot.dhcp_ports import DhcpPorts
 from netboot.dhcp_server import Peer
 from netboot.dns_front import DnsFront
 from netboot.dns_server import serve_dns
-from netboot.events import Event
+from netboot.events import BootClosed, Event
 from netboot.follow import Follower
 from netboot.http import application
 from netboot.http_server import Bounds, serving, tcp_socket, unix_socket
@@ -42,6 +42,8 @@ from netboot.syslog_server import SyslogServer, syslog_socket
 from netboot.tftp import Completed
 from netboot.tftp_front import TftpFront
 from netboot.tftp_server import Exchange, TftpServer, serve_tftp
+from netboot.traces import spans_of
+from netboot.tracing import Tracing
 from netboot.try_status import TRIES_PATH
 from netboot.webhook import BadSecret
 from netboot.world import World
@@ -76,10 +78,11 @@ class Netboot:
         self._death: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._notifier = Notifier(self.world, notify) if notify else None
         self._clock = Clock(self.world, self._ports, self._bounds, self._mark, self._stale.set)
+        self._tracing: Tracing | None = None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Netboot]:
-        """Raises CannotListen, CannotBecome or Unavailable; listeners that were already open are closed again."""
+        """Raises CannotListen, CannotBecome, CannotTrace or Unavailable; listeners that were already open are closed again."""
         user = find_user(self.settings.user) if self.settings.user else None
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self.world.directory.close)
@@ -87,6 +90,8 @@ class Netboot:
             stack.callback(self.world.recorder.close)
             stack.callback(self.world.recorder.remember(self.world.started).join, 5.0)
             stack.callback(self.world.artifacts.stop)
+            if self.settings.traces:
+                self._tracing = Tracing(self.settings.traces, self.world.counts, self.log)
             self._follow_changes()
             self.world.git.look()
             await self._clock.open_site()
@@ -108,6 +113,7 @@ class Netboot:
                 ("tick", self._clock.run()),
                 ("pruner", Pruner(self.world).run()),
                 *([("notifier", self._notifier.run())] if self._notifier else []),
+                *([("tracing", self._tracing.run())] if self._tracing else []),
             ):
                 await stack.enter_async_context(self._part(name, work))
             self._say_ready()
@@ -303,10 +309,16 @@ class Netboot:
             for event in events:
                 self.world.expectations.apply(event, self.world.observed)
                 self.world.durations.apply(event, self.world.observed)
+                self._trace(event)
                 self._mark(paths_of(event, self.world.observed))
             self._mark([RECONCILE_PATH, TRIES_PATH])
         except Exception as error:
             self.log.error("status-not-marked", reason=repr(error))
+
+    def _trace(self, event: Event) -> None:
+        boot = self.world.observed.boots.get(event.boot) if self._tracing and isinstance(event, BootClosed) else None
+        if self._tracing and boot:
+            self._tracing.note(spans_of(boot, self.world.observed, self.world.git.commit_of(boot.plan)))
 
     async def _refresh(self) -> None:
         """After a swap or a freeze every status file is written again, a few at a time: meanwhile machines are answered.

@@ -32,6 +32,8 @@ class Settings:
     dns_port: int = -1
     syslog_port: int = -1
     """Where machines may log to."""
+    traces: str = ""
+    """Where a trace of each boot goes, by OTLP; "": nowhere."""
     http_port: int = 80
     open_status: bool = False
     """Whoever reaches HTTP may read status, logs and metrics."""

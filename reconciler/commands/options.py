@@ -123,6 +123,8 @@ def listeners(command: Command) -> Command:
         click.option("--notify", type=click.Path(path_type=Path), metavar="FILE",
                      help="Whom to tell of issues and of ends of runs: docs/notifications.md."),
         click.option("--open-status", is_flag=True, help="Status, logs and metrics to everybody, without a token."),
+        click.option("--traces", metavar="URL", default="",
+                     help="Where a trace of each boot goes, by OTLP over HTTP: http://127.0.0.1:4318. Needs gitboot[otel]."),
         click.option("--router-advertisement", is_flag=True, help="Spare iPXE its wait for an IPv6 router."),
         click.option("--tftp-single-port", is_flag=True, help="Answer TFTP from its port alone, for a NAT in between."),
         click.option("--private-key", type=click.Path(path_type=Path), metavar="FILE", help="The key of --certificate."),

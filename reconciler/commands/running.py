@@ -25,6 +25,7 @@ from netboot.server import Died, Netboot
 from netboot.settings import Settings
 from netboot.state_directory import Locked
 from netboot.store import Corrupt
+from netboot.tracing import CannotTrace
 from reconciler.commands.forging import forge_from
 from reconciler.commands.signing import floor_of
 from reconciler.errors import BadSource, Unavailable
@@ -37,12 +38,17 @@ COLLECTOR = (700, 10, 1000)
 """Thresholds of the garbage collector; only the last is not Python's own, which is 10. A full collection walks the whole
 inventory and plan: for ten thousand machines 0.1 to 0.2 s, with nearly every commit, in which no machine is answered."""
 
+MENDED_BY_A_PERSON = (
+    BadKey, BadNotify, Locked, Busy, Corrupt, CannotBecome, CannotListen, CannotTrace, Died, Unavailable, store.Unavailable
+)  # fmt: skip
+
 
 def netboot_settings(given: Mapping[str, Any]) -> Settings:
     names = (
         "state", "artifacts", "loaders", "listen", "interface", "dhcp_port", "proxy_port", "tftp_port", "dns_port", "http_port",
         "new_site", "age_identity", "reply_to_source", "router_advertisement", "tftp_single_port", "user", "open_status",
         "webhook_secret_file", "https_port", "certificate", "private_key", "trusted_proxies", "syslog_port", "notify",
+        "traces",
     )  # fmt: skip
     return Settings(**{name: given[name] for name in names})
 
@@ -74,18 +80,7 @@ def serve(netboot: Settings | None, reconcile: ReconcileSettings | None, floor: 
     gc.set_threshold(*COLLECTOR)
     try:
         asyncio.run(_serve(netboot, reconcile, log, floor))
-    except (
-        BadKey,
-        BadNotify,
-        Locked,
-        Busy,
-        Corrupt,
-        CannotBecome,
-        CannotListen,
-        Died,
-        Unavailable,
-        store.Unavailable,
-    ) as error:
+    except MENDED_BY_A_PERSON as error:
         raise Sentence(_ended(str(error))) from None
     except OSError as error:
         raise Sentence(f"{_named(error)} cannot be used: {error.strerror or error}; check its owner and the disk.") from None

@@ -69,8 +69,10 @@ class Agent:
 
     def fail(self) -> None:
         """The first action, and with it the run."""
-        how = {"state": "FAILED", "reason": "exit code 1"}
-        self.report({**STARTED, "type": "action-ended", "exit_code": 1, **how})
+        self.end({"state": "FAILED", "reason": "exit code 1"}, exit_code=1)
+
+    def end(self, how: dict[str, str], exit_code: int = 0) -> None:
+        self.report({**STARTED, "type": "action-ended", "exit_code": exit_code, **how})
         self.report({"type": "run-ended", **how})
 
     @property

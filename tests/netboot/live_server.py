@@ -24,7 +24,8 @@ from tests.netboot.site import KERNEL
 class Live:
     """A server in a thread of its own, as long as the `with`. Its plan is that of one machine at 127.0.0.1, unless said."""
 
-    def __init__(self, folder: Path, plan: Dump | None = None) -> None:
+    def __init__(self, folder: Path, plan: Dump | None = None, **more: Any) -> None:
+        """`more`: settings."""
         (folder / "secret").write_bytes(SECRET)
         (folder / "artifacts").mkdir()
         (folder / "artifacts/vmlinuz").write_bytes(KERNEL)
@@ -32,6 +33,7 @@ class Live:
         self._settings = Settings(
             state=folder / "state", new_site=True, webhook_secret_file=folder / "secret", listen="127.0.0.1",
             artifacts=folder / "artifacts", dhcp_port=-1, tftp_port=-1, http_port=0, https_port=-1,
+            **more,
         )  # fmt: skip
         self._started: Future[Netboot] = Future()
         self._loop = asyncio.new_event_loop()
