@@ -149,9 +149,13 @@ CATALOGUE: Mapping[Name, Kind] = {
         "Look at its console. A reset fails the task, or begins it anew where the workflow allows `resets`.",
     ),
     "action-overdue": Kind(
-        "An action runs longer than it may",
-        "Its time limit has passed, the agent is alive, and has not said that it stopped the action.",
-        ("The container engine hangs.", "A disk does not answer, so that nothing that waits for it can be stopped."),
+        "An action runs longer than it should",
+        "Its time limit has passed, or it takes more than twice as long as on machines of this model; its agent is alive.",
+        (
+            "What it fetches comes slowly: the mirror, the registry, or the network between.",
+            "A disk is about to fail, or does not answer, so that nothing that waits for it can be stopped.",
+            "The container engine hangs.",
+        ),
         "Look at the action's log and the machine's console; a reset ends it.",
     ),
     "clock-skew": Kind(

@@ -14,8 +14,9 @@ import msgspec
 
 from netboot.boot import Plans, RunWork, next_step
 from netboot.conditions import RETURNS
-from netboot.endings import lost_since
+from netboot.endings import END_OF_WORK, lost_since
 from netboot.events import Phase
+from netboot.expectations import Expectations, patience
 from netboot.heard import Health, Heard
 from netboot.issue_kinds import Name
 from netboot.loader import file_of
@@ -25,11 +26,10 @@ from netboot.plan import BootPlan, Machine
 from netboot.reconcile_document import Reconciliation
 from netboot.records import BootStatus, Contest, RunStatus
 from netboot.run_documents import rfc3339
+from netboot.story import NOTHING_KNOWN, PATIENCE, action_due, limit_of
 
 GIT_PATIENCE = 300.0
 """Seconds for which git may be away."""
-OVERDUE = 60.0
-"""Seconds that an agent has, beyond an action's time limit, to say that it stopped it."""
 SKEW = 60.0
 """Seconds by which two clocks may differ: log lines can still be laid beside each other."""
 FOREVER = 1e10
@@ -43,13 +43,13 @@ GONE = 3600.0
 MIB = 1 << 20
 LEAST_ROOM = 512 * MIB
 """Bytes that a site is to have left for its journal, logs and plans."""
-STOPPED: Mapping[Phase, tuple[Name, float, str]] = {
-    "firmware": ("boot-file-not-fetched", 90.0, "it was given an address, and no boot program asked for more"),
-    "ipxe": ("script-not-fetched", 90.0, "iPXE was given an address, and has not fetched its script"),
-    "script": ("kernel-not-fetched", 180.0, "it was handed a script to boot {profile}, and has fetched no kernel"),
-    "kernel": ("no-agent", 300.0, "it fetched the kernel of {profile}, and no agent asked for work"),
+STOPPED: Mapping[Phase, tuple[Name, str]] = {
+    "firmware": ("boot-file-not-fetched", "it was given an address, and no boot program asked for more"),
+    "ipxe": ("script-not-fetched", "iPXE was given an address, and has not fetched its script"),
+    "script": ("kernel-not-fetched", "it was handed a script to boot {profile}, and has fetched no kernel"),
+    "kernel": ("no-agent", "it fetched the kernel of {profile}, and no agent asked for work"),
 }
-"""Phase of a boot → what it is that comes no further, seconds of patience, and what is said of it."""
+"""Phase of a boot → what it is that comes no further, and what is said of it."""
 
 
 class Issue(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -74,34 +74,37 @@ class Moment:
     programs: Collection[str] | None = None
     """The boot programs that there are; None: not known."""
     contest_of: Callable[[str], Contest | None] = lambda name: None
+    expectations: Expectations = NOTHING_KNOWN
 
     @classmethod
     def of(cls, hold: str, heard: Heard, now: float) -> Moment:
-        return cls(now, hold, heard.served_since(), heard.noticed, heard.health().programs, heard.contest_of)
+        return cls(
+            now, hold, heard.served_since(), heard.noticed, heard.health().programs, heard.contest_of, heard.expectations
+        )
 
 
 def of_machine(plans: Plans, machine: Machine, observed: Observed, at: Moment) -> Iterator[Issue]:
     """O(runs of the machine)."""
-    for kind, since, message in _found(plans.current, machine, observed, at):
+    for kind, since, message in _found(plans, machine, observed, at):
         yield Issue(kind, since, message, machine.name)
 
 
 _Found = Iterator[tuple[Name, float, str]]
 
 
-def _found(plan: BootPlan, machine: Machine, observed: Observed, at: Moment) -> _Found:
+def _found(plans: Plans, machine: Machine, observed: Observed, at: Moment) -> _Found:
     boot, runs = observed.last_boot_of(machine.name), observed.runs_of(machine.name, machine.macs)
     for run in runs:
         if run.active:
-            yield from _of_active(run, observed, at.now)
+            yield from _of_active(run, observed, at)
     if runs and not runs[-1].active:
         yield from _of_ended(machine, runs[-1])
     if boot is not None:
         yield from _returned(boot, runs, at.now)
         if boot.closed is None:
-            yield from _of_boot(plan, machine, boot, observed, at)
+            yield from _of_boot(plans.of(boot), boot, observed, at)
     if not any(run.active for run in runs):
-        yield from _unseen(plan, machine, observed, at)
+        yield from _unseen(plans.current, machine, observed, at)
     yield from _of_addresses(machine, observed, at)
     contest = at.contest_of(machine.name)
     session = observed.session_of(machine.name, machine.macs) if contest else None
@@ -109,19 +112,19 @@ def _found(plan: BootPlan, machine: Machine, observed: Observed, at: Moment) -> 
         yield "contested", contest.since, f"somebody at {contest.peer} wants to speak for it while its agent is at work"
 
 
-def _of_active(run: RunStatus, observed: Observed, now: float) -> _Found:
+def _of_active(run: RunStatus, observed: Observed, at: Moment) -> _Found:
     what = f"workflow {run.workflow} run {run.number}"
-    lost = lost_since(observed, run, now)
+    lost = lost_since(observed, run, at.now)
     if lost is not None:
         yield "agent-lost", lost, f"nothing was heard of the agent of {what} since {rfc3339(lost)}"
         return
-    attempt = run.in_flight
-    limit = next(
-        (action.timeout for task in run.document.tasks if attempt and task.name == attempt.task
-         for action in task.actions if action.name == attempt.action), 0
-    )  # fmt: skip
-    if attempt and limit and now - attempt.started > limit + OVERDUE:
-        yield "action-overdue", attempt.started + limit, f"{what}: {attempt.task}/{attempt.action} has {limit} s and still runs"
+    attempt, due = run.in_flight, action_due(run, at.expectations)
+    if attempt and due is not None and at.now > due:
+        usual = at.expectations.of_action(run, attempt)
+        limit = limit_of(run, attempt)
+        early = usual is not None and not (limit and due > attempt.started + limit)  # well before its limit, if it has any
+        may = f"mostly takes less than {usual.high:.0f} s" if usual is not None and early else f"has {limit} s"
+        yield "action-overdue", due, f"{what}: {attempt.task}/{attempt.action} {may} and still runs"
 
 
 def _of_ended(machine: Machine, run: RunStatus) -> _Found:
@@ -152,9 +155,9 @@ def _returned(boot: BootStatus, runs: Sequence[RunStatus], now: float) -> _Found
         yield "back-after-success", boot.opened, f"{what}, and it came back soon after it was handed over to its disk{often}"
 
 
-def _of_boot(plan: BootPlan, machine: Machine, boot: BootStatus, observed: Observed, at: Moment) -> _Found:
-    """`boot` is open."""
-    boot_of_clock, ahead = at.noticed.clocks.of(machine.name) or ("", 0.0)
+def _of_boot(plan: BootPlan, boot: BootStatus, observed: Observed, at: Moment) -> _Found:
+    """`boot` is open, and by `plan`."""
+    boot_of_clock, ahead = at.noticed.clocks.of(boot.machine) or ("", 0.0)
     if boot_of_clock == boot.id and abs(ahead) > SKEW:
         way = "ahead of" if ahead > 0 else "behind"
         yield "clock-skew", boot.opened, f"its clock is {min(abs(ahead), FOREVER):.0f} s {way} the server's"
@@ -162,34 +165,36 @@ def _of_boot(plan: BootPlan, machine: Machine, boot: BootStatus, observed: Obser
         return
     since = boot.phases.get(boot.phase, boot.opened)
     silent = observed.silence(boot, at.now)
-    if found := _not_ours(plan, boot, at, since, silent) or _lacking(machine, boot, at.programs):
+    patient = patience(at.expectations.of_stage(boot.machine, boot.phase, boot.profile), PATIENCE[boot.phase]) or 0.0
+    late = silent > patient
+    if found := _not_ours(plan, boot, at, since, late) or _lacking(plan, boot, at.programs):
         kind, message = found
         yield kind, since, message
         return
-    kind, patience, message = STOPPED[boot.phase]
+    kind, message = STOPPED[boot.phase]
     waits = boot.phase in ("script", "kernel") and not boot.profile  # it was told to, or has nothing of ours to come to
-    if not waits and silent > patience:
+    if not waits and late:
         yield kind, since, message.format(profile=f"profile {boot.profile}")
 
 
-def _not_ours(plan: BootPlan, boot: BootStatus, at: Moment, since: float, silent: float) -> tuple[Name, str] | None:
+def _not_ours(plan: BootPlan, boot: BootStatus, at: Moment, since: float, late: bool) -> tuple[Name, str] | None:
     """Whose DHCP offer it took instead, where it is for us to give addresses."""
     if boot.phase not in ("firmware", "ipxe") or plan.site.mode != "reservation":
         return None
     choice, offered = at.noticed.choices.of(boot.mac), at.noticed.offered.of(boot.mac)
     if choice and choice.at >= since:
         return "offer-not-taken", f"it took the offer of another DHCP server, {choice.server}"
-    if offered is not None and offered >= since and silent > STOPPED[boot.phase][1]:
+    if offered is not None and offered >= since and late:
         return "offer-not-taken", "it was offered an address, and asked for it neither here nor, to be heard here, elsewhere"
     return None
 
 
-def _lacking(machine: Machine, boot: BootStatus, programs: Collection[str] | None) -> tuple[Name, str] | None:
+def _lacking(plan: BootPlan, boot: BootStatus, programs: Collection[str] | None) -> tuple[Name, str] | None:
     """The boot program that its firmware was told to fetch, if there is none."""
-    arch = boot.client.get("arch", "")
+    arch, machine = boot.client.get("arch", ""), plan.machines.get(boot.machine)
     if programs is None or boot.phase != "firmware" or boot.client.get("kind") not in ("pxe", "http"):
         return None
-    file = file_of(machine.loader, int(arch) if arch else None)
+    file = file_of(machine.loader if machine else "", int(arch) if arch else None)
     if file is None or file in programs:
         return None
     return "boot-program-missing", f"its firmware is told to fetch {file}, and the server has no such file"
@@ -208,14 +213,21 @@ def _of_addresses(machine: Machine, observed: Observed, at: Moment) -> _Found:
 
 def _unseen(plan: BootPlan, machine: Machine, observed: Observed, at: Moment) -> _Found:
     """Work that is due, on a machine that does not come for it. It is not for us to power it on."""
-    due = at.due
-    if not due or not machine.work or observed.open_boot_of(machine.name) or at.now - due <= plan.site.boot_timeout:
+    last = observed.last_boot_of(machine.name)
+    if not at.due or not machine.work or (last is not None and last.closed is None):
+        return
+    since, seen = at.due, f"was last seen {rfc3339(last.last_seen)}" if last else "has never been seen"
+    patient: float = plan.site.boot_timeout
+    if last is not None and last.closed is not None and last.reason.startswith(END_OF_WORK):
+        since, seen = last.closed, f"was told to restart {rfc3339(last.closed)} and did not come back"
+        patient = patience(at.expectations.of_stage(machine.name, "restart"), PATIENCE["restart"]) or patient
+    elif last is not None and last.last_seen >= at.due:
+        return
+    if at.now - max(since, observed.listening) <= patient:
         return
     step = next_step(plan, machine, observed, at.hold, "")
-    last = observed.last_boot_of(machine.name)
-    if isinstance(step, RunWork) and step.work.repeat != "everyBoot" and (last is None or last.last_seen < due):
-        seen = f"was last seen {rfc3339(last.last_seen)}" if last else "has never been seen"
-        yield "no-sign-of-life", due, f"workflow {step.work.workflow} run {step.work.run} is due, and it {seen}"
+    if isinstance(step, RunWork) and step.work.repeat != "everyBoot":
+        yield "no-sign-of-life", since, f"workflow {step.work.workflow} run {step.work.run} is due, and it {seen}"
 
 
 def of_site(plan: BootPlan | None, word: Reconciliation, heard: Heard, now: float) -> Iterator[Issue]:

@@ -141,12 +141,24 @@ def _of_run(run: RunStatus, heard: float, known: Expectations) -> Next:
     if flying is None:
         return Next("its agent begins the next action, or ends the run", heard + LOST, f"{what} is between two actions")
     named = f"{flying.task}/{flying.action}"
-    limit = next((action.timeout for task in run.document.tasks if task.name == flying.task
-                  for action in task.actions if action.name == flying.action), 0)  # fmt: skip
     tries = f", try {flying.attempt}" if flying.attempt > 1 else ""
+    return Next(f"{named} ends", action_due(run, known), f"{what} is at {named}{tries}")
+
+
+def action_due(run: RunStatus, known: Expectations) -> float | None:
+    """When the action that is in flight ought to have ended; None: there is none, or it may take for ever."""
+    flying = run.in_flight
+    if flying is None:
+        return None
+    limit = limit_of(run, flying)
     seconds = patience(known.of_action(run, flying), limit + OVERDUE if limit else None)
-    by = None if seconds is None else flying.started + (min(seconds, limit + OVERDUE) if limit else seconds)
-    return Next(f"{named} ends", by, f"{what} is at {named}{tries}")
+    return None if seconds is None else flying.started + (min(seconds, limit + OVERDUE) if limit else seconds)
+
+
+def limit_of(run: RunStatus, attempt: ActionStatus) -> int:
+    """Seconds that the workflow gives an action; 0: no limit, as for what is called after a failure."""
+    actions = (action for task in run.document.tasks if task.name == attempt.task for action in task.actions)
+    return next((action.timeout for action in actions if action.name == attempt.action), 0)
 
 
 def _coming(machine: DesiredHardware, why: str, due: float) -> Next:

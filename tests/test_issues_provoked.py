@@ -20,8 +20,9 @@ import pytest
 from agent.disks import BlockDevice, Disk, NoMatch, match
 from netboot.dhcp_packet import BOOTREPLY, DECLINE, OFFER, REQUEST
 from netboot.issue_kinds import CATALOGUE, Name
-from netboot.issues import GIT_PATIENCE, GONE, OVERDUE, STILL, STOPPED
+from netboot.issues import GIT_PATIENCE, GONE, STILL
 from netboot.observed import SOON
+from netboot.story import OVERDUE, PATIENCE
 from tests.live_site import LiveSite, Node
 from tests.reconciler.forgestub import Stub, forge
 from tests.reconciler.inventories import SOUND
@@ -91,7 +92,7 @@ def _(site: LiveSite, node: Node) -> Told:
 @provokes("boot-file-not-fetched")
 def _(site: LiveSite, node: Node) -> Told:
     node.gets_address()
-    site.later(STOPPED["firmware"][1] + 1)
+    site.later(PATIENCE["firmware"] + 1)
     yield "node-01", "it was given an address, and no boot program asked for more"
     node.gets_address("ipxe")
 
@@ -99,7 +100,7 @@ def _(site: LiveSite, node: Node) -> Told:
 @provokes("script-not-fetched")
 def _(site: LiveSite, node: Node) -> Told:
     node.gets_address("ipxe")
-    site.later(STOPPED["ipxe"][1] + 1)
+    site.later(PATIENCE["ipxe"] + 1)
     yield "node-01", "has not fetched its script"
     node.script()
 
@@ -107,7 +108,7 @@ def _(site: LiveSite, node: Node) -> Told:
 @provokes("kernel-not-fetched")
 def _(site: LiveSite, node: Node) -> Told:
     script = node.boots()
-    site.later(STOPPED["script"][1] + 1)
+    site.later(PATIENCE["script"] + 1)
     yield "node-01", "it was handed a script to boot profile inspect, and has fetched no kernel"
     loads_kernel(site, node, script)
 
@@ -115,7 +116,7 @@ def _(site: LiveSite, node: Node) -> Told:
 @provokes("no-agent")
 def _(site: LiveSite, node: Node) -> Told:
     loads_kernel(site, node, node.boots())
-    site.later(STOPPED["kernel"][1] + 1)
+    site.later(PATIENCE["kernel"] + 1)
     yield "node-01", "it fetched the kernel of profile inspect, and no agent asked for work"
     node.claims()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from netboot.dhcp_packet import decode
+from reconciler.firmware import Firmware, Lease, discover, request
 from tests.lab.clients import udhcpc
 from tests.lab.disk import installed_disk
 from tests.lab.network import Namespace, Network
@@ -192,6 +193,28 @@ def test_a_server_that_nobody_asked_for_is_named(site: Gitboot, network: Network
     assert (THEIRS, MAC) == (named["address"], named["mac"])
     written = site.state / "status" / "reconcile.json"
     wait_until(lambda: bool(json.loads(written.read_text())["otherServers"]), "it is in the file")
+
+
+@pytest.mark.usefixtures("other")
+def test_a_machine_that_takes_the_other_servers_offer_is_an_issue_with_that_ones_address(
+    site: Gitboot, network: Network
+) -> None:
+    serve(site, "reservation", site=site.site(), node=NODE.format(mac=MAC).replace('"}', '", address: 10.77.0.50}'))
+    firmware, theirs = Firmware(MAC, 7, bytes(16)), Lease(address("10.77.0.105"), address(THEIRS), b"", "", "")
+    says = (discover(firmware, "pxe", b"abcd"), request(firmware, "pxe", b"abcd", theirs))
+    asked = [word for packet in says for word in ("255.255.255.255", "67", packet.hex())]
+    done = network.host("10.77.0.51/24", MAC).run([sys.executable, "-c", FIRMWARE, *asked])
+    assert 0 == done.returncode, done.stderr
+    wait_until(lambda: {"other-dhcp-server", "offer-not-taken"} <= issues(site).keys(), "both are issues")
+    assert f"it took the offer of another DHCP server, {THEIRS}" == issues(site)["offer-not-taken"]
+
+
+def address(text: str) -> bytes:
+    return bytes(map(int, text.split(".")))
+
+
+def issues(site: Gitboot) -> dict[str, str]:
+    return {each["kind"]: each["message"] for each in site.status("issues.json")["issues"]}
 
 
 @pytest.mark.usefixtures("other")

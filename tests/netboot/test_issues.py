@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -12,6 +13,7 @@ from agent.workflow import Action, Task, Workflow, to_json
 from netboot.dhcp_packet import DECLINE, OFFER
 from netboot.endings import END_OF_WORK
 from netboot.events import ActionStarted, BootAdvanced, BootClosed, RunEnded
+from netboot.expectations import Expectations
 from netboot.heard import Health, Heard
 from netboot.issue_kinds import CATALOGUE, Name
 from netboot.issues import (
@@ -19,7 +21,6 @@ from netboot.issues import (
     GIT_PATIENCE,
     GONE,
     LEAST_ROOM,
-    OVERDUE,
     SKEW,
     STILL,
     STOPPED,
@@ -29,12 +30,13 @@ from netboot.issues import (
     of_site,
 )
 from netboot.noticed import Choice, Noticed, Recent
-from netboot.observed import SOON
+from netboot.observed import SOON, Observed
 from netboot.plan import BootPlan
 from netboot.reconcile_document import Reconciliation
-from netboot.records import Contest
+from netboot.records import ActionStatus, Contest
 from netboot.rivals import Rivals
 from netboot.runs import Claimed
+from netboot.story import OVERDUE, PATIENCE
 from netboot.strangers import Strangers
 from tests.netboot.plan_example import BIOS, IPXE, MAC, SITE, STRANGER, Room, ip, machine, packet, plan, work
 
@@ -88,7 +90,7 @@ def test_a_boot_that_comes_no_further_says_so_once_its_patience_has_ended(phase:
         if phase == "kernel":
             room.happen(BootAdvanced(at=room.now, boot=boot, phase="kernel"))
             room.observed.touch(boot, room.now)
-    kind, patience, _ = STOPPED[phase]  # type: ignore[index]
+    (kind, _), patience = STOPPED[phase], PATIENCE[phase]  # type: ignore[index]
     assert [] == kinds(room, patience)
     (found,) = issues(room, patience + 1)
     assert (kind, "node-01") == (found.kind, found.machine)
@@ -153,7 +155,44 @@ def test_an_action_beyond_its_limit_while_the_agent_is_heard() -> None:
     room.observed.touch(boot.id, room.now + 60 + OVERDUE)
     assert [] == kinds(room, 60 + OVERDUE)
     (found,) = issues(room, 61 + OVERDUE)
-    assert ("action-overdue", room.now + 60) == (found.kind, found.since)
+    assert ("action-overdue", room.now + 60 + OVERDUE) == (found.kind, found.since)
+    assert found.message.endswith("task/act has 60 s and still runs")
+
+
+def usually(room: Room, run: str, seconds: float) -> Expectations:
+    """So long it took on five other machines."""
+    known = Expectations()
+    for number in range(5):
+        other = deepcopy(room.observed.runs[run])
+        other.machine = f"other-{number}"
+        other.attempts = [ActionStatus("task", "act", 1, 0, 0.0, "SUCCESS", seconds)]
+        observed = Observed(runs={run: other})
+        known.learn_all(observed)
+    return known
+
+
+def test_an_action_that_takes_far_longer_than_on_machines_like_it() -> None:
+    room = working()
+    run = started(room)
+    room.happen(ActionStarted(at=room.now, run=run, sequence=1, task="task", action="act", attempt=1))
+    known = usually(room, run, 20.0)
+    (boot,) = room.observed.boots.values()
+    room.observed.touch(boot.id, room.now + 61)
+    assert [] == kinds(room, 60, expectations=known)
+    (found,) = issues(room, 61, expectations=known)
+    assert ("action-overdue", True) == (found.kind, "task/act mostly takes less than 20 s and still runs" in found.message)
+
+
+def test_a_machine_that_was_told_to_restart_and_does_not_come_back_for_its_work() -> None:
+    room = working()
+    room.discover(said=IPXE)
+    room.happen(BootClosed(at=room.now, boot=room.boot.id, reason=f"{END_OF_WORK}: another try"))
+    due = room.now - 5000
+    assert [] == kinds(room, PATIENCE["restart"], due=due)
+    (found,) = issues(room, PATIENCE["restart"] + 1, due=due)
+    assert ("no-sign-of-life", True) == (found.kind, found.message.endswith("and did not come back"))
+    room.hold = "frozen"
+    assert [] == kinds(room, PATIENCE["restart"] + 1, due=due)
 
 
 def test_a_failed_run_until_git_asks_for_another() -> None:

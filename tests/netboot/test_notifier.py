@@ -15,7 +15,6 @@ import httpx
 import pytest
 
 from netboot import notifier as module
-from netboot.issues import STOPPED
 from netboot.log import Log
 from netboot.notice_sending import Undelivered
 from netboot.notice_targets import BadNotify, Notify, Slack, Target
@@ -24,6 +23,7 @@ from netboot.notifier import FILE, Notifier, Send, pause, read_notify
 from netboot.plans import PlanStore
 from netboot.server import Netboot
 from netboot.settings import Settings
+from netboot.story import PATIENCE
 from netboot.world import World
 from tests.netboot.live_machine import DASHED, served
 from tests.netboot.receivers import http_receiver
@@ -196,7 +196,7 @@ def test_a_file_that_cannot_be_used_is_a_sentence_that_holds_no_secret(tmp_path:
 def test_a_live_server_tells_of_a_machine_that_comes_no_further_and_of_many_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(STOPPED, "script", ("kernel-not-fetched", -1.0, STOPPED["script"][2]))
+    monkeypatch.setitem(PATIENCE, "script", -1.0)
     PlanStore(tmp_path / "state/plans").publish(served())
 
     async def scenario(url: str) -> None:
