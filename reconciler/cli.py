@@ -38,6 +38,7 @@ COMMANDS = {
     "wait": "Wait until a machine's run has ended, for scripts.",
     "issues": "Show what somebody ought to look at, and what each of it means.",
     "doctor": "Say what is missing on this host, and how to get it.",
+    "notify": "Send a message to whom `--notify` names, to see that it arrives.",
     "detect": "Print a Site document that fits this host.",
     "try": "Boot one machine by another commit, once; or rehearse it.",
     "freeze": "Start no new runs until `gitboot unfreeze`.",

@@ -28,17 +28,25 @@ _END = re.compile(rb"\r\n|\n|\r(?=.)", re.DOTALL)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended; for a machine without one, until it has.")
 @click.option("--action", metavar="NAME", help="Of this action alone.")
 @click.option("--console", is_flag=True, help="The console of the machine's in-memory OS instead.")
+@click.option("--syslog", is_flag=True, help="What the machine sent by syslog in its last boot instead.")
 @options.server
 @options.state_instead
 @options.token_file
 def command(
-    name: str, follow: bool, action: str | None, console: bool, server: str, state: Path | None, token_file: Path | None
+    name: str,
+    follow: bool,
+    action: str | None,
+    console: bool,
+    syslog: bool,
+    server: str,
+    state: Path | None,
+    token_file: Path | None,
 ) -> int:
     """The exit code is 1 where nothing was printed so far."""
     printer = _Printer()
     with reading(server, state, token_file) as read:
         while True:
-            logs, over = _logs(read, name, action, console)
+            logs, over = _logs(read, name, action, "syslog" if syslog else "console" if console else "")
             for log in logs:
                 printer.catch_up(read, log)
             if over or not follow:
@@ -58,11 +66,11 @@ class Log(NamedTuple):
     """Nothing is added any more."""
 
 
-def _logs(read: Reader, name: str, action: str | None, console: bool) -> tuple[list[Log], bool]:
-    """In the order in which they began, and whether all of them are complete."""
+def _logs(read: Reader, name: str, action: str | None, of_boot: str) -> tuple[list[Log], bool]:
+    """In the order in which they began, and whether all of them are complete. `of_boot`: `console`, `syslog`, or ""."""
     machine = read(f"hardware/{name}.json")
-    if console:
-        return _console(machine, name)
+    if of_boot:
+        return _of_boot(machine, name, of_boot)
     if machine is not None:
         runs, over = [machine["run"]] if machine["run"] else [], machine["step"]["action"] != "run"
     else:
@@ -73,12 +81,14 @@ def _logs(read: Reader, name: str, action: str | None, console: bool) -> tuple[l
     return [log for run in runs for log in logs_of(run, action)], over and all(run["state"] != "RUNNING" for run in runs)
 
 
-def _console(machine: Document | None, name: str) -> tuple[list[Log], bool]:
+def _of_boot(machine: Document | None, name: str, kind: str) -> tuple[list[Log], bool]:
+    """A closed boot's console is complete; what its installed system sends by syslog goes on."""
     if machine is None:
         raise Sentence(printable(f"There is no machine {name!r}; `gitboot status` lists them."), 2)
     boot = machine["boot"]
-    over = boot is not None and boot["closed"] is not None
-    return [Log(boot["console"], f"{machine['name']}: console", over)] if boot and boot["console"] else [], over
+    path = machine.get("syslog") if kind == "syslog" else (boot or {}).get("console")
+    over = kind == "console" and boot is not None and boot["closed"] is not None
+    return [Log(path, f"{machine['name']}: {kind}", over)] if path else [], over
 
 
 def latest(workflow: Document) -> list[Document]:

@@ -130,3 +130,13 @@ def test_logs_are_read_from_a_state_directory_too(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs/a.log").write_text("from a file\n")
     assert "from a file" in call("logs", "node-01", "--state", str(tmp_path)).output
+
+
+def test_what_it_sent_by_syslog_in_its_last_boot(server: Said) -> None:
+    server.documents["hardware/node-01"] = hardware(
+        None, boot={"console": None, "closed": "x"}, syslog="/logs/boot-1/os/syslog.1.log"
+    )
+    server.logs["boot-1/os/syslog.1"] = b"12:00 kern.info starts\n"
+    assert "==> node-01: syslog <==\n12:00 kern.info starts\n" == server.logs_of("node-01", "--syslog").output
+    server.documents["hardware/node-01"] = hardware(None, boot=None, syslog=None)
+    assert "has printed nothing so far" in server.logs_of("node-01", "--syslog").output
