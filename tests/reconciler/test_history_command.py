@@ -17,6 +17,7 @@ from reconciler.repository import Repository
 from reconciler.source import Source
 from tests.reconciler.gitkit import Work, free_port, git_daemon
 from tests.reconciler.inventories import EXAMPLE, MACHINE, SITE, SOUND
+from tests.reconciler.test_why_command import state_of
 
 pytestmark = pytest.mark.shell
 
@@ -118,3 +119,14 @@ def test_a_commit_beside_the_inventory_is_not_even_read(work: Work, monkeypatch:
     repository = open_repository(Source(str(work.path)), EXAMPLE, 20)
     past = Past(repository, repository.fetch())
     assert (6, 1, 1) == (len(past.parents), len({past.served(commit) for commit in past.parents}), len(read))
+
+
+def test_what_a_server_serves_has_a_history_too_whatever_was_committed_since(work: Work, tmp_path: Path) -> None:
+    begun(work)
+    second = work.commit(site=SITE.replace("gateway: 10.1.0.1", "gateway: 10.1.0.2"))
+    state_of(work, tmp_path / "state", str(work.path))
+    work.commit(site=SITE.replace("gateway: 10.1.0.1", "gateway: 10.1.0.3"))
+    shown = CliRunner().invoke(command, ["node-01", "--state", str(tmp_path / "state")])
+    assert (0, second[:12]) == (shown.exit_code, shown.output[:12])
+    refused = CliRunner().invoke(command, ["node-01", "--state", str(tmp_path / "state"), "--at", "HEAD"])
+    assert (2, True) == (refused.exit_code, "leave one of them away" in refused.output)

@@ -143,3 +143,14 @@ async def test_only_so_many_answers_are_kept(tmp_path: Path, monkeypatch: pytest
 @awaited
 async def test_without_a_state_directory_there_is_a_sentence(tmp_path: Path) -> None:
     assert "No commit was read yet; `gitboot status` says why." == await answered(reviewer(tmp_path))
+
+
+@awaited
+async def test_what_takes_more_memory_than_a_page_may_have_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that has to be read whole, and is as long on no disk."""
+    monkeypatch.setattr(module, "MEMORY", 256 << 20)
+    with (tmp_path / "reconcile.json").open("wb") as file:
+        file.truncate(1 << 30)
+    assert "memory" in await answered(reviewer(tmp_path))
