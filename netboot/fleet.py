@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ import msgspec
 
 from netboot.boot import Plans
 from netboot.heard import Heard
-from netboot.issues import Moment, of_machine
+from netboot.issues import Issue, Moment, of_machine
 from netboot.observed import Observed
 from netboot.plan import Machine
 from netboot.records import BootStatus, RunStatus
@@ -51,16 +52,27 @@ class Row(msgspec.Struct, frozen=True):
         return " ".join((self.name, self.address, *(f"{key}={value}" for key, value in self.labels.items()))).lower()
 
 
-def rows_of(plans: Plans, observed: Observed, hold: str, heard: Heard, now: float) -> list[Row]:
-    """In order of name. O(machines)."""
-    at = Moment.of(hold, heard, now)
-    return [_row(plans, machine, observed, at) for _, machine in sorted(plans.current.machines.items())]
+@dataclass(frozen=True, slots=True, eq=False)
+class Survey:
+    """All machines at one moment, in order of name."""
+
+    rows: Sequence[Row] = ()
+    issues: Sequence[Issue] = ()
 
 
-def _row(plans: Plans, machine: Machine, observed: Observed, at: Moment) -> Row:
+def survey_of(plans: Plans, observed: Observed, hold: str, heard: Heard, now: float) -> Survey:
+    """O(machines)."""
+    at, rows, found = Moment.of(hold, heard, now), list[Row](), list[Issue]()
+    for _, machine in sorted(plans.current.machines.items()):
+        issues = list(of_machine(plans, machine, observed, at))
+        rows.append(_row(machine, observed, issues))
+        found += issues
+    return Survey(rows, found)
+
+
+def _row(machine: Machine, observed: Observed, issues: Iterable[Issue]) -> Row:
     boot, runs = observed.last_boot_of(machine.name), observed.runs_of(machine.name, machine.macs)
     run = next((each for each in reversed(runs) if each.active), runs[-1] if runs else None)
-    issues = of_machine(plans, machine, observed, at)
     return Row(
         name=machine.name,
         address=_address(machine, observed),
@@ -203,15 +215,16 @@ def map_of(rows: Iterable[Row], label: str) -> dict[str, list[Row]]:
     return dict(sorted(found.items()))
 
 
-def fleet_document(plan: str, rows: Sequence[Row]) -> Document:
-    """`/status/fleet.json`, as `schemas/status-fleet.json` has it. `plan`: the id of what is served."""
-    counts = counts_of(rows)
+@lru_cache(maxsize=1)
+def fleet_document(plan: str, survey: Survey) -> Document:
+    """`/status/fleet.json`, as `schemas/status-fleet.json` has it; not to be changed. `plan`: the id of what is served."""
+    counts = counts_of(survey.rows)
     return {
         "apiVersion": "gitboot/v1",
         "kind": "Fleet",
         "plan": plan,
         "counts": {"phases": dict(counts.phases), "states": dict(counts.states), "issues": dict(counts.issues)},
-        "machines": [_entry(row) for row in rows],
+        "machines": [_entry(row) for row in survey.rows],
     }
 
 

@@ -153,7 +153,8 @@ class _Server:
 
     async def status(self, request: Request) -> Response:
         """The whole document, or the part of it that is asked for. Its ETag is the digest of what is sent."""
-        data = self._world.status_document(request.path_params["path"])
+        world, path = self._world, request.path_params["path"]
+        data = world.status_of_all(path) or world.status_document(path)
         if data is None:
             raise HTTPException(404, "There is no such status; /status/index.json names what there is.")
         return part_of(request, data)

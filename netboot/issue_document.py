@@ -20,15 +20,6 @@ from netboot.run_documents import Document, rfc3339
 ISSUES_PATH = "issues.json"
 
 
-def all_issues(plans: Plans | None, observed: Observed, word: Reconciliation, heard: Heard, now: float) -> Iterator[Issue]:
-    """O(machines)."""
-    yield from issues_of_site(plans, word, heard, now)
-    if plans:
-        at = Moment.of(word.hold, heard, now)
-        for _, machine in sorted(plans.current.machines.items()):
-            yield from of_machine(plans, machine, observed, at)
-
-
 def issues_of_site(plans: Plans | None, word: Reconciliation, heard: Heard, now: float) -> Iterator[Issue]:
     return of_site(plans.current if plans else None, word, heard, now)
 

@@ -52,7 +52,7 @@ class _World(Collector):
 
     def _fleet(self) -> Iterator[Metric]:
         """Every name of the catalogue, also while nobody has it: an alarm needs a zero to come back to."""
-        world, counts = self._world, counts_of(self._world.fleet())
+        world, counts = self._world, counts_of(self._world.survey().rows)
         site = Counter(each.kind for each in issues_of_site(world.plans, world.word, world.heard, world.now()))
         issues = GaugeMetricFamily("gitboot_issues", "Machines, or things of the site, that have an issue.", labels=["issue"])
         for kind in CATALOGUE:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from netboot.errors import Malformed
+from netboot.run_documents import Document
 from netboot.selection import NoField, Selection, select
 from netboot.status_documents import to_bytes
 
@@ -22,13 +23,15 @@ ALWAYS_ASK = "private, no-cache"
 """To be kept, and asked for each time it is used."""
 
 
-def part_of(request: Request, data: bytes) -> Response:
-    """`data`: the whole document. Raises 400 for a question that makes no sense, 404 for a field that is not there."""
+def part_of(request: Request, whole: bytes | Document) -> Response:
+    """`whole`: the document, maybe as text already. Raises 400 for what cannot be understood, 404 for an unknown field."""
     headers = {"Cache-Control": ALWAYS_ASK}
     try:
         asked = Selection.of(request.query_params.multi_items())
-        if not asked.whole:
-            part = select(json.loads(data), asked)
+        if asked.whole and isinstance(whole, bytes):
+            data = whole
+        else:
+            part = select(json.loads(whole) if isinstance(whole, bytes) else whole, asked)
             data = to_bytes(part.document)
             if part.next:
                 headers["Link"] = f'<{_next(request, part.next)}>; rel="next"'

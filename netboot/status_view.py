@@ -15,7 +15,7 @@ from netboot.fleet import FLEET_PATH
 from netboot.heard import Heard
 from netboot.holds import OPEN
 from netboot.inventory_document import inventory_document, inventory_link, inventory_path
-from netboot.issue_document import ISSUES_PATH, all_issues, issues_document
+from netboot.issue_document import ISSUES_PATH
 from netboot.log_names import path as log_path
 from netboot.log_names import syslog_log
 from netboot.observed import Observed
@@ -58,14 +58,12 @@ class View:
         heard: Heard,
         now: float,
     ) -> bytes | None:
-        """The document's bytes, or None when there is no such path. O(1) but for the index, the issues and a workflow."""
+        """The document's bytes, or None when there is no such path. O(1) but for the index and a workflow."""
         if path == RECONCILE_PATH:
             named = plans.current.by_mac if plans else {}
             unknown = [stranger for stranger in heard.strangers() if stranger.mac not in named]
             self._previous = reconcile_document(word, observed, unknown, now, self._previous, heard.rivals())
             return to_bytes(self._previous)
-        if path == ISSUES_PATH:
-            return to_bytes(issues_document(all_issues(plans, observed, word, heard, now)))
         if plans is None:
             return None
         plan = plans.current

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Address
@@ -25,11 +25,12 @@ from netboot.durations import Durations
 from netboot.events import BootAdvanced, JournalOpened
 from netboot.expectations import Expectations
 from netboot.feed import Feed
-from netboot.fleet import FLEET_PATH, Row, fleet_document, rows_of
+from netboot.fleet import FLEET_PATH, Survey, fleet_document, survey_of
 from netboot.heard import Health, Heard
 from netboot.holds import OPEN
 from netboot.inventories import Inventories
 from netboot.ipxe import Secure
+from netboot.issue_document import ISSUES_PATH, issues_document, issues_of_site
 from netboot.key_files import read_keys
 from netboot.ledger import Ledger
 from netboot.log import Log, Value
@@ -45,6 +46,7 @@ from netboot.recorder import Recorder
 from netboot.recording import Exchange, Seen, SeenTry, title_of
 from netboot.review import Reviewer
 from netboot.rivals import Rivals
+from netboot.run_documents import Document
 from netboot.scripts import House, Language, mac_at
 from netboot.sessions import Sessions
 from netboot.settings import Settings
@@ -63,9 +65,9 @@ NEW_STATE = (
 RECORDED_WHOLE = ("dhcp", "script")
 """Kinds of exchanges whose own front records them with their bytes."""
 FEW = 200
-"""Machines, of which the rows are made in a moment whenever they are asked for."""
-ROWS_SECONDS = 1.0
-"""For which those of more are kept: to make them costs as much as all machines."""
+"""Machines that are looked at whenever somebody asks for all of them."""
+A_SECOND = 2000
+"""Of more, so many are looked at in a second, and what was seen is kept meanwhile."""
 
 
 class World:
@@ -106,7 +108,7 @@ class World:
         self.pin = ""
         """The fingerprint of the certificate that agents see there."""
         self.started = time.time()
-        self._rows: tuple[float, Sequence[Row]] = (0.0, ())
+        self._survey: tuple[float, Survey] = (0.0, Survey())
         self._attention = Attention(self.started, self.started, time.monotonic())
 
     def _hear(self) -> Heard:
@@ -261,18 +263,30 @@ class World:
 
     def status_document(self, path: str) -> bytes | None:
         """What is served under `/status/` and written to `STATE/status/`; None when there is no such document."""
-        if path == FLEET_PATH and self.plans:
-            return to_bytes(fleet_document(self.plans.current.id, self.fleet()))
+        whole = self.status_of_all(path)
+        if whole is not None:
+            return to_bytes(whole)
         return self._view.render(path, self.plans, self.observed, self.word, self.heard, self.now())
 
-    def fleet(self) -> Sequence[Row]:
-        """A row for each machine, in order of name; of a large fleet as they were at most a second ago."""
+    def status_of_all(self, path: str) -> Document | None:
+        """A document that tells of every machine, before it is text; None for any other. Not to be changed."""
+        if path == FLEET_PATH and self.plans:
+            return fleet_document(self.plans.current.id, self.survey())
+        if path == ISSUES_PATH:
+            site = issues_of_site(self.plans, self.word, self.heard, self.now())
+            return issues_document((*site, *self.survey().issues))
+        return None
+
+    def survey(self) -> Survey:
+        """Of a large fleet as it was a moment ago: to look at ten thousand machines takes a fifth of a second, in which none is
+        answered."""
         plans, at = self.plans, time.monotonic()
         if plans is None:
-            return ()
-        if len(plans.current.machines) <= FEW or not self._rows[1] or at - self._rows[0] > ROWS_SECONDS:
-            self._rows = (at, rows_of(plans, self.observed, self.hold(), self.heard, self.now()))
-        return self._rows[1]
+            return Survey()
+        many = len(plans.current.machines)
+        if many <= FEW or not self._survey[1].rows or at - self._survey[0] > max(1.0, many / A_SECOND):
+            self._survey = (at, survey_of(plans, self.observed, self.hold(), self.heard, self.now()))
+        return self._survey[1]
 
     @property
     def word(self) -> Reconciliation:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netboot.events import RunEnded
-from netboot.fleet import AWAY, PAGE, SORTS, Query, Row, counts_of, map_of, matching, rows_of, select
+from netboot.fleet import AWAY, PAGE, SORTS, Query, Row, counts_of, map_of, matching, select, survey_of
 from netboot.heard import Heard
 from netboot.runs import Claimed
 from tests.netboot.plan_example import BIOS, IPXE, Room, machine, port, work
@@ -33,19 +33,19 @@ def test_a_row_says_what_the_machine_does() -> None:
     room.discover(said=IPXE)
     claimed = room.claim(room.script().boot, work())
     assert isinstance(claimed, Claimed)
-    first, second = rows_of(room.plans, room.observed, "", Heard(), room.now)
+    first, second = survey_of(room.plans, room.observed, "", Heard(), room.now).rows
     assert ("node-01", "10.1.0.11", {"rack": "r1"}, "agent") == (first.name, first.address, first.labels, first.phase)
     assert ("install", "RUNNING", 0, 1) == (first.workflow, first.state, first.done, first.total)
     assert Row("node-02", "10.1.0.12") == second
     room.happen(RunEnded(at=room.now, run=claimed.run, state="FAILED", reason="exit code 3"))
-    first, _ = rows_of(room.plans, room.observed, "", Heard(), room.now)
+    first, _ = survey_of(room.plans, room.observed, "", Heard(), room.now).rows
     assert ("FAILED", ("run-failed",)) == (first.state, first.issues)
 
 
 def test_what_comes_no_further_is_in_its_row() -> None:
     room = Room.of(machine(work=(work(),)))
     room.discover(said=BIOS)
-    (row,) = rows_of(room.plans, room.observed, "", Heard(), room.now + 500)
+    (row,) = survey_of(room.plans, room.observed, "", Heard(), room.now + 500).rows
     assert ("firmware", ("boot-file-not-fetched",)) == (row.phase, row.issues)
 
 

@@ -68,7 +68,6 @@ def test_before_the_first_plan_there_is_only_the_word_of_the_reconciler() -> Non
         ("hardware/node-01.json", "hardware"),
         ("workflows/install.json", "workflow"),
         ("served.json", "served"),
-        ("issues.json", "issues"),
         ("tries.json", "tries"),
     ],
 )
