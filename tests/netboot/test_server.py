@@ -306,6 +306,23 @@ def test_status_files_become_what_http_says(tmp_path: Path) -> None:
     serve(tmp_path, story, new_site=True)
 
 
+def test_a_machines_story_is_the_same_after_a_restart(tmp_path: Path) -> None:
+    PlanStore(tmp_path / "plans").publish(plan(machine(1, "look"), trusted_proxies=LOOPBACK))
+    told: list[Any] = []
+
+    async def story(server: Netboot) -> None:
+        if not told:
+            await ask(server, FETCH)
+        await until(lambda: bool(told) <= (server.world.recorder.chronicle.before is not None))
+        answer = await ask(server, get("/status/stories/node-01.json"))
+        told.append(json.loads(answer.split(b"\r\n\r\n", 1)[1]))
+
+    serve(tmp_path, story, new_site=True)
+    serve(tmp_path, story)
+    assert told[0] == told[1]
+    assert ["script"] == [event["kind"] for event in told[1]["boots"][0]["events"]]
+
+
 def test_the_status_file_of_a_machine_goes_when_git_removes_it_whether_a_server_runs_or_not(tmp_path: Path) -> None:
     store = PlanStore(tmp_path / "plans")
     store.publish(plan(machine(1), machine(2), machine(3)))
