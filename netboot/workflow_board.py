@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,6 +22,8 @@ from netboot.status_view import desired_workflow
 
 PAGE = 50
 """Machines, or workflows, of a page."""
+EARLIER = 50
+"""Runs of the past that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Board:
     counts: Mapping[str, int]
     machines: Sequence[Document]
     """As in the workflow's document; of one that git does not name any more its runs, the last one first."""
+    earlier: Sequence[str] = ()
+    """The last of its runs that are not a machine's present one, the newest first: their ids."""
 
 
 def board_of(plan: BootPlan, name: str, observed: Observed, now: float) -> Board | None:
@@ -41,7 +46,10 @@ def board_of(plan: BootPlan, name: str, observed: Observed, now: float) -> Board
     if desired is None:
         past = [run_summary(run, run.machine) for run in reversed(observed.runs_of_workflow(name))]
         return _board(name, None, "", past) if past else None
-    return _board(name, desired.number, desired.repeat, standings(name, observed, desired, now))
+    board = _board(name, desired.number, desired.repeat, standings(name, observed, desired, now))
+    present = {machine["run"] for machine in board.machines}
+    earlier = (run.id for run in reversed(observed.runs_of_workflow(name)) if run.id not in present)
+    return replace(board, earlier=tuple(islice(earlier, EARLIER)))
 
 
 def _board(name: str, number: int | None, repeat: str, machines: Sequence[Document]) -> Board:
@@ -94,9 +102,11 @@ def shown(found: Sequence[Any], page: int) -> Shown:
     return Shown(found[(page - 1) * PAGE : page * PAGE], len(found), pages, page)
 
 
-def machines_of(board: Board, query: Query) -> list[Document]:
+def machines_of(board: Board, query: Query) -> Sequence[Document]:
     """Those that are asked for."""
     part = query.q.lower()
+    if not part and not query.state:
+        return board.machines
     return [each for each in board.machines if query.state in ("", each["state"]) and part in str(each["machine"]).lower()]
 
 

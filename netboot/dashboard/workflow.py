@@ -6,10 +6,6 @@ that is kept for a while.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import islice
-from typing import Any
-
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,9 +16,6 @@ from netboot.run_documents import run_document
 from netboot.status_documents import workflow_path
 from netboot.status_view import workflow_names
 from netboot.workflow_board import Board, Query, board_of, machines_of, run_of, shown
-
-EARLIER = 50
-"""Runs of the past that a page shows."""
 
 
 class WorkflowPages:
@@ -54,7 +47,7 @@ class WorkflowPages:
             page=page,
             rows=list(zip(page.rows, runs, picture.rows, strict=True)),
             picture=picture,
-            earlier=self._earlier(board),
+            earlier=[run_document(world.observed.runs[run]) for run in board.earlier],
             watch=[workflow_path(board.name)],
         )
 
@@ -64,9 +57,3 @@ class WorkflowPages:
             return None
         plan = world.plans.current
         return self._boards.get((plan.id, name), lambda: board_of(plan, name, world.observed, world.now()))
-
-    def _earlier(self, board: Board) -> Sequence[dict[str, Any]]:
-        """The last of its runs that are not a machine's present one, the newest first."""
-        present = {machine["run"] for machine in board.machines}
-        runs = reversed(self._pages.world.observed.runs_of_workflow(board.name))
-        return [run_document(run) for run in islice((each for each in runs if each.id not in present), EARLIER)]

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from agent.workflow import to_json
 from netboot.boot import Plans
@@ -63,6 +64,15 @@ def test_a_run_that_has_begun_is_there_whole() -> None:
     assert run is not None
     assert ("r1", ["first", "second"]) == (run["id"], [action["name"] for action in run["tasks"][0]["actions"]])
     assert run_of(board.machines[1], observed) is None
+
+
+def test_runs_that_are_over_and_done_again_are_the_past() -> None:
+    again = plan(
+        *(replace(machine(number, "look"), work=(replace(machine(1, "look").work[0], run=2),)) for number in (1, 2))
+    ).plan
+    board = board_of(again, "look", begun(1, 2), 5.0)
+    assert board is not None
+    assert (["PENDING", "PENDING"], ("r2", "r1")) == ([each["state"] for each in board.machines], board.earlier)
 
 
 def test_the_past_of_a_workflow_that_git_forgot_stays_and_what_never_was_is_not_there() -> None:
