@@ -8,7 +8,7 @@ seconds since the epoch.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice, takewhile
 
 import msgspec
@@ -64,7 +64,8 @@ class Chronicle:
     def note(self, exchange: Exchange) -> None:
         if not exchange.boot or (exchange.kind == "report" and exchange.outcome == "accepted"):
             return
-        said, reason = _line(exchange.said), _line(exchange.reason)
+        asker = _ASKERS.get(exchange.client, "")
+        said, reason = _line(f"{exchange.said} by {asker}" if asker else exchange.said), _line(exchange.reason)
         lines = self._boots.setdefault(exchange.boot, deque())
         self._boots.move_to_end(exchange.boot)
         asked = (exchange.kind, said, exchange.outcome, reason, exchange.plan)
@@ -99,6 +100,15 @@ def words(line: Said) -> str:
     return f"{name}{f' {line.said}' if line.said else ''}{f': {answer}' if answer else ''}"
 
 
+_ASKERS: Mapping[str, str] = {
+    "pxe": "firmware",
+    "http": "firmware (HTTP)",
+    "rpi": "firmware (Raspberry Pi)",
+    "ipxe": "iPXE",
+    "uboot": "U-Boot",
+    "other": "a system",
+}
+"""Who asks by DHCP, as people call it."""
 _NAMES = {
     "dhcp": "DHCP",
     "tftp": "TFTP",

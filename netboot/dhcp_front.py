@@ -82,7 +82,7 @@ class DhcpFront:
         if decided.boot or (decided.machine and client.kind != "other"):
             seen = world.seen(plans, packet.mac)
             plan = plans.of(world.observed.open_boot(packet.mac)).id
-            exchange = of_dhcp(DhcpQuestion(datagram, counter), packet.mac, packet.message, decided, plan, now, seen)
+            exchange = of_dhcp(DhcpQuestion(datagram, counter), packet, client, decided, plan, now, seen)
             world.recorder.note(exchange)
         self._note(packet, client, decided, now)
         outgoing = None

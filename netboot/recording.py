@@ -14,7 +14,7 @@ import msgspec
 
 from netboot.boot import Plans
 from netboot.desk import Answer, Counter, answer
-from netboot.dhcp import Destination, Reply, classify, decode
+from netboot.dhcp import Client, Destination, Packet, Reply, classify, decode
 from netboot.dhcp_packet import MESSAGES, dotted
 from netboot.errors import Malformed
 from netboot.events import BootOpened, Event, Trying
@@ -90,6 +90,8 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     said: str = ""
     """What was asked, in a word or a path."""
+    client: str = ""
+    """Who asked by DHCP: `dhcp.Kind`."""
     answer: bytes = b""
     """What went out, tokens masked; empty for silence, and where it is not kept."""
     to: Destination | None = None
@@ -120,7 +122,7 @@ def decode_line(line: bytes) -> Exchange:
 
 
 def of_dhcp(
-    question: DhcpQuestion, mac: str, message: int, decided: Answer, plan: str, now: float, seen: Seen | None = None
+    question: DhcpQuestion, packet: Packet, client: Client, decided: Answer, plan: str, now: float, seen: Seen | None = None
 ) -> Exchange:
     """`plan`: of the machine's open boot, or else the served one."""
     outcome = decided.outcome
@@ -128,13 +130,14 @@ def of_dhcp(
     return Exchange(
         at=now,
         kind="dhcp",
-        mac=mac,
+        mac=packet.mac,
         machine=decided.machine,
         boot=decided.boot,
         plan=_plan(decided.events, plan),
         outcome=word(decided),
         reason=reason(decided),
-        said=MESSAGES.get(message, str(message)),
+        said=MESSAGES.get(packet.message, str(packet.message)),
+        client=client.kind,
         answer=reply.data if reply else b"",
         to=reply.destination if reply else None,
         question=question,
@@ -196,8 +199,9 @@ def answer_again(
         case DhcpQuestion(datagram, at):
             packet = decode(datagram)
             plan = plans.of(observed.open_boot(packet.mac)).id
-            decided = answer(packet, classify(packet), plans, observed, at, now)
-            return of_dhcp(question, packet.mac, packet.message, decided, plan, now), decided.events
+            client = classify(packet)
+            decided = answer(packet, client, plans, observed, at, now)
+            return of_dhcp(question, packet, client, decided, plan, now), decided.events
         case ScriptQuestion(asked, base, hold, fresh, language, secure):
             plan = plans.of(observed.open_boot(asked.mac)).id
             script = script_for(House(base, key, language, secure), plans, observed, asked, hold, now, fresh)

@@ -66,6 +66,7 @@ def test_what_a_peer_asks_for_is_cut_and_can_be_told_whatever_its_bytes_are() ->
     ("said", "expected"),
     [
         (exchange(1.0, outcome="offer", reason="reserved 10.1.0.11"), "DHCP DISCOVER: offer, reserved 10.1.0.11"),
+        (exchange(1.0, outcome="ignored", client="ipxe"), "DHCP DISCOVER by iPXE: ignored"),
         (exchange(1.0, "undionly.kpxe", kind="tftp", outcome="completed"), "TFTP undionly.kpxe"),
         (exchange(1.0, "vmlinuz", kind="artifact"), "fetches vmlinuz"),
         (exchange(1.0, "", kind="claim", outcome="nothing", reason="all is done"), "asks for work: nothing, all is done"),
