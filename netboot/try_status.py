@@ -6,7 +6,7 @@ done; a canary when all of its runs did. What is not known to have succeeded has
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -38,6 +38,15 @@ def try_document(machine: str, judged: Judged | None, observed: Observed) -> Doc
     return _booted(status, observed) if status else None
 
 
+def up_to_date(tries: Iterable[Document], judged: Iterable[Judged]) -> list[Document]:
+    """What the servers said last of each try, with what git said since: who has just asked is not shown the try before."""
+    asked = {each.asked.id: each for each in judged}
+    said = {each["machine"]: each for each in tries if each["state"] in ("running", "over") or each["id"] in asked}
+    known = {each["id"] for each in said.values()}
+    said |= {each.asked.machine: _asked(each) for each in asked.values() if each.asked.id not in known}
+    return [said[machine] for machine in sorted(said)]
+
+
 def summary(document: Document | None) -> Document | None:
     """What the machine's own status says of it."""
     return {key: document[key] for key in ("ref", "revision", "rehearse", "state", "result", "said")} if document else None
@@ -55,8 +64,7 @@ def status_of(document: Document) -> CommitStatus | None:
 def _asked(judged: Judged) -> Document:
     trying = judged.trying
     if judged.problems or judged.refused:
-        count = len(judged.problems)
-        said = judged.refused or f"commit {judged.revision[:12]} has {count} problem{'s' * (count != 1)}"
+        said = judged.refused or f"commit {judged.revision[:12]} has {_first_of(judged.problems)}"
         return _document(judged.asked.machine, trying, "refused", said, "failure", problems=judged.problems)
     if judged.unavailable:
         return _document(judged.asked.machine, trying, "looking", judged.unavailable)
@@ -64,6 +72,13 @@ def _asked(judged: Judged) -> Document:
         f"waits for the machine to boot, which then {'rehearses' if trying.rehearse else 'tries'} commit {trying.revision[:12]}"
     )
     return _document(judged.asked.machine, trying, "waiting", said, plan=judged.plan)
+
+
+def _first_of(problems: Sequence[Document]) -> str:
+    """How many, and the first error: `2 problems; a.yaml:7: No such field.`"""
+    first = next((each for each in problems if each["severity"] == "error"), problems[0])
+    place = f"{first['file']}:{first['line']}: " if first["file"] else ""
+    return f"{len(problems)} problem{'s' * (len(problems) != 1)}; {place}{first['message']}"
 
 
 def _booted(status: TryStatus, observed: Observed) -> Document:

@@ -14,6 +14,7 @@ import click
 from netboot.markers import look_now, who
 from netboot.tries import Asked, Judged
 from netboot.try_files import NAME, ask, read_judged, take_back
+from netboot.try_status import up_to_date
 from reconciler.commands import options
 from reconciler.commands.terminal import columns, printable, show
 from reconciler.problems import Problem
@@ -64,7 +65,7 @@ def _try(state: Path, asked: Asked, wait: float) -> None:
     if judged.unavailable:
         raise Sentence(printable(f"{judged.unavailable} It is tried again; `gitboot try --cancel {asked.machine}` ends that."))
     if not judged.plan:
-        raise Sentence(printable(_why_not(judged)))
+        raise Sentence("\n".join(map(printable, _why_not(judged))))
     does = "rehearses" if asked.rehearse else "boots by"
     click.echo(
         printable(f"{asked.machine} {does} commit {judged.revision[:12]} ({asked.ref}) at its next boot, and then no more.")
@@ -81,12 +82,13 @@ def _answer(state: Path, asked: Asked, wait: float) -> Judged | None:
         time.sleep(STEP_SECONDS)
 
 
-def _why_not(judged: Judged) -> str:
+def _why_not(judged: Judged) -> list[str]:
+    """Its lines."""
     machine, ref = judged.asked.machine, judged.asked.ref
     if judged.refused:
-        return f"{machine} does not try {ref}: {judged.refused}"
-    problems = "\n".join(f"  {Problem(**each)}" for each in judged.problems)
-    return f"{machine} does not try {ref}, for commit {judged.revision[:12]} cannot be served:\n{problems}"
+        return [f"{machine} does not try {ref}: {judged.refused}"]
+    why = f"{machine} does not try {ref}, for commit {judged.revision[:12]} cannot be served:"
+    return [why, *(f"  {Problem(**each)}" for each in judged.problems)]
 
 
 def _cancel(state: Path, machine: str) -> None:
@@ -106,6 +108,7 @@ def _list(state: Path) -> None:
         tries = []
     except (OSError, ValueError, KeyError) as error:
         raise Sentence(f"{state / 'status' / NAME} cannot be read ({error}); check its owner.") from None
+    tries = up_to_date(tries, read_judged(state))
     if not tries:
         click.echo("Nothing was tried yet.")
         return

@@ -13,7 +13,7 @@ from netboot.observed import fold
 from netboot.plan import BootPlan
 from netboot.runs import Claimed, Nothing
 from netboot.tries import Asked, Judged
-from netboot.try_status import try_document
+from netboot.try_status import try_document, up_to_date
 from tests.netboot.plan_example import BIOS, IPXE, MAC, SECOND, Room, machine, plan, port, work
 
 SERVED = machine(work=(work(),))
@@ -179,11 +179,20 @@ def test_where_nothing_is_due_the_try_says_so() -> None:
 ASKED = Asked("t2", "node-01", "pr-17", True, "ann", 1.0)
 
 
+def problem(severity: str, message: str) -> dict[str, Any]:
+    return {"file": "a.yaml", "line": 7, "severity": severity, "message": message}
+
+
 @pytest.mark.parametrize(
     ("judged", "state", "result", "said"),
     [
         (Judged(ASKED, "c" * 40, "p" * 64), "waiting", None, "which then rehearses commit cccccccccccc"),
-        (Judged(ASKED, "c" * 40, problems=[{}, {}]), "refused", "failure", "commit cccccccccccc has 2 problems"),
+        (
+            Judged(ASKED, "c" * 40, problems=[problem("warning", "Hm."), problem("error", "No.")]),
+            "refused",
+            "failure",
+            "commit cccccccccccc has 2 problems; a.yaml:7: No.",
+        ),
         (Judged(ASKED, "c" * 40, refused="no machine node-01"), "refused", "failure", "no machine node-01"),
         (Judged(ASKED, unavailable="git is down"), "looking", None, "git is down"),
     ],
@@ -195,3 +204,17 @@ def test_what_is_asked_for_is_told_before_the_machine_boots(judged: Judged, stat
     assert document
     assert (state, result) == (document["state"], document["result"])
     assert said in document["said"]
+
+
+def test_who_has_just_asked_is_told_of_that_and_not_of_the_try_before() -> None:
+    """The servers write what they know from time to time; what git said is there at once."""
+    shown = {"ref": "old", "revision": "b" * 40, "said": ""}
+    before = [
+        {**shown, "machine": "node-01", "id": "t1", "state": "waiting"},
+        {**shown, "machine": "node-02", "id": "t3", "state": "over"},
+        {**shown, "machine": "node-03", "id": "t4", "state": "refused"},
+        {**shown, "machine": "node-04", "id": "t5", "state": "waiting"},
+    ]
+    judged = [Judged(ASKED, "c" * 40, "p" * 64), Judged(Asked("t5", "node-04", "old", False, "ann", 1.0), "b" * 40, "p" * 64)]
+    now = [(each["machine"], each["id"], each["state"]) for each in up_to_date(before, judged)]
+    assert [("node-01", "t2", "waiting"), ("node-02", "t3", "over"), ("node-04", "t5", "waiting")] == now

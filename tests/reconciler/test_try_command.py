@@ -43,7 +43,7 @@ PROBLEM = {"file": "a.yaml", "line": 7, "column": 3, "path": "", "code": "unknow
         (lambda asked: Judged(asked, "c" * 40, "p"), (), 0, "node-01 boots by commit cccccccccccc (pr-17) at its next boot"),
         (lambda asked: Judged(asked, "c" * 40, "p"), ("--rehearse",), 0, "node-01 rehearses commit cccccccccccc"),
         (lambda asked: Judged(asked, refused="no."), (), 1, "node-01 does not try pr-17: no."),
-        (lambda asked: Judged(asked, "c" * 40, problems=[PROBLEM]), (), 1, "  a.yaml:7:3: error: No. [unknown-field]"),
+        (lambda asked: Judged(asked, "c" * 40, problems=[PROBLEM]), (), 1, "\n  a.yaml:7:3: error: No. [unknown-field]"),
         (lambda asked: Judged(asked, unavailable="git is down."), (), 1, "It is tried again; `gitboot try --cancel"),
     ],
 )  # fmt: skip
@@ -84,7 +84,7 @@ def test_a_machine_s_name_is_no_way_out_of_the_folder(tmp_path: Path, name: str)
 def test_what_was_tried_is_listed_with_what_came_of_it(tmp_path: Path) -> None:
     assert "Nothing was tried yet." in call("--list", "--state", tmp_path).output
     found = {"kind": "disk", "subject": "root", "state": "note", "said": "would overwrite /dev/vda"}
-    shown = {"machine": "node-01", "revision": "c" * 40, "ref": "pr\x1b[1m", "rehearse": True, "state": "over"}
+    shown = {"id": "t1", "machine": "node-01", "revision": "c" * 40, "ref": "pr\x1b[1m", "rehearse": True, "state": "over"}
     (tmp_path / "status").mkdir()
     tries = [{**shown, "result": "success", "said": "all is well", "findings": [found]}]
     (tmp_path / "status/tries.json").write_text(json.dumps({"tries": tries}))
