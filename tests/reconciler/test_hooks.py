@@ -151,7 +151,8 @@ def test_other_branches_are_their_authors(clone: Clone, server: Path) -> None:
     clone.git("checkout", "--quiet", "-b", "draft")
     clone.commit(hardware=BROKEN)
     assert 0 == clone.attempt("push", "origin", "draft").returncode
-    assert 0 == clone.attempt("push", "origin", "--delete", "draft").returncode
+    deleted = clone.attempt("push", "origin", "--delete", "draft")
+    assert (0, False) == (deleted.returncode, "remote:" in deleted.stderr), deleted.stderr
 
 
 def test_a_first_push_is_judged_too(clone: Clone, tmp_path: Path) -> None:
@@ -180,4 +181,16 @@ def test_without_gitboot_nothing_is_let_through(clone: Clone, server: Path) -> N
     (clone.path.parent / "bin/gitboot").unlink()
     clone.environment["PATH"] = "/usr/bin:/bin"
     clone.commit(more=SECOND_MACHINE)
-    assert 1 == clone.attempt("push", "origin", "main").returncode
+    pushed = clone.attempt("push", "origin", "main")
+    assert (1, True) == (pushed.returncode, "gitboot is not on the PATH of the git server's user" in pushed.stderr)
+
+
+def test_without_gitboot_nothing_is_committed_and_the_way_on_is_named(hooked: Clone) -> None:
+    hooked.environment["PATH"] = "/usr/bin:/bin"
+    hooked.write("more.yaml", SECOND_MACHINE)
+    hooked.git("add", ".")
+    done = hooked.attempt("commit", "--message", "More")
+    assert (1, True) == (
+        done.returncode,
+        "gitboot is not on the PATH. Put it there, or commit with --no-verify." in done.stderr,
+    )
