@@ -21,6 +21,11 @@ class BadSource(Exception):
     """The repository's address cannot be used as it is written. The text never repeats an address that may hold a secret."""
 
 
+def words_of(error: Exception) -> str:
+    """What the system says is wrong, without the number that it has there."""
+    return (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+
+
 _ADVICE = tuple(
     (re.compile(pattern, re.IGNORECASE), step)
     for pattern, step in (

@@ -90,6 +90,8 @@ def _source_of(text: str, timeout: float) -> Source | Path:
     if not isinstance(location, Local):
         return Source(target.url, target.rev or "HEAD")
     path = location.path.absolute()
+    if path.is_file():
+        raise Unavailable(f"{path} is a file: name the folder of the inventory that it is part of.")
     if not path.is_dir():
         raise Unavailable(f"{path} is no folder: check the path.")
     place = _place(path, timeout)

@@ -15,7 +15,7 @@ from http.client import HTTPException
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from reconciler.errors import Unavailable
+from reconciler.errors import Unavailable, words_of
 from reconciler.forges import Answer, Request
 
 SILENCE = 20.0
@@ -54,7 +54,9 @@ def exchange(request: Request, silence: float = SILENCE, longest: float = LONGES
     if isinstance(answer, Answer):
         return answer
     reason = getattr(answer, "reason", None) or answer
-    raise Unavailable(f"{_origin(request.url)} does not answer ({str(reason) or type(answer).__name__}).")
+    raise Unavailable(
+        f"{_origin(request.url)} does not answer ({words_of(reason) if isinstance(reason, Exception) else reason})."
+    )
 
 
 def _ask(request: Request, silence: float, deadline: float) -> Answer:

@@ -46,7 +46,7 @@ def _names(read: Read, asked: Chosen) -> list[str]:
     known = set(names)
     for name in wanted:
         if name not in known:
-            close = get_close_matches(name, names, n=1)
+            close = get_close_matches(name.lower(), names, n=1)
             hint = f"did you mean {close[0]}?" if close else f"machines there: {len(names)}; `gitboot status` lists them."
             raise Sentence(printable(f"There is no machine {name!r}; {hint}"), 2)
     return wanted

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from reconciler.commands import options
 from reconciler.commands.terminal import printable
+from reconciler.errors import words_of
 from reconciler.sentence import Sentence
 
 Document = dict[str, Any]
@@ -123,7 +124,7 @@ class _Server:
             data = answer.read(most)
         except (OSError, http.client.HTTPException) as error:
             hint = "name the server with --server, or read a state directory with --state"
-            raise Sentence(f"{self._name} does not answer ({error}); {hint}.") from None
+            raise Sentence(f"{self._name} does not answer ({words_of(error)}); {hint}.") from None
         if answer.status in (401, 429):
             raise Sentence(refused(self._name, answer.status, data))
         return answer.status, data, answer.getheader("content-type", "")

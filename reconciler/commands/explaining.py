@@ -142,7 +142,12 @@ def _served(state: Path) -> BootPlan | None:
 def followed(state: Path, site: Mapping[str, Any], repository: str | None) -> Source:
     """A remote repository is in the server's mirror, as far as that goes."""
     followed = Source(repository or str(site["source"]))
-    url = followed.url if isinstance(followed.location, Local) else str(state / "git")
+    local = followed.location if isinstance(followed.location, Local) else None
+    if local and not repository and not local.path.is_absolute() and not local.path.exists():
+        raise Sentence(
+            f"The server follows {followed.url}, which it was told in another folder than this one: name it by --repo.", 2
+        )
+    url = followed.url if local else str(state / "git")
     return Source(url, site["revision"], str(site["path"]))
 
 

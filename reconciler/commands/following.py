@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 
 from reconciler.commands.documents import connect, refused
+from reconciler.errors import words_of
 from reconciler.sentence import Sentence
 
 SILENCE = 60.0
@@ -43,7 +44,7 @@ def changes(server: str, token: str) -> Iterator[News]:
                 yield news
         except (OSError, http.client.HTTPException, ValueError) as error:
             if not last:
-                raise Sentence(f"{server} does not answer ({error}); name the server with --server.") from None
+                raise Sentence(f"{server} does not answer ({words_of(error)}); name the server with --server.") from None
         finally:
             connection.close()
         time.sleep(PAUSE)

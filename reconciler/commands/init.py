@@ -15,6 +15,8 @@ from reconciler.sentence import Sentence
 @click.command("init", help="Declare a state directory to be a new site, so that runs may start.")
 @click.argument("state", type=click.Path(path_type=Path, file_okay=False))
 def command(state: Path) -> None:
+    if (state / ".git").exists() or (state / "objects").is_dir():
+        raise Sentence(f"{state} is a git repository; a state directory is a folder of its own, such as /var/lib/gitboot.", 2)
     try:
         if _is_a_site(state):
             click.echo(f"{state} is a site already; nothing to do.")

@@ -81,7 +81,7 @@ def find_machine(plan: BootPlan, text: str) -> Binding:
     except ValueError:
         found = None
     if found is None:
-        close = get_close_matches(text, plan.machines, n=1)
+        close = get_close_matches(text.lower(), plan.machines, n=1)
         hint = f"did you mean {close[0]}?" if close else f"machines in it: {len(plan.machines)}."
         raise Sentence(f"There is no machine {text!r} in this inventory; {hint}", 2)
     return found

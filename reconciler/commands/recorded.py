@@ -36,6 +36,8 @@ class Recorded:
 
 def recorded_boots(state: Path) -> dict[str, list[Exchange]]:
     """By boot, in the order in which they began. Raises Sentence."""
+    if not state.is_dir():
+        raise Sentence(f"There is no state directory {state}; correct --state.", 2)
     try:
         return boots(read(state / "recordings"))
     except OSError as error:

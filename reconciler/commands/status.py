@@ -71,7 +71,8 @@ def _print(read: Read, site: Document, documents: list[Document], asked: Chosen,
         told = telling.events(document, read, everything=output == "wide")
         show(*_details(document, now), *told, *_wrong(read, [document], now), *_inventory(document["inventory"], read))
     else:
-        tables = [_table(documents, now, output == "wide")] if documents else []
+        nobody = ["No machine has these labels."] if asked.labels else []
+        tables = [_table(documents, now, output == "wide")] if documents else nobody
         show(_site(site, now) + _served(read(SERVED_PATH)), *tables, *_wrong(read, documents, now, site=True))
 
 

@@ -33,7 +33,7 @@ def command(machine: str, state: str, timeout: float, server: str, token_file: P
         if over(document):
             break
         if time.monotonic() >= until:
-            raise Sentence(printable(f"After {timeout:g} s {machine} is still at it: {_doing(document)}."))
+            raise Sentence(printable(f"After {timeout:g} s no run of {machine} has ended: {_doing(document)}."))
         time.sleep(PAUSE)
     if document["run"]["state"] != state:
         raise Sentence(printable(f"{machine}: {_doing(document)}."))

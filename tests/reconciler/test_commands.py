@@ -85,6 +85,14 @@ def test_init_beside_a_running_server_declares_through_its_lock(tmp_path: Path) 
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("bare", [True, False])
+def test_init_makes_no_site_of_a_repository(tmp_path: Path, bare: bool) -> None:
+    (tmp_path / ("objects" if bare else ".git")).mkdir()
+    result = call("init", tmp_path)
+    assert (2, True) == (result.exit_code, "a state directory is a folder of its own" in result.output)
+    assert not (tmp_path / "new-site").exists()
+
+
 def test_freezing_says_what_is_shown_and_unfreezing_ends_it(tmp_path: Path) -> None:
     result = call("freeze", "--state", tmp_path, "--reason", "moving racks")
     assert re.fullmatch(r"New runs are held: frozen by .* UTC: moving racks\. Runs in progress go on\. .*\n", result.output)
@@ -93,7 +101,7 @@ def test_freezing_says_what_is_shown_and_unfreezing_ends_it(tmp_path: Path) -> N
     assert "It was not frozen; nothing to do.\n" == call("unfreeze", "--state", tmp_path).output
 
 
-@pytest.mark.parametrize("name", ["freeze", "unfreeze", "status"])
+@pytest.mark.parametrize("name", ["freeze", "unfreeze", "status", "replay"])
 def test_a_state_directory_that_is_not_there_is_a_sentence(tmp_path: Path, name: str) -> None:
     result = call(name, "--state", tmp_path / "nowhere")
     assert (2, True) == (result.exit_code, "There is no state directory" in result.output)

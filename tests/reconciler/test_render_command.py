@@ -50,7 +50,13 @@ def test_work_is_shown_as_the_agent_gets_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("machine", "hint"), [("node-1", "did you mean node-01?"), ("zzz", "machines in it: 6."), ("52:54:00:00:00:99", "")]
+    ("machine", "hint"),
+    [
+        ("node-1", "did you mean node-01?"),
+        ("NODE-01", "did you mean node-01?"),
+        ("zzz", "machines in it: 6."),
+        ("52:54:00:00:00:99", ""),
+    ],
 )
 def test_an_unknown_machine_is_a_sentence_with_a_hint(machine: str, hint: str) -> None:
     shown = run(machine)

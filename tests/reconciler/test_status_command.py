@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -157,10 +158,24 @@ def test_status_is_wider_on_request(tmp_path: Path) -> None:
     assert "rack=r1" not in call("status", "--state", tmp_path).output
 
 
+def test_labels_that_no_machine_has_are_said_to_be_such(tmp_path: Path) -> None:
+    two(tmp_path)
+    assert "No machine has these labels." in call("status", "--state", tmp_path, "-l", "rack=nowhere").output
+    assert "No machine has" not in call("status", "--state", tmp_path, "-l", "rack=r1").output
+
+
+def test_a_server_that_does_not_answer_is_told_of_without_a_number() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    result = call("status", "--server", url)
+    assert (1, True) == (result.exit_code, f"{url} does not answer (Connection refused); name the server" in result.output)
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
         (("node-[01-09]",), "There is no machine 'node-03'"),
+        (("NODE-02",), "did you mean node-02?"),
         (("node-[",), "write node[01-16]"),
         (("-l", "rack"), "write --label rack=r1"),
     ],

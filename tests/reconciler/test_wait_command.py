@@ -52,4 +52,4 @@ def test_patience_has_an_end(server: tuple[str, list[dict[str, Any]]]) -> None:
     url, documents = server
     documents.append(document("SUCCESS", "run"))
     result = call("wait", "node-01", "--server", url, "--timeout", "0")
-    assert (1, True) == (result.exit_code, "runs workflow install run 3" in result.output)
+    assert (1, True) == (result.exit_code, "no run of node-01 has ended: runs workflow install run 3" in result.output)

@@ -255,3 +255,21 @@ def test_the_mirror_of_a_remote_repository_has_no_history_and_a_clone_has(work: 
 def test_a_server_that_serves_nothing_yet_is_a_sentence(tmp_path: Path) -> None:
     shown = ask_state(tmp_path, "node-01")
     assert (1, True) == (shown.exit_code, f"{tmp_path} serves no commit yet; `gitboot status --state" in shown.output)
+
+
+@pytest.mark.shell
+def test_a_repository_that_the_server_was_told_in_another_folder_is_asked_for(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state_of(work, tmp_path / "state", work.path.name)
+    monkeypatch.chdir(work.path.parent)
+    assert 0 == ask_state(tmp_path / "state", "node-01", "option", "15").exit_code
+    monkeypatch.chdir(tmp_path / "state")
+    shown = ask_state(tmp_path / "state", "node-01", "option", "15")
+    assert (2, True) == (shown.exit_code, "was told in another folder than this one: name it by --repo." in shown.output)
+    assert 0 == ask_state(tmp_path / "state", "node-01", "option", "15", "--repo", str(work.path)).exit_code
+
+
+def test_a_file_of_the_inventory_is_no_inventory() -> None:
+    shown = ask("node-01", repo=EXAMPLE / "site.yaml")
+    assert (2, True) == (shown.exit_code, "site.yaml is a file: name the folder of the inventory" in shown.output)
