@@ -13,6 +13,8 @@ from typing import NamedTuple
 PART = 64 * 1024
 """Bytes that a page shows."""
 MOST_FOUND = 300
+MOST_LOOKED = 100_000
+"""Lines with one of the words in which the others are looked for: half a second."""
 LONGEST = 2000
 """Characters of a line that a search shows."""
 _SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-Z\\^-~])")
@@ -35,7 +37,7 @@ class Hit(NamedTuple):
 class Found(NamedTuple):
     hits: Sequence[Hit]
     on: int | None
-    """Where to search on, for there may be more; None: there is not."""
+    """Where to search on, for there may be more; None: there is no more."""
 
 
 def shown(line: bytes) -> str:
@@ -61,11 +63,12 @@ def search(blocks: Iterable[bytes], words: Sequence[str], start: int = 0) -> Fou
     """The lines from `start` on that hold each word, wherever `blocks` are cut. ASCII letters match in either case."""
     wanted = [word.encode().lower() for word in words]
     hits: list[Hit] = []
-    for offset, line in _candidates(blocks, wanted[0] if wanted else b"", start):
+    rarest = max(wanted, key=len, default=b"")
+    for looked, (offset, line) in enumerate(_candidates(blocks, rarest, start)):
+        if len(hits) == MOST_FOUND or looked == MOST_LOOKED:
+            return Found(hits, offset)
         low = line.lower()
         if all(word in low for word in wanted):
-            if len(hits) == MOST_FOUND:
-                return Found(hits, offset)
             hits.append(Hit(offset, shown(line[: 4 * LONGEST])[:LONGEST]))
     return Found(hits, None)
 

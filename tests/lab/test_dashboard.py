@@ -42,6 +42,15 @@ PAGES = {
 }
 SCREENSHOTS = Path(__file__).parents[2] / ".cache/screenshots"
 MANY = 10_000
+HEARS = """() => {
+  looking = true;
+  return ["hardware/other.json", "hardware/node-01.json"].map((path) => {
+    due = false;
+    source.dispatchEvent(new MessageEvent("changed", { data: JSON.stringify([path]) }));
+    return due;
+  });
+}"""
+"""Whether live.js would look again, on the page of node-01, for another machine and for this one."""
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +172,7 @@ def test_a_page_shows_what_happens_without_being_loaded_again(browser: Browser, 
         agent.begin()
         expect(page.locator("main")).to_contain_text("RUNNING")
         assert page.evaluate("window.stayed")
+        assert [False, True] == page.evaluate(HEARS), "what it does not show is not asked for"
         page.context.close()
 
 

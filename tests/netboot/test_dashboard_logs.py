@@ -93,6 +93,17 @@ def test_a_search_stops_and_says_where_to_search_on() -> None:
     assert 6 * MOST_FOUND == second.hits[0].offset
 
 
+def test_a_search_looks_at_so_many_lines_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netboot.dashboard.log_text.MOST_LOOKED", 10)
+    data = b"a line\n" * 30 + b"a line: gone\n"
+    found, at = search([data], ["line", "gone"]), 0
+    assert ([], 70) == (found.hits, found.on)
+    while found.on is not None:
+        at = found.on
+        found = search([data[at:]], ["line", "gone"], at)
+    assert ["a line: gone"] == [hit.line for hit in found.hits]
+
+
 def test_a_line_without_end_is_shown_cut() -> None:
     found = search([b"x" * 1_000_000] * 3, ["xx"])
     assert {LONGEST} == {len(hit.line) for hit in found.hits}
