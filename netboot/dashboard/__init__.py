@@ -1,8 +1,8 @@
 """The dashboard: what the status says, as pages for people.
 
-Shell. The law: it only reads, and it says nothing that `/status/` does not say. Pages are made here, whole, and need no script;
-what comes from machines, people or git is text in them and nothing else. Where something is to be done, a page names the
-command or the change in git that does it.
+Shell. The law: it only reads; what it says beside what `/status/` says it asks of the very functions that answer machines, and
+of git, masked. Pages are made here, whole, and need no script; what comes from machines, people or git is text in them and
+nothing else. Where something is to be done, a page names the command or the change in git that does it.
 """
 
 from __future__ import annotations
