@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import accumulate
+from typing import Any, Literal, NamedTuple
 
 from netboot.endings import END_OF_WORK, LOST
 from netboot.expectations import Expectations, Expected, patience
 from netboot.observed import Observed
-from netboot.records import ActionStatus, BootStatus, PastBoot, RunStatus, Stage
+from netboot.records import MOST_STAGES, ActionStatus, BootStatus, PastBoot, RunStatus, Stage
 from netboot.run_documents import Document, rfc3339, time_of
 from netboot.status_documents import EXPECTED, DesiredHardware
 
@@ -25,8 +26,6 @@ PATIENCE: Mapping[PhaseName, float] = {"firmware": 90.0, "ipxe": 90.0, "script":
 OVERDUE = 60.0
 """Seconds that an agent has, beyond an action's time limit, to say that it stopped it."""
 NOTHING_KNOWN = Expectations()
-_RANK: Mapping[PhaseName, int] = {"actions": 1, "restart": 3, "disk": 3}
-"""Of phases that begin in one instant, which is first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,36 +83,50 @@ def story_of(
 
 def phases_of(boot: BootStatus | PastBoot, machine: str, runs: Iterable[RunStatus], known: Expectations) -> tuple[Phase, ...]:
     """Of `machine` and its `runs`, of which there may be those of other boots."""
-    begun = boot.way[0][1]
-    mine = (run for run in runs if run.boot == boot.id)
-    return tuple(_phases(boot, machine, [run for run in mine if run.ended is None or run.ended >= begun], known))
+    mine = [run for run in runs if run.boot == boot.id]
+    if len(boot.way) == MOST_STAGES:  # what came before is gone, and its runs with it
+        mine = [run for run in mine if run.ended is None or run.ended >= boot.way[0][1]]
+    return tuple(_phases(boot, machine, mine, known))
+
+
+class _Mark(NamedTuple):
+    """That a phase began: in which stage of the boot's way, when, and its rank among those of one instant."""
+
+    stage: int
+    at: float
+    rank: int
+    name: PhaseName
+    run: RunStatus | None
 
 
 def _phases(boot: BootStatus | PastBoot, machine: str, runs: Sequence[RunStatus], known: Expectations) -> Iterator[Phase]:
     """Each lasts until the next."""
-    marks = sorted(_marks(boot, runs), key=lambda mark: mark[:2])
-    end = None if _restarts(boot) else boot.closed
-    for (since, _, name, run), following in zip(marks, [*marks[1:], None], strict=True):
-        until = following[0] if following else end
-        if name != "actions":
-            yield Phase(name, since, until, "" if following else boot.reason, known.of_stage(machine, name, boot.profile))
-        elif run is not None:
+    marks = sorted(_marks(boot, runs), key=lambda mark: mark[:3])
+    times = list(accumulate((mark.at for mark in marks), max))  # the clock may have been set back
+    ends = [*times[1:], None if _restarts(boot) else boot.closed]
+    for mark, since, until in zip(marks, times, ends, strict=True):
+        if mark.name != "actions":
+            why = boot.reason if mark is marks[-1] else ""
+            yield Phase(mark.name, since, until, why, known.of_stage(machine, mark.name, boot.profile))
+        elif (run := mark.run) is not None:
             said = f"workflow {run.workflow} run {run.number}: {run.state}{f' ({run.reason})' if run.reason else ''}"
-            parts = tuple(Part(each, known.of_action(run, each)) for each in run.attempts if each.started >= since)
-            yield Phase(name, since, until, said, known.of_run(run), run, parts)
+            here = (each for each in run.attempts if mark.at == run.started or each.started >= mark.at)
+            parts = tuple(Part(each, known.of_action(run, each)) for each in here)
+            yield Phase(mark.name, since, until, said, known.of_run(run), run, parts)
 
 
-def _marks(boot: BootStatus | PastBoot, runs: Sequence[RunStatus]) -> Iterator[tuple[float, int, PhaseName, RunStatus | None]]:
-    """When it came to which phase, in no order, each with its rank among those of the same instant."""
-    for stage, at in boot.way:
-        yield at, _RANK.get(stage, 0), stage, None
-    agent = next((at for stage, at in boot.way if stage == "agent"), boot.opened)
+def _marks(boot: BootStatus | PastBoot, runs: Sequence[RunStatus]) -> Iterator[_Mark]:
+    """In no order. A run belongs to the last time that an agent was there before it."""
+    agents = [(index, at) for index, (stage, at) in enumerate(boot.way) if stage == "agent"] or [(0, boot.way[0][1])]
+    for index, (stage, at) in enumerate(boot.way):
+        yield _Mark(index, at, 0, stage, None)
     for run in runs:
-        yield max(run.started, agent), _RANK["actions"], "actions", run
+        index, at = next((each for each in reversed(agents) if each[1] <= run.started), agents[0])
+        yield _Mark(index, max(run.started, at), 1, "actions", run)
         if run.ended is not None:
-            yield run.ended, 2, "agent", None
-    if _restarts(boot):
-        yield boot.closed or 0.0, _RANK["restart"], "restart", None
+            yield _Mark(index, max(run.ended, run.started, at), 2, "agent", None)
+    if _restarts(boot) and boot.closed is not None:
+        yield _Mark(len(boot.way), boot.closed, 0, "restart", None)
 
 
 def _restarts(boot: BootStatus | PastBoot) -> bool:

@@ -176,6 +176,35 @@ def test_a_machine_that_was_told_to_restart_is_waited_for_and_its_story_goes_on(
     assert told.phases[-1].until == told.boot.closed
 
 
+def test_a_clock_that_is_set_back_makes_phases_short_and_changes_no_order() -> None:
+    room = working()
+    run = started(room)
+    room.now -= 500
+    act(room, run, "act", "SUCCESS")
+    ended(room, run)
+    phases = story(room).phases
+    assert ["firmware", "ipxe", "script", "kernel", "agent", "actions", "agent", "restart"] == [phase.name for phase in phases]
+    assert ["act"] == [part.attempt.action for part in phases[5].parts]
+    assert all((phase.until or phase.since) >= phase.since for phase in phases)
+
+
+def test_a_run_that_another_boot_began_shows_what_was_done_in_this_one() -> None:
+    asked = work(document=LIMITED, resets=1)
+    room = Room.of(machine(work=(asked,)))
+    run = started(room, asked)
+    act(room, run, "act")
+    room.now += 100
+    room.discover(said=BIOS)
+    room.discover(said=IPXE)
+    claimed = room.claim(room.script().boot, asked, system="os-2")
+    assert isinstance(claimed, Claimed), claimed
+    act(room, run, "act", "SUCCESS")
+    last = story(room).phases[-1]
+    assert ("actions", run, [("act", "SUCCESS")]) == (
+        last.name, last.run.id if last.run else "", [(part.attempt.action, part.attempt.state) for part in last.parts]
+    )  # fmt: skip
+
+
 def test_a_machine_that_was_reset_has_another_story() -> None:
     room = working()
     started(room)
