@@ -28,7 +28,7 @@ EXAMPLE = Path(__file__).parent.parent.parent / "example-inventory"
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     default=EXAMPLE,
     metavar="DIR",
-    help="Inventory to play instead of the example.",
+    help="Inventory to play instead of the example. Its work is carried out on this host.",
 )
 @click.option("--http-port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port of the server; a free one.")
 @click.option("--pace", type=click.FloatRange(0, 10), default=0.25, show_default=True, help="Seconds for each step.")

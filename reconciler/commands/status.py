@@ -27,7 +27,8 @@ AS_IT_GOES = ("Ready", "Reconciling", "Booting")
 
 
 @click.command(
-    "status", help="Show what the machines are doing, or all that is known of one. MACHINES is a name or a list: node[01-16]."
+    "status",
+    help="Show what the machines are doing, or all that is known of one. MACHINES is a name or a list: 'node-[01-16]'.",
 )
 @click.argument("machines", required=False, shell_complete=completion.machines)
 @options.server
