@@ -7,7 +7,7 @@ decides which rows it shows, so that an address can be kept and sent to somebody
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -26,6 +26,8 @@ from netboot.run_documents import Document, rfc3339
 FLEET_PATH = "fleet.json"
 PAGE = 100
 """Rows of a page."""
+SLICE = 250
+"""Machines that are looked at in one go: some 5 ms."""
 SORTS = ("name", "phase", "state", "issue", "seen")
 AWAY = "away"
 """Instead of a phase, while no boot is open: powered off, or in its own system."""
@@ -60,13 +62,15 @@ class Survey:
     issues: Sequence[Issue] = ()
 
 
-def survey_of(plans: Plans, observed: Observed, hold: str, heard: Heard, now: float) -> Survey:
-    """O(machines)."""
+def surveying(plans: Plans, observed: Observed, hold: str, heard: Heard, now: float) -> Generator[None, None, Survey]:
+    """Stops to let others do something after every `SLICE` machines, each of which is seen as it is then."""
     at, rows, found = Moment.of(hold, heard, now), list[Row](), list[Issue]()
-    for _, machine in sorted(plans.current.machines.items()):
+    for number, (_, machine) in enumerate(sorted(plans.current.machines.items()), 1):
         issues = list(of_machine(plans, machine, observed, at))
         rows.append(_row(machine, observed, issues))
         found += issues
+        if number % SLICE == 0:
+            yield
     return Survey(rows, found)
 
 

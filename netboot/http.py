@@ -154,7 +154,7 @@ class _Server:
     async def status(self, request: Request) -> Response:
         """The whole document, or the part of it that is asked for. Its ETag is the digest of what is sent."""
         world, path = self._world, request.path_params["path"]
-        data = world.status_of_all(path) or world.status_document(path)
+        data = await world.status_of_all(path) or world.status_document(path)
         if data is None:
             raise HTTPException(404, "There is no such status; /status/index.json names what there is.")
         return part_of(request, data)
@@ -184,7 +184,7 @@ class _Server:
         return PlainTextResponse(f"serving plan {world.plans.current.id}{behind}\n")
 
     async def metrics(self, request: Request) -> Response:
-        return PlainTextResponse(page(self._world), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return PlainTextResponse(await page(self._world), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 class _Content(FileResponse):

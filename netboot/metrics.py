@@ -15,22 +15,23 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from netboot.durations import Histogram
-from netboot.fleet import counts_of
+from netboot.fleet import Survey, counts_of
 from netboot.issue_document import issues_of_site
 from netboot.issue_kinds import CATALOGUE
 from netboot.world import World
 
 
-def page(world: World) -> str:
+async def page(world: World) -> str:
     """The text exposition format, version 0.0.4."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_World(world))
+    registry.register(_World(world, await world.survey()))
     return generate_latest(registry).decode()
 
 
 class _World(Collector):
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, survey: Survey) -> None:
         self._world = world
+        self._survey = survey
 
     def collect(self) -> Iterator[Metric]:
         world, observed = self._world, self._world.observed
@@ -52,7 +53,7 @@ class _World(Collector):
 
     def _fleet(self) -> Iterator[Metric]:
         """Every name of the catalogue, also while nobody has it: an alarm needs a zero to come back to."""
-        world, counts = self._world, counts_of(self._world.survey().rows)
+        world, counts = self._world, counts_of(self._survey.rows)
         site = Counter(each.kind for each in issues_of_site(world.plans, world.word, world.heard, world.now()))
         issues = GaugeMetricFamily("gitboot_issues", "Machines, or things of the site, that have an issue.", labels=["issue"])
         for kind in CATALOGUE:

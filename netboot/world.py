@@ -6,10 +6,11 @@ and is read once per datagram or request.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Address
@@ -25,7 +26,7 @@ from netboot.durations import Durations
 from netboot.events import BootAdvanced, JournalOpened
 from netboot.expectations import Expectations
 from netboot.feed import Feed
-from netboot.fleet import FLEET_PATH, Survey, fleet_document, survey_of
+from netboot.fleet import FLEET_PATH, Survey, fleet_document, surveying
 from netboot.heard import Health, Heard
 from netboot.holds import OPEN
 from netboot.inventories import Inventories
@@ -52,7 +53,6 @@ from netboot.sessions import Sessions
 from netboot.settings import Settings
 from netboot.sightings import Sightings
 from netboot.state_directory import StateDirectory
-from netboot.status_documents import to_bytes
 from netboot.status_view import View
 from netboot.store import Unavailable
 from netboot.strangers import Strangers
@@ -109,6 +109,7 @@ class World:
         """The fingerprint of the certificate that agents see there."""
         self.started = time.time()
         self._survey: tuple[float, Survey] = (0.0, Survey())
+        self._surveying = asyncio.Lock()
         self._attention = Attention(self.started, self.started, time.monotonic())
 
     def _hear(self) -> Heard:
@@ -263,30 +264,27 @@ class World:
 
     def status_document(self, path: str) -> bytes | None:
         """What is served under `/status/` and written to `STATE/status/`; None when there is no such document."""
-        whole = self.status_of_all(path)
-        if whole is not None:
-            return to_bytes(whole)
         return self._view.render(path, self.plans, self.observed, self.word, self.heard, self.now())
 
-    def status_of_all(self, path: str) -> Document | None:
-        """A document that tells of every machine, before it is text; None for any other. Not to be changed."""
+    async def status_of_all(self, path: str) -> Document | None:
+        """A document that tells of every machine, served and never written; None for any other. Not to be changed."""
         if path == FLEET_PATH and self.plans:
-            return fleet_document(self.plans.current.id, self.survey())
+            return fleet_document(self.plans.current.id, await self.survey())
         if path == ISSUES_PATH:
-            site = issues_of_site(self.plans, self.word, self.heard, self.now())
-            return issues_document((*site, *self.survey().issues))
+            machines = (await self.survey()).issues
+            return issues_document((*issues_of_site(self.plans, self.word, self.heard, self.now()), *machines))
         return None
 
-    def survey(self) -> Survey:
-        """Of a large fleet as it was a moment ago: to look at ten thousand machines takes a fifth of a second, in which none is
-        answered."""
-        plans, at = self.plans, time.monotonic()
-        if plans is None:
-            return Survey()
-        many = len(plans.current.machines)
-        if many <= FEW or not self._survey[1].rows or at - self._survey[0] > max(1.0, many / A_SECOND):
-            self._survey = (at, survey_of(plans, self.observed, self.hold(), self.heard, self.now()))
-        return self._survey[1]
+    async def survey(self) -> Survey:
+        """Of a large fleet as it was a moment ago. Whoever asks first looks for all who ask meanwhile."""
+        async with self._surveying:
+            plans, at = self.plans, time.monotonic()
+            many = len(plans.current.machines) if plans else 0
+            kept = many > FEW and self._survey[1].rows and at - self._survey[0] <= max(1.0, many / A_SECOND)
+            if plans is not None and not kept:
+                looked = surveying(plans, self.observed, self.hold(), self.heard, self.now())
+                self._survey = (at, await _at_leisure(looked))
+            return self._survey[1]
 
     @property
     def word(self) -> Reconciliation:
@@ -329,6 +327,17 @@ def _held(plans: Iterable[BootPlan], mac: str, observed: Observed) -> dict[str, 
             machine = binding.machine
             found[plan.id] = {title_of(work): plan.holds(machine.name, work, observed) for work in machine.work}
     return found
+
+
+async def _at_leisure(work: Generator[None, None, Survey]) -> Survey:
+    """Machines are answered wherever it stops."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            survey: Survey = done.value
+            return survey
+        await asyncio.sleep(0)
 
 
 @lru_cache(maxsize=64)

@@ -65,7 +65,7 @@ class _Dashboard:
     async def fleet(self, request: Request) -> Response:
         if "text/html" not in request.headers.get("accept", ""):
             return await self._root(request)
-        query, rows = Query.of(request.query_params), self._world.survey().rows
+        query, rows = Query.of(request.query_params), (await self._world.survey()).rows
         found = matching(rows, query)
         shown, where = select(found, query), map_of(found, query.by) if query.by else {}
         world = self._world

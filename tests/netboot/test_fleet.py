@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netboot.events import RunEnded
-from netboot.fleet import AWAY, PAGE, SORTS, Query, Row, counts_of, map_of, matching, select, survey_of
+from netboot.fleet import AWAY, PAGE, SORTS, Query, Row, Survey, counts_of, map_of, matching, select, surveying
 from netboot.heard import Heard
 from netboot.runs import Claimed
 from tests.netboot.plan_example import BIOS, IPXE, Room, machine, port, work
@@ -19,6 +20,16 @@ ROWS = [
     Row("node-02", "10.1.0.12", {"rack": "r2"}, AWAY, "install", "FAILED", 2, 4, ("run-failed",), 20.0),
     Row("node-03", "10.1.0.13", {}, AWAY),
 ]
+
+
+def rows_of(room: Room, now: float) -> Sequence[Row]:
+    looked = surveying(room.plans, room.observed, "", Heard(), now)
+    while True:
+        try:
+            next(looked)
+        except StopIteration as done:
+            survey: Survey = done.value
+            return survey.rows
 
 
 def names(query: Query) -> list[str]:
@@ -33,19 +44,19 @@ def test_a_row_says_what_the_machine_does() -> None:
     room.discover(said=IPXE)
     claimed = room.claim(room.script().boot, work())
     assert isinstance(claimed, Claimed)
-    first, second = survey_of(room.plans, room.observed, "", Heard(), room.now).rows
+    first, second = rows_of(room, room.now)
     assert ("node-01", "10.1.0.11", {"rack": "r1"}, "agent") == (first.name, first.address, first.labels, first.phase)
     assert ("install", "RUNNING", 0, 1) == (first.workflow, first.state, first.done, first.total)
     assert Row("node-02", "10.1.0.12") == second
     room.happen(RunEnded(at=room.now, run=claimed.run, state="FAILED", reason="exit code 3"))
-    first, _ = survey_of(room.plans, room.observed, "", Heard(), room.now).rows
+    first, _ = rows_of(room, room.now)
     assert ("FAILED", ("run-failed",)) == (first.state, first.issues)
 
 
 def test_what_comes_no_further_is_in_its_row() -> None:
     room = Room.of(machine(work=(work(),)))
     room.discover(said=BIOS)
-    (row,) = survey_of(room.plans, room.observed, "", Heard(), room.now + 500).rows
+    (row,) = rows_of(room, room.now + 500)
     assert ("firmware", ("boot-file-not-fetched",)) == (row.phase, row.issues)
 
 

@@ -18,9 +18,9 @@ from netboot.world import World
 from tests.netboot.site import browser, mac, plan, world
 
 
-def samples(here: World) -> dict[tuple[str, ...], float]:
+async def samples(here: World) -> dict[tuple[str, ...], float]:
     """(name, label values…) → value."""
-    families = text_string_to_metric_families(page(here))
+    families = text_string_to_metric_families(await page(here))
     return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
 
 
@@ -35,7 +35,7 @@ def metrics(tmp_path: Path, story: Callable[[World], Awaitable[None]]) -> None:
 def test_the_figures_of_an_idle_server(tmp_path: Path) -> None:
     async def story(here: World) -> None:
         room = here.directory.room()
-        found = samples(here)
+        found = await samples(here)
         left = found.pop(("gitboot_state_free_bytes",))
         assert room is not None
         assert abs(left - room) < 1e9
@@ -63,7 +63,7 @@ def test_issues_of_machines_and_of_the_site_are_counted_by_name(tmp_path: Path) 
         for number, machine in enumerate(("node-01", "node-02"), 1):
             opened = BootOpened(at=1.0, boot=machine, machine=machine, macs=(machine,), mac=machine, plan="p", via="dhcp")
             await here.ledger.commit((opened, AddressDeclined(at=1.0, mac=machine, address=f"10.1.0.{number}")))
-        found = samples(here)
+        found = await samples(here)
         counted = {name[1]: value for name, value in found.items() if name[0] == "gitboot_issues" and value}
         assert {"runs-held": 1, "unknown-machine": 2, "address-conflict": 2} == counted
         assert 2 == found["gitboot_machines_by_phase", "firmware"]
@@ -77,7 +77,7 @@ def test_how_long_an_answer_took_is_told_by_what_was_asked(tmp_path: Path) -> No
             await client.get(f"/ipxe/{mac(1)}/boot.ipxe")
             await client.get("/status/index.json")
             await client.get("/nothing/of/the/kind")
-        found = samples(here)
+        found = await samples(here)
         assert (1, 2) == (found["gitboot_answer_seconds_count", "script"], found["gitboot_answer_seconds_count", "reading"])
         assert 2 == found["gitboot_answer_seconds_bucket", "reading", "+Inf"]
         assert 0 < found["gitboot_answer_seconds_sum", "reading"]
@@ -93,7 +93,7 @@ def test_counters_move_with_what_machines_ask(tmp_path: Path) -> None:
             await client.get(f"/ipxe/{mac(9)}/boot.ipxe")
         write_reconciliation(tmp_path, Reconciliation("/srv/site", last_success=1234.5))
         here.git.look()
-        found = samples(here)
+        found = await samples(here)
         assert (3, 1) == (found["gitboot_exchanges_total", "script", "ok"], found["gitboot_exchanges_total", "script", "404"])
         assert (1, 1) == (found["gitboot_open_boots", "script"], found["gitboot_strangers",])
         assert 1234.5 == found["gitboot_reconcile_last_success_seconds",]
@@ -106,7 +106,7 @@ def test_no_label_names_a_machine(tmp_path: Path) -> None:
         async with browser(here, "10.1.0.1") as client:
             for number in range(40):
                 await client.get(f"/ipxe/{mac(number)}/boot.ipxe")
-        assert 3 == sum(name.startswith(("gitboot_exchanges", "gitboot_open")) for name, *_ in samples(here))
-        assert "52:54" not in page(here)
+        assert 3 == sum(name.startswith(("gitboot_exchanges", "gitboot_open")) for name, *_ in await samples(here))
+        assert "52:54" not in await page(here)
 
     metrics(tmp_path, story)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from netboot.fleet import surveying
 from netboot.world import FEW, World
 from tests.netboot.site import browser, mac, machine, plan, world
 
@@ -89,3 +91,32 @@ def test_the_rows_of_a_large_fleet_are_not_made_for_each_who_asks(tmp_path: Path
         assert phase == first["phase"]
 
     visit(tmp_path, story, machines=machines)
+
+
+def test_whoever_asks_while_a_large_fleet_is_looked_at_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And who asks for all machines meanwhile waits for the same look."""
+    monkeypatch.setattr("netboot.fleet.SLICE", 50)
+    looks = turns = 0
+
+    def look(*asked: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return surveying(*asked)
+
+    monkeypatch.setattr("netboot.world.surveying", look)
+
+    async def story(here: World, client: httpx.AsyncClient) -> None:
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        busy = asyncio.create_task(other())
+        first, second = await asyncio.gather(here.survey(), here.survey())
+        busy.cancel()
+        assert (FEW + 1, 1) == (len(first.rows), looks)
+        assert first is second
+        assert turns >= FEW // 50
+
+    visit(tmp_path, story, machines=FEW + 1)
