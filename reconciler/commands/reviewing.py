@@ -114,7 +114,7 @@ def _places(repository: Repository, word: Reconciliation) -> list[dict[str, Any]
             texts[file] = masked_text((repository.blob(word.head, file) or b"").decode("utf-8", "replace")).split("\n")
         first = max(1, line - AROUND)
         lines = texts[file][first - 1 : line + AROUND] if line else []
-        found.append({"first": first, "lines": [each[:LONGEST_LINE] for each in lines]})
+        found.append({"file": file, "line": line, "first": first, "lines": [each[:LONGEST_LINE] for each in lines]})
     return found
 
 

@@ -27,7 +27,7 @@ def answers(text: str) -> Mapping[str, Document]:
         "commits": {
             "commits": [{**commit, "accepted": False}, {**commit, "commit": SERVED, "date": "", "accepted": True}],
             "cut": True,
-            "places": [{"first": 1, "lines": [text, "here"]}],
+            "places": [{"file": "site.yaml", "line": 2, "first": 1, "lines": [text, "here"]}],
         },
         "plan": {
             "before": SERVED, "after": HEAD, "changed": True, "summary": text, "held": [{"what": text, "release": text}],

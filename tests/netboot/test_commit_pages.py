@@ -23,10 +23,10 @@ PAGES = ("/commits", "/commits?base=main~1&head=main", "/machines/node-01/why", 
 ANSWERS = answers(EVIL)
 
 
-def shown(tmp_path: Path, path: str, reviewer: Told | None, **settings: Any) -> httpx.Response:
+def shown(tmp_path: Path, path: str, reviewer: Told | None, file: str = EVIL, **settings: Any) -> httpx.Response:
     async def get() -> httpx.Response:
         async with world(tmp_path / "state", plan(), **settings) as here:
-            problem = {"file": EVIL, "line": 2, "column": 1, "path": "", "code": "c", "severity": "error", "message": EVIL}
+            problem = {"file": file, "line": 2, "column": 1, "path": "", "code": "c", "severity": "error", "message": EVIL}
             held = {"kind": "many", "rule": EVIL, "why": EVIL, "release": EVIL, "machines": [EVIL], "count": 30, "whole": True}
             here.git.latest = Reconciliation("repo", head=HEAD, revision=SERVED, problems=(problem,), held=(held,))
             here.reviewer = reviewer
@@ -104,6 +104,13 @@ def test_each_commit_leads_to_what_it_changed_and_is_said_to_be_served_or_not(tm
     assert f'href="/commits?base={HEAD[:12]}~1&amp;head={HEAD[:12]}#between"' in text
     assert ["not served", "served"] == re.findall(r'class="state \w+">((?:not )?served)<', text)
     assert "Older history is not here" in text
+
+
+@pytest.mark.parametrize(("file", "there"), [("site.yaml", True), ("other.yaml", False)])
+def test_a_problem_is_shown_on_its_line_and_on_no_other(tmp_path: Path, file: str, there: bool) -> None:
+    """They may be answers to another commit than the page is about."""
+    text = shown(tmp_path, "/commits", Told(lambda question: ANSWERS[question.kind]), file).text
+    assert there == ('<span class="here"><b>   2</b> here</span>' in text)
 
 
 @pytest.mark.parametrize("page", ["why", "history"])

@@ -64,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def test_what_differs_between_two_commits_is_on_a_page(site: Site) -> None:
-    text = site.page(f"/commits?base={site.first[:12]}&head=main")
+    text = site.page(f"/commits?base={site.first[:12]}&head=main", f"Newest{site.second}")
     assert f"{site.first[:12]} → {site.second[:12]}: 1 machine: 1 at the next boot." in text
     assert "~ option 3 (routers) 10.1.0.1 → 10.1.0.2" in text
     assert f"{site.second[:12]}" in text
