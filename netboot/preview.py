@@ -69,7 +69,7 @@ def _dhcp(
 
 def _arch(binding: Binding, client: Mapping[str, str]) -> int:
     said = client.get("arch", "")
-    known = said.isascii() and said.isdecimal() and int(said) < 65536
+    known = said.isascii() and said.isdecimal() and len(said) < 6 and int(said) < 65536
     return int(said) if known else _ARCHITECTURES.get(binding.machine.arch, 7)
 
 

@@ -6,6 +6,8 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from netboot.boot import Plans
@@ -18,6 +20,7 @@ from netboot.preview import Told, told_now
 from netboot.scripts import House
 from tests.netboot.site import mac, machine, plan
 
+SERVED = plan().plan
 HOUSE = House("http://10.1.0.1", b"key")
 
 
@@ -57,6 +60,19 @@ def test_no_token_and_no_password_is_shown() -> None:
     assert "gitboot.token=" in script.text
     assert "gitboot.token=****" in script.text
     assert "hunter2" not in script.text
+
+
+@given(st.dictionaries(st.sampled_from(["kind", "arch", "vendorClass", "userClass"]), st.text(max_size=300)))
+def test_whatever_firmware_said_of_itself_there_is_something_to_show(client: dict[str, str]) -> None:
+    assert all(each.outcome for each in ask(SERVED, journal(), client=client))
+
+
+def test_beside_another_server_it_is_told_its_boot_file_and_no_address() -> None:
+    firmware, ipxe, script = ask(plan(machine(1, "look"), mode="proxy").plan, journal())
+    assert "yiaddr" not in firmware.text
+    assert "file=snponly.efi" in firmware.text
+    assert "boot.ipxe" in ipxe.text
+    assert script.text.startswith("#!ipxe")
 
 
 @pytest.mark.parametrize(
