@@ -8,7 +8,9 @@ nobody approves what they have not seen.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from netboot.policy import Kind
@@ -19,25 +21,48 @@ from reconciler.repository import Repository
 from reconciler.signatures import Verifier, keyring
 from reconciler.signers import counting
 
+MOST_SAID = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    kinds: frozenset[Kind] = frozenset()
+    unheeded: tuple[str, ...] = ()
+    """Why commits that would approve do not, as sentences."""
+
 
 def approved(
     repository: Repository, revision: str, since: str, plan: str, may: Mapping[Kind, tuple[Signer, ...]], folder: Path
-) -> frozenset[Kind]:
+) -> Approved:
     """Which of the kinds the commits after `since` up to `revision` approve for the plan. `may`: who may approve each.
     `folder`: for keys, made and removed. Raises Unavailable and OSError.
     """
     if revision == since or not any(may.values()):
-        return frozenset()
-    commits = [commit for commit in _commits(repository, revision, since) if plan in commit.approves]
+        return Approved()
+    commits = _commits(repository, revision, since)
+    named = [commit for commit in commits if plan in commit.approves]
     found: set[Kind] = set()
+    told: dict[str, str] = {}
     now = time.time()
-    for signers in dict.fromkeys(may.values()) if commits else ():
+    for signers in dict.fromkeys(may.values()) if named else ():
         if counted := counting(signers, now):
             with keyring(folder, counted) as keys:
-                told = Verifier(repository, counted, keys).commits(commits)
+                told = Verifier(repository, counted, keys).commits(named)
             if not all(told.values()):
                 found |= {kind for kind, those in may.items() if those == signers}
-    return frozenset(found)
+    return Approved(frozenset(found), tuple(islice(_unheeded(commits, revision, plan, told), MOST_SAID)))
+
+
+def _unheeded(commits: Iterable[Commit], revision: str, plan: str, told: Mapping[str, str]) -> Iterator[str]:
+    """`told`: why the signatures of commits that name the plan do not count. Of other plans the newest commit alone speaks."""
+    for commit in commits:
+        this = f"Commit {commit.short}"
+        if why := told.get(commit.id):
+            yield f"{this} does not release what is held, for {why}: let somebody who may approve sign one like it."
+        elif commit.id == revision and commit.approves and plan not in commit.approves:
+            yield f"{this} approves plan {commit.approves[0][:12]}, and {plan[:12]} is the one that is held: name that."
+        elif commit.id == revision and commit.means_to_approve and not commit.approves:
+            yield f"{this} approves nothing: a trailer stands in the last paragraph and has the whole id of the plan."
 
 
 def _commits(repository: Repository, revision: str, since: str) -> list[Commit]:

@@ -45,6 +45,8 @@ class Commit:
     """For each parent, whether the inventory differs from that parent's."""
     approves: tuple[str, ...] = ()
     """The plans that its trailers name."""
+    means_to_approve: bool = False
+    """Whether its message has the trailer's word, wherever."""
     authored: int = 0
     """When its author made it, as the commit says: seconds since the epoch."""
 
@@ -77,6 +79,7 @@ def read_commit(name: str, data: bytes) -> Commit:
         bool(signatures),
         authored=int(when[1]) if when else 0,
         approves=approves,
+        means_to_approve=b"gitboot-approve" in message.lower(),
     )
 
 

@@ -21,6 +21,7 @@ from netboot.store import Corrupt
 from reconciler.approvals import approved
 from reconciler.changes import HeldBack
 from reconciler.policy import approvers, how_to_release, in_force, judge, released, said, with_release
+from reconciler.problems import Problem
 from reconciler.repository import Repository
 from reconciler.trust import Floor
 
@@ -32,6 +33,8 @@ class Judged:
     holds: Holds
     """Of the plan, if it is served."""
     said: tuple[HeldBack, ...]
+    problems: tuple[Problem, ...] = ()
+    """Warnings about commits that would approve what is left, and do not."""
 
     @property
     def waits(self) -> bool:
@@ -72,12 +75,15 @@ class Policing:
         rules = in_force(served, before or Holds(""))
         may = {kind: approvers(rules, self._floor, kind, plan.site) for kind in KINDS}
         how = {kind: how_to_release(plan.id, kind, signers) for kind, signers in may.items()}
+        unheeded: tuple[str, ...] = ()
         if verdict.lacks:
             asked = {kind: may[kind] for kind in KINDS if kind in verdict.lacks}
-            kinds = approved(self._repository, revision, since, plan.id, asked, self._state / KEYRING)
-            verdict = with_release(released(verdict, kinds, plan.site, self._floor), how)
+            word = approved(self._repository, revision, since, plan.id, asked, self._state / KEYRING)
+            verdict = with_release(released(verdict, word.kinds, plan.site, self._floor), how)
+            unheeded = word.unheeded if verdict.lacks else ()
         holds = msgspec.structs.replace(verdict.holds, revision=since if verdict.lacks else revision)
-        return Judged(holds, said(verdict, how))
+        problems = tuple(Problem("", 0, 0, "", "unheeded-approval", "warning", each) for each in unheeded)
+        return Judged(holds, said(verdict, how), problems)
 
     def _is_free(self, plan: BootPlan) -> bool:
         protected = any(machine.protect for machine in plan.machines.values())

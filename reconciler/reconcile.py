@@ -158,6 +158,7 @@ class Reconciler:
         changed = not self._is_served(plan)
         self._guard.weigh(revision, compiled.dump.plan)
         judged = self._policing.judge(revision, compiled.dump.plan)
+        problems = (*problems, *judged.problems)
         if judged.waits:
             return Waiting(revision, plan, problems, judged.said)
         self._guard.keep(revision, compiled.dump.plan.site.trust, judged.holds)

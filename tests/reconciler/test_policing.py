@@ -118,6 +118,26 @@ def test_a_signed_commit_with_the_trailer_releases_it(site: Signed, keys: dict[s
     assert set() == held(site)
 
 
+def unheeded(site: Signed) -> list[str]:
+    return [each.message for each in published(site).warnings if each.code == "unheeded-approval"]
+
+
+def test_an_approval_that_releases_nothing_is_told_with_its_reason(site: Signed, keys: dict[str, Key]) -> None:
+    plan_id = deed(site).plan
+    for key, named, reason in (
+        (None, plan_id, "it has no signature"),
+        (keys["eve"], plan_id, "its signature is of no key that is listed"),
+        (keys["ann"], "0" * 64, f"approves plan 000000000000, and {plan_id[:12]} is the one that is held"),
+        (keys["ann"], plan_id[:12], "has the whole id of the plan"),
+    ):
+        revision = site.commit(key, *approval(named))
+        (said,) = [each for each in unheeded(site) if revision[:12] in each]
+        assert reason in said
+        assert RUN == held(site)
+    site.commit(keys["ann"], *approval(plan_id))
+    assert ([], set()) == (unheeded(site), held(site))
+
+
 def test_one_commit_may_be_deed_and_approval_at_once(site: Signed, keys: dict[str, Key]) -> None:
     outcome = deed(site)
     site.work.git("reset", "-q", "--hard", "HEAD~1")
