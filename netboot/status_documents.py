@@ -171,7 +171,7 @@ def hardware_document(
 def workflow_document(name: str, observed: Observed, desired: DesiredWorkflow | None, now: float = 0.0) -> Document:
     """`desired` is None for a workflow that git does not name any more: its past stays readable. `now` as above."""
     runs = observed.runs_of_workflow(name)
-    machines = standings(name, observed, desired, now) if desired else []
+    machines = [standing(name, desired, each, observed, now) for each in desired.machines] if desired else []
     states = Counter(machine["state"] for machine in machines)
     state = worst(states)
     return {
@@ -215,12 +215,8 @@ def _boot(boot: BootStatus, machine: DesiredHardware) -> Document:
     }
 
 
-def standings(name: str, observed: Observed, desired: DesiredWorkflow, now: float = 0.0) -> list[Document]:
-    """How the workflow stands on each of its machines. O(its machines)."""
-    return [_machine(name, desired, each, observed, now) for each in desired.machines]
-
-
-def _machine(name: str, desired: DesiredWorkflow, carrier: Carrier, observed: Observed, now: float) -> Document:
+def standing(name: str, desired: DesiredWorkflow, carrier: Carrier, observed: Observed, now: float) -> Document:
+    """How a workflow stands on one of its machines."""
     machine, boot = carrier.name, None
     if desired.repeat == "everyBoot":
         last = observed.last_boot_of(machine)

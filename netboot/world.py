@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Address
@@ -34,6 +34,7 @@ from netboot.ipxe import Secure
 from netboot.issue_document import ISSUES_PATH, issues_document, issues_of_site
 from netboot.key_files import read_keys
 from netboot.ledger import Ledger
+from netboot.leisure import at_leisure
 from netboot.log import Log, Value
 from netboot.log_names import path, syslog_log
 from netboot.noticed import Noticed
@@ -283,7 +284,7 @@ class World:
             kept = many > FEW and self._survey[1].rows and at - self._survey[0] <= max(1.0, many / A_SECOND)
             if plans is not None and not kept:
                 looked = surveying(plans, self.observed, self.hold(), self.heard, self.now())
-                self._survey = (at, await _at_leisure(looked))
+                self._survey = (at, await at_leisure(looked))
             return self._survey[1]
 
     @property
@@ -327,17 +328,6 @@ def _held(plans: Iterable[BootPlan], mac: str, observed: Observed) -> dict[str, 
             machine = binding.machine
             found[plan.id] = {title_of(work): plan.holds(machine.name, work, observed) for work in machine.work}
     return found
-
-
-async def _at_leisure(work: Generator[None, None, Survey]) -> Survey:
-    """Machines are answered wherever it stops."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as done:
-            survey: Survey = done.value
-            return survey
-        await asyncio.sleep(0)
 
 
 @lru_cache(maxsize=64)

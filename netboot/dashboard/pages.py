@@ -5,11 +5,12 @@ Shell. The law: a page is whole, runs nothing but our own script, and whatever c
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from netboot.leisure import at_leisure
 from netboot.status_view import INDEX_PATH
 from netboot.world import World
 
@@ -96,19 +98,22 @@ class Kept(Generic[T]):
         """`most`: values that are kept."""
         self._most = most
         self._kept: OrderedDict[object, tuple[float, T]] = OrderedDict()
+        self._making = asyncio.Lock()
 
-    def get(self, key: object, make: Callable[[], T]) -> T:
-        began = time.monotonic()
-        kept = self._kept.get(key)
-        if kept is not None and began < kept[0]:
-            return kept[1]
-        value = make()
-        ended = time.monotonic()
-        self._kept[key] = (ended + SHARE * (ended - began), value)
-        self._kept.move_to_end(key)
-        if len(self._kept) > self._most:
-            self._kept.popitem(last=False)
-        return value
+    async def get(self, key: object, make: Callable[[], Generator[None, None, T]]) -> T:
+        """Whoever asks first has it made for all who ask meanwhile."""
+        async with self._making:
+            began = time.monotonic()
+            kept = self._kept.get(key)
+            if kept is not None and began < kept[0]:
+                return kept[1]
+            value = await at_leisure(make())
+            ended = time.monotonic()
+            self._kept[key] = (ended + SHARE * (ended - began), value)
+            self._kept.move_to_end(key)
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+            return value
 
 
 def _instant(at: float | str | None) -> float | None:

@@ -15,7 +15,7 @@ from netboot.dashboard.timeline import gantt
 from netboot.run_documents import run_document
 from netboot.status_documents import workflow_path
 from netboot.status_view import workflow_names
-from netboot.workflow_board import Board, Query, board_of, machines_of, run_of, shown
+from netboot.workflow_board import Board, Query, boarding, machines_of, run_of, shown
 
 
 class WorkflowPages:
@@ -28,13 +28,13 @@ class WorkflowPages:
         world, query = self._pages.world, Query.of(request.query_params)
         names = workflow_names(world.plans.current, world.observed) if world.plans else []
         page = shown([name for name in names if query.q.lower() in name.lower()], query.page)
-        boards = [board for name in page.rows if (board := self._board(name))]
+        boards = [board for name in page.rows if (board := await self._board(name))]
         return self._pages.render("workflows", query=query, page=page, boards=boards)
 
     async def workflow(self, request: Request) -> Response:
         self._pages.must_serve()
         world, query = self._pages.world, Query.of(request.query_params)
-        board = self._board(request.path_params["name"])
+        board = await self._board(request.path_params["name"])
         if board is None:
             raise HTTPException(404, "Git names no workflow of that name; /workflows lists what there is.")
         page = shown(machines_of(board, query), query.page)
@@ -51,9 +51,9 @@ class WorkflowPages:
             watch=[workflow_path(board.name)],
         )
 
-    def _board(self, name: str) -> Board | None:
+    async def _board(self, name: str) -> Board | None:
         world = self._pages.world
         if world.plans is None:
             return None
         plan = world.plans.current
-        return self._boards.get((plan.id, name), lambda: board_of(plan, name, world.observed, world.now()))
+        return await self._boards.get((plan.id, name), lambda: boarding(plan, name, world.observed, world.now()))

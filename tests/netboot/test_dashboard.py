@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from functools import wraps
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -226,16 +227,17 @@ async def test_a_workflow_shows_a_page_of_its_machines(tmp_path: Path) -> None:
 
 def test_what_is_dear_is_kept_in_proportion_and_no_more_of_it_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, made = [100.0], list[str]()
-    monkeypatch.setattr("netboot.dashboard.pages.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("netboot.dashboard.pages.time", SimpleNamespace(monotonic=lambda: clock[0]))
     kept = Kept[str](most=2)
 
-    def ask(key: str) -> None:
-        def make() -> str:
-            made.append(key)
-            clock[0] += 1.0
-            return key
+    def make(key: str) -> Generator[None, None, str]:
+        made.append(key)
+        yield
+        clock[0] += 1.0
+        return key
 
-        assert key == kept.get(key, make)
+    def ask(key: str) -> None:
+        assert key == asyncio.run(kept.get(key, lambda: make(key)))
 
     ask("a")
     clock[0] += 19.0

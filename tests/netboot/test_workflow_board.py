@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -12,10 +13,12 @@ from agent.workflow import to_json
 from netboot.boot import Plans
 from netboot.events import BootOpened, JournalOpened, RunStarted
 from netboot.heard import Heard
+from netboot.leisure import at_leisure
 from netboot.observed import Observed
+from netboot.plan import BootPlan
 from netboot.reconcile_document import Reconciliation
 from netboot.status_view import View, workflow_names
-from netboot.workflow_board import PAGE, Query, board_of, machines_of, run_of, shown
+from netboot.workflow_board import PAGE, Board, Query, boarding, machines_of, run_of, shown
 from tests.netboot.site import LOOK, mac, machine, plan
 
 NUMBERS = range(1, PAGE + 11)
@@ -32,6 +35,15 @@ def begun(*numbers: int, workflow: str = "look") -> Observed:
             RunStarted(at=3.0, run=f"r{number}", workflow=workflow, number=1, system="s", document=to_json(LOOK), **who)
         )
     return observed
+
+
+def board_of(plan: BootPlan, name: str, observed: Observed, now: float) -> Board | None:
+    return asyncio.run(at_leisure(boarding(plan, name, observed, now)))
+
+
+def test_to_look_at_many_machines_stops_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netboot.workflow_board.SLICE", 7)
+    assert len(NUMBERS) // 7 == sum(1 for _ in boarding(SERVED, "look", begun(1), 5.0))
 
 
 def test_a_board_says_what_the_document_says() -> None:
