@@ -117,7 +117,6 @@ class Notices:
         for each in told:
             if waiting.get(each.part) is each:
                 del waiting[each.part]
-        self._tried[target].intersection_update(waiting)
         self._lost[target] = 0
 
     def _of_issues(self, now_there: dict[Key, Issue], now: float) -> Iterable[Happening]:

@@ -64,9 +64,10 @@ def test_what_is_refused_is_a_sentence_and_final_only_where_the_message_is_at_fa
     assert (f"{posted.url.removesuffix('/secret-path')} answers {status}", final) == (str(trouble), trouble.final)
 
 
-def test_no_redirect_is_followed() -> None:
-    with http_receiver() as elsewhere, http_receiver((307,), elsewhere.url) as posted:
-        assert "answers 307" in str(refused(hook(posted.url)))
+@pytest.mark.parametrize("status", [302, 307])
+def test_no_redirect_is_followed(status: int) -> None:
+    with http_receiver() as elsewhere, http_receiver((status,), elsewhere.url) as posted:
+        assert f"answers {status}" in str(refused(hook(posted.url)))
     assert [] == elsewhere.bodies
 
 

@@ -140,6 +140,18 @@ def test_a_run_that_has_ended_is_told_once_also_over_a_restart() -> None:
     assert [] == told(notices) + told(again)
 
 
+def test_a_run_that_ends_the_same_way_while_that_is_being_told_is_told_as_well() -> None:
+    """As work of every boot does."""
+    notices = Notices((CHAT,), Memory(), START)
+    first, second = ended(), ended()
+    second.id = "the next boot's"
+    notices.look((), [first], LATER)
+    on_the_way = notices.take("chat")
+    notices.look((), [first, second], LATER)
+    notices.sent("chat", on_the_way)
+    assert ["ended SUCCESS node-01"] == told(notices)
+
+
 def test_a_run_that_is_known_late_is_told_and_one_of_before_the_first_look_is_not() -> None:
     run = ended()
     first = Notices((CHAT,), Memory(), LATER + 1)

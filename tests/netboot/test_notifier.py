@@ -83,6 +83,17 @@ def test_what_was_told_is_not_told_again_after_a_restart(tmp_path: Path) -> None
     run(scenario())
 
 
+def test_that_it_has_looked_is_kept_though_nothing_has_happened(tmp_path: Path) -> None:
+    """So that what ends before a crash is told after it."""
+
+    async def scenario() -> None:
+        async with world(tmp_path, plan(machine(1))) as here, notifying(here, lambda *_: None):
+            await until(lambda: (tmp_path / FILE).exists())
+            assert {} == waiting(tmp_path)
+
+    run(scenario())
+
+
 def waiting(state: Path) -> dict[str, Any]:
     """As it is on disk."""
     found: dict[str, Any] = json.loads((state / FILE).read_bytes())["waiting"] if (state / FILE).exists() else {"not": "yet"}

@@ -111,11 +111,15 @@ def test_util_linux_s_logger_is_understood(tmp_path: Path, form: str) -> None:
     run(scenario())
 
 
-def test_what_came_last_is_written_before_the_end(tmp_path: Path) -> None:
+def test_what_came_last_is_written_before_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 3600)
+
     async def scenario() -> str:
         async with running(tmp_path) as server:
             where = await boot(server)
-            say(server, *(b"<6>%d" % number for number in range(100)))
+            say(server, b"<6>0")
+            await until(lambda: counted(server).get("begins") == 1)
+            say(server, *(b"<6>%d" % number for number in range(1, 100)))
             await until(lambda: counted(server).get("kept") == 100)
             return where
 
