@@ -79,7 +79,9 @@ def _old(body: str) -> str:
 
 def line(message: Message, at: str) -> bytes:
     """As it is kept. `at`: when it came, as RFC 3339. Nothing in it moves a cursor, and no token of a boot is in it."""
-    text = "".join(each if each.isprintable() or each == "\t" else _escaped(each) for each in mask(message.text))
+    text = mask(message.text)
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() or each == "\t" else _escaped(each) for each in text)
     return f"{at} {FACILITIES[message.facility]}.{SEVERITIES[message.severity]} {text}\n".encode()
 
 

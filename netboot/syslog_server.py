@@ -26,6 +26,8 @@ LONGEST = 8192
 """Bytes read of a datagram; what is longer is cut off (RFC 5426 section 3.2 asks for 2048)."""
 AT_ONCE, PER_SECOND = 4000, 200
 """Datagrams of one address: a kernel says some 2,000 lines when it starts."""
+ALL_AT_ONCE, ALL_PER_SECOND = 100_000, 5000
+"""Of all machines together: machines that boot want to be answered by the same loop."""
 BOOT_BYTES = 4 << 20
 """Kept of one boot; whoever wants all of a system's log has a log server."""
 MOST_WAITING = 16 << 20
@@ -60,6 +62,7 @@ class SyslogServer:
         self._socket, self._world, self._on_begin = sock, world, on_begin
         self._folder = world.settings.state / "logs"
         self._rates = Rates(PER_SECOND, AT_ONCE)
+        self._all = Rates(ALL_PER_SECOND, ALL_AT_ONCE, most=1)
         self._told = Rates(1 / TOLD_SECONDS, 1)
         self._waiting: defaultdict[str, list[bytes]] = defaultdict(list)
         """By boot."""
@@ -116,6 +119,8 @@ class SyslogServer:
             if not self._told.wait(peer, now):
                 world.log.info("syslog", outcome="unknown", peer=peer, reason="no boot is known of a machine at this address")
             return "unknown"
+        if self._all.wait("", now):
+            return "dropped"
         try:
             said = line(parse(datagram), rfc3339(time.time()))
         except Malformed:

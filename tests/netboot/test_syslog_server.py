@@ -84,6 +84,7 @@ def test_what_a_machine_logs_stands_beside_the_console_of_its_boot_and_its_statu
             await until(lambda: counted(server).get("begins") == 1)
             where = (await status(server))["syslog"]
             assert f"/logs/boot-{first}/os/syslog.1.log" == where
+            await until(lambda: (tmp_path / where.removeprefix("/")).read_bytes().endswith(b"su: two\n"))
             said = (await ask(server, where)).text.splitlines()
             assert ["kern.info one", "auth.crit su: two"] == [line.partition(" ")[2] for line in said]
             say(server, b"<6>three")
@@ -144,7 +145,7 @@ def test_what_comes_from_nowhere_is_not_kept_and_told_of_once(tmp_path: Path) ->
 
 
 def test_a_peer_has_its_share_of_lines_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "Rates", lambda *_: Rates(1e-9, 5))  # in whose second nothing happens
+    monkeypatch.setattr(module, "Rates", lambda *_, most=9: Rates(1e-9, 5, most))  # in whose second nothing happens
 
     async def scenario() -> None:
         async with running(tmp_path) as server:
@@ -152,6 +153,22 @@ def test_a_peer_has_its_share_of_lines_and_no_more(tmp_path: Path, monkeypatch: 
             say(server, *[b"<6>flood"] * 8)
             await until(lambda: counted(server).get("too-many") == 3)
             assert 5 == counted(server)["kept"]
+
+    run(scenario())
+
+
+def test_all_together_have_no_more_than_leaves_time_for_those_that_boot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ALL_AT_ONCE", 3)
+    monkeypatch.setattr(module, "ALL_PER_SECOND", 1e-9)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as server:
+            await boot(server)
+            say(server, *[b"<6>flood"] * 5)
+            await until(lambda: counted(server).get("dropped") == 2)
+            assert 3 == counted(server)["kept"]
 
     run(scenario())
 
@@ -192,13 +209,16 @@ def test_lines_that_come_faster_than_the_disk_takes_them_are_dropped_and_counted
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 100)
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 3600)
 
     async def scenario() -> None:
         async with running(tmp_path) as server:
             await boot(server)
+            say(server, b"<6>written at once")
+            await until(lambda: counted(server).get("begins") == 1)
             say(server, *[b"<6>" + b"x" * 40] * 4)
-            await until(lambda: sum(counted(server).get(each, 0) for each in ("kept", "dropped")) == 4)
-            assert (1, 3) == (counted(server)["kept"], counted(server)["dropped"])
+            await until(lambda: counted(server).get("dropped") == 3)
+            assert 2 == counted(server)["kept"]
 
     run(scenario())
 
