@@ -21,6 +21,7 @@ from netboot.dashboard.pages import Kept
 from netboot.events import BootClosed
 from netboot.feed import Feed
 from netboot.http import application
+from netboot.issue_kinds import CATALOGUE
 from netboot.issues import Issue
 from tests.netboot.site import browser, machine, plan, world
 from tests.reconciler.inventories import read
@@ -66,6 +67,18 @@ async def test_what_a_machine_says_is_text(tmp_path: Path) -> None:
     assert "<script>alert" not in text
     assert "\x1b" not in text
     assert EVIL.replace("\x1b", r"\x1b") in unescape(text)
+
+
+@awaited
+async def test_however_many_strangers_ask_the_fleet_page_names_three_and_says_what_to_do(tmp_path: Path) -> None:
+    async with world(tmp_path / "state", plan()) as here:
+        for number in range(1000):
+            here.strangers.note(f"52:54:00:aa:{number >> 8:02x}:{number & 255:02x}", here.now(), "DISCOVER")
+        async with browser(here) as client:
+            text = (await client.get("/", headers=HTML)).text
+    assert 3 == len(re.findall(r"52:54:00:aa:\S+ asked for something and is not in git", text))
+    assert "; and 997 more" in text
+    assert CATALOGUE["unknown-machine"].remedy in text
 
 
 @awaited
