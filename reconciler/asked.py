@@ -56,10 +56,12 @@ def nearest(question: str, known: Iterable[Explained]) -> tuple[str, ...]:
 
 
 def _likeness(asked: str, name: str) -> float:
-    """How like the question is to as many words of the name, wherever they stand in it."""
+    """How like the question is to as many words of the name, wherever they stand in it; a word that is there is no slip."""
     words, count = _words(_apart(name)), max(1, asked.count(" ") + 1)
     parts = (" ".join(words[at : at + count]) for at in range(max(1, len(words) - count + 1)))
-    return max(SequenceMatcher(None, asked, part).ratio() for part in parts)
+    meant = [word for word in asked.split() if word.isalpha()]
+    whole = sum(word in words for word in meant) / max(1, len(meant))
+    return max(SequenceMatcher(None, asked, part).ratio() for part in parts) + whole / 2
 
 
 def _spellings(known: Sequence[Explained]) -> Iterable[tuple[Explained, tuple[str, ...]]]:

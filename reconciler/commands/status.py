@@ -154,7 +154,7 @@ def _table(machines: list[Document], now: float, wide: bool = False) -> Table:
             *map(_text, (address, phase)),
             Text(printable(doing), COLOURS.get(state, "")),
             _text(age(each["lastSeen"], now)),
-            _text(each["next"]),
+            _text(each["next"].partition("; to release it: ")[0]),  # which is said once, above
         )
     return table
 

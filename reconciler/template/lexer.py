@@ -145,4 +145,4 @@ def _bad_character(token: Token, character: str) -> str:
         return f'a key with "-" cannot follow a dot: write (index … "{token.text[1:]}-…") instead of {token.text}-…'
     if character == "[":
         return f"items are not picked with [ ]: write (index {token.text} 0)"
-    return f"the character {character!a} cannot follow {token.text}"
+    return f"the character {character!a} cannot follow {token.text}: put a space between them, or close the action with }}}}"

@@ -324,7 +324,7 @@ class _Parser:
             raise self._unexpected(token, "an action")
         if token.text not in self._functions:
             similar = get_close_matches(token.text[:64], self._functions, 1)
-            hint = f"; did you mean {similar[0]}?" if similar else ""
+            hint = f"; did you mean {similar[0]}?" if similar else "; docs/templates.md lists those that there are"
             raise self._error(f"there is no function {token.text}{hint}", token.at)
         return Call(token.at, token.text)
 

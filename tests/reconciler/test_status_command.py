@@ -13,9 +13,12 @@ import pytest
 import yaml
 
 from netboot.endings import LOST
+from netboot.holds import Hold, Holds, gate
 from netboot.inventory_document import Kept, decode_inventory, inventory_document, inventory_link
+from netboot.observed import Observed
 from netboot.run_documents import Document
 from netboot.status_documents import hardware_document
+from tests.netboot.plan_example import work
 from tests.netboot.story import begun
 from tests.netboot.test_inventory_document import SAID
 from tests.netboot.test_status_documents import NODE, goes_to_its_disk
@@ -162,6 +165,17 @@ def test_labels_that_no_machine_has_are_said_to_be_such(tmp_path: Path) -> None:
     two(tmp_path)
     assert "No machine has these labels." in call("status", "--state", tmp_path, "-l", "rack=nowhere").output
     assert "No machine has" not in call("status", "--state", tmp_path, "-l", "rack=r1").output
+
+
+def test_how_a_hold_is_released_is_told_of_one_machine_and_not_in_each_line_of_all(tmp_path: Path) -> None:
+    two(tmp_path)
+    held = Hold("destructive", "at most 2", "there are 3", "a commit on top", {"node-02": (("look", 1),)})
+    why = gate(Holds("p", held=(held,))).holds("node-02", work("look"), Observed())
+    path = tmp_path / "status/hardware/node-02.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"next": f"look is due but held: {why}"}))
+    table, alone = (call("status", "--state", tmp_path, *words).output for words in ((), ("node-02",)))
+    assert table.rstrip().splitlines()[-1].endswith("look is due but held: policy allows at most 2, and there are 3")
+    assert "there are 3; to release it: a commit on top" in alone
 
 
 def test_a_server_that_does_not_answer_is_told_of_without_a_number() -> None:

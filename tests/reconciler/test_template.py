@@ -44,6 +44,8 @@ def test_a_template_that_makes_no_sense_is_refused(text: str) -> None:
         ("{{print (index .hardware `x` 0)}}", (1, 10), "index: nil has nothing to index"),
         ("{{index .hardware `x`}}", (1, 3), "there is nothing to print: the value is nil"),
         ("x {{ uper .device_1 }}", (1, 6), "there is no function uper; did you mean upper?"),
+        ("x {{ zzz .device_1 }}", (1, 6), "there is no function zzz; docs/templates.md lists those that there are"),
+        ('x {{ .device_1"', (1, 15), "put a space between them, or close the action with }}"),
         ("{{.spec.my-key}}", (1, 11), 'write (index … "my-…") instead of .my-…'),
         ("{{.keys[0]}}", (1, 8), "write (index .keys 0)"),
         ("é{{if .device_1}}\n{{range .x}}\n{{end}}", (1, 4), "this {{if}} has no {{end}}"),

@@ -150,6 +150,7 @@ def test_programs_are_told_the_same() -> None:
     ("words", "said"),
     [
         (("node-01", "optoin", "15"), "node-01 has no setting 'optoin 15'; the nearest are `option 15 (domain-name)`"),
+        (("node-01", "action", "9"), "the nearest are `workflow inspect-node-01 action inspect/look-around"),
         (("node-1",), "There is no machine 'node-1' in this inventory; did you mean node-01?"),
         (("node-01", "--state", "/nowhere", "--at", "HEAD"), "leave one of them away"),
         (("node-01", "--state", "/nowhere"), "There is no state directory /nowhere"),
