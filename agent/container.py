@@ -133,6 +133,8 @@ def exit_of(state: Mapping[str, Any], starved: bool = False) -> Exited | None:
         return Exited(code, reason="out of memory: the kernel killed it")
     if state.get("Error"):
         return Exited(code or None, reason=sentence(str(state["Error"])))
+    if code < 0:  # podman waits five seconds for what watches a container to write its end down, and then for nothing
+        return Exited(None, reason="the engine does not know how it ended; was this machine too busy for it?")
     signal = _SIGNALS.get(code - 128)
     return Exited(code, reason=f"exit code {code}, as after signal {code - 128} ({signal})" if signal else "")
 

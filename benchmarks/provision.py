@@ -55,10 +55,10 @@ def main(firmwares: Sequence[str]) -> None:
     print(f"load average {os.getloadavg()[0]:.1f}")
 
 
-def follow(vm: VM) -> None:
+def follow(vm: VM, parts: Sequence[tuple[str, str]] = PARTS) -> None:
     """A row for each part, when it has ended: seconds since power-on by the clock and by the processor, and the part's own."""
     began, before = time.monotonic(), 0.0
-    for name, words in PARTS:
+    for name, words in parts:
         vm.wait_for(words, within=PATIENCE)
         used = cpu_seconds(vm.pid)
         print(f"{time.monotonic() - began:6.1f} {used:9.1f} {used - before:+9.1f}  {vm.name}: {name}", flush=True)

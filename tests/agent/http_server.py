@@ -95,7 +95,7 @@ class FaultyServer:
 
     def wait_until(self, true: Callable[[], bool]) -> None:
         with self.changed:
-            assert self.changed.wait_for(true, timeout=30), self.requests[-5:]
+            assert self.changed.wait_for(true, timeout=120), self.requests[-5:]
 
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers["Content-Length"]))

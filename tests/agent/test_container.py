@@ -93,6 +93,10 @@ def test_a_container_is_found_by_its_name_after_any_restart() -> None:
         ({"Status": "created", "ExitCode": 127, "Error": "no such\n file"}, Exited(None, reason="no such file")),
         ({"Status": "configured"}, Exited(None, reason="it was made and never started")),
         ({"Status": "exited", "ExitCode": 0, "Error": "shim died"}, Exited(None, reason="shim died")),
+        (
+            {"Status": "stopped", "ExitCode": -1},
+            Exited(None, reason="the engine does not know how it ended; was this machine too busy for it?"),
+        ),
     ],
 )
 def test_the_state_says_how_it_ended(state: dict[str, Any], expected: Exited | None) -> None:
