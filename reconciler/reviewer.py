@@ -27,6 +27,8 @@ SECONDS = 120.0
 """From the start of a process to its end."""
 PATIENCE = 3.0
 """Until whoever asks is told to ask again."""
+ORPHANED = 5
+"""Seconds after its deadline until a process ends by itself, should there be nobody any more who kills it."""
 MEMORY = 4 << 30
 LONGEST = 8 << 20
 """Bytes of an answer."""
@@ -47,7 +49,7 @@ class ChildReviewer:
         self, state: Path, log: Log, floor: Path | None = None, seconds: float = SECONDS, patience: float = PATIENCE
     ) -> None:
         self._log = log
-        self._told = {"state": str(state), "floor": str(floor or ""), "memory": MEMORY}
+        self._told = {"state": str(state), "floor": str(floor or ""), "memory": MEMORY, "seconds": int(seconds) + ORPHANED}
         self._seconds, self._patience = seconds, patience
         self._turn = asyncio.Semaphore(1)
         self._guard = threading.Lock()

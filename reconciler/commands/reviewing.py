@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import sys
 import time
 import traceback
@@ -56,7 +57,9 @@ Answer = dict[str, Any]
 def main() -> None:
     question = json.load(sys.stdin)
     os.nice(NICENESS)
-    resource.setrlimit(resource.RLIMIT_DATA, (question["memory"], question["memory"]))
+    for bound, most in ((resource.RLIMIT_DATA, question["memory"]), (resource.RLIMIT_CPU, question["seconds"])):
+        resource.setrlimit(bound, (most, most))
+    signal.alarm(question["seconds"])  # who would end it may have been killed
     json.dump(answer(question), sys.stdout)
 
 

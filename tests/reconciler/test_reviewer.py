@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
@@ -154,3 +158,13 @@ async def test_what_takes_more_memory_than_a_page_may_have_is_a_sentence(
     with (tmp_path / "reconcile.json").open("wb") as file:
         file.truncate(1 << 30)
     assert "memory" in await answered(reviewer(tmp_path))
+
+
+def test_a_process_that_nobody_ends_ends_by_itself(tmp_path: Path) -> None:
+    """It waits for what never comes, as for a repository on a disk that is gone."""
+    os.mkfifo(tmp_path / "reconcile.json")
+    asked = {"kind": "commits", "subject": [], "at": [], "state": str(tmp_path), "floor": "", "memory": 1 << 30, "seconds": 1}
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", module._CHILD], input=json.dumps(asked).encode(), timeout=60, check=False
+    )
+    assert -signal.SIGALRM == ended.returncode
