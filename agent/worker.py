@@ -93,8 +93,11 @@ class Worker:
     def _begin(self) -> Commands:
         try:
             self._machine.prepare(self._claim.workflow)
-        except (NoMatch, OSError) as error:
-            return self._run.refuse(f"nothing was started: {error}")
+        except NoMatch as reason:
+            return self._run.refuse(f"nothing was started: {reason}")
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            return self._run.refuse(f"nothing was started: {error.strerror or error}{where}")
         return self._run.begin()
 
     def _next_event(self) -> Event:

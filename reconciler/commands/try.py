@@ -117,7 +117,7 @@ def _list(state: Path) -> None:
         how = "rehearsal" if each["rehearse"] else "try"
         commit = f"{each['revision'][:12] or '?'} ({each['ref']})"
         table.add_row(*map(printable, (each["machine"], commit, how, each["result"] or each["state"], each["said"])))
-    show(table, *(_findings(each) for each in tries))
+    show(table, *filter(None, map(_findings, tries)))
 
 
 def _findings(each: dict[str, Any]) -> str:

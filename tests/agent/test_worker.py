@@ -85,6 +85,13 @@ def test_a_disk_that_cannot_be_told_ends_the_run_before_anything_is_started(tmp_
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_machine_that_nothing_can_be_written_to_says_so_without_a_number(tmp_path: Path) -> None:
+    (tmp_path / "gitboot").write_text("in the way of the folder that actions share")
+    with FaultyServer(FakeServer(workflow(shell("a", "true")))) as server:
+        finish = carry_out(server, tmp_path)
+    assert Finish("FAILED", f"nothing was started: File exists: {tmp_path}/gitboot") == finish
+
+
 def test_an_action_that_takes_too_long_is_killed(tmp_path: Path) -> None:
     fake = FakeServer(workflow(shell("a", "echo began; exec sleep 300", timeout=5)))
     with FaultyServer(fake) as server:

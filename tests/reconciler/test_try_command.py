@@ -91,7 +91,9 @@ def test_what_was_tried_is_listed_with_what_came_of_it(tmp_path: Path) -> None:
     output = call("--list", "--state", tmp_path).output
     assert "node-01" in output
     assert "cccccccccccc (pr\\x1b[1m)  rehearsal  success  all is well" in output
-    assert "note   disk   root: would overwrite /dev/vda" in output
+    assert output.endswith("node-01:\n  note   disk   root: would overwrite /dev/vda\n")
+    (tmp_path / "status/tries.json").write_text(json.dumps({"tries": [tries[0] | {"findings": []}]}))
+    assert call("--list", "--state", tmp_path).output.endswith("all is well\n")
 
 
 def test_a_state_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
