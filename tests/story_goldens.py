@@ -6,14 +6,15 @@ the difference.
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from netboot.run_documents import Document
 
 FOLDER = Path(__file__).parent / "goldens" / "stories"
-_ID = re.compile(r"\b[0-9a-f]{12,64}\b")
+_ID = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-)?[0-9a-f]{12,64}\b")
 _SPAN = re.compile(r"\b\d+ seconds\b")
 
 
@@ -25,7 +26,10 @@ def held(name: str, *lines: str) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
         raise AssertionError(f"{path} was not there; it is now: read it, and run the test again")
-    assert path.read_text() == text
+    golden = path.read_text()
+    assert golden == text, "\n".join(
+        difflib.unified_diff(golden.splitlines(), text.splitlines(), path.name, "now", lineterm="")
+    )
 
 
 def story(told: Document) -> Iterator[str]:
@@ -45,6 +49,13 @@ def phases(told: Document) -> Iterator[str]:
             yield f"  {part['task']}/{part['action']} {part['state']}{again}{f': {why}' if (why := part['reason']) else ''}"
 
 
-def events(boot: Document) -> Iterator[str]:
+def events(boot: Document, kinds: Collection[str] = ()) -> Iterator[str]:
+    """Those of some kinds alone, then each once in a row and without what loaders look for in vain: how often they ask again is
+    chance, and for what, their next version's affair."""
+    last = ""
     for event in boot["events"]:
-        yield f"- {event['text']}{' (again)' if event['times'] > 1 else ''}"
+        if not kinds:
+            yield f"- {event['text']}{' (again)' if event['times'] > 1 else ''}"
+        elif event["kind"] in kinds and event["outcome"] != "refused" and event["text"] != last:
+            last = event["text"]
+            yield f"- {last}"

@@ -16,6 +16,7 @@ from typing import Any
 from tests.lab.initrd import COMMAND_LINE, Image
 from tests.lab.network import Network
 from tests.lab.process import Process
+from tests.story_goldens import events, held, phases
 from tests.unix_http import ask
 
 SITE = """
@@ -148,6 +149,11 @@ class Gitboot:
 
     def status(self, path: str) -> Any:
         return json.loads(self.get(f"/status/{path}"))
+
+    def holds_story(self, golden: str, name: str = "node-01", boot: int = -1) -> None:
+        """The first boot of a machine, and what its loaders asked for, against `goldens/stories`. `boot`: 0 is the last one."""
+        told = self.status(f"stories/{name}.json")["boots"][boot]
+        held(golden, *phases(told), *events(told, ("dhcp", "tftp", "script", "artifact")))
 
     def served(self, commit: str, within: float = 20) -> None:
         """Wait until the servers answer from this commit's plan."""

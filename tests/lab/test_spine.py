@@ -63,6 +63,7 @@ def test_a_push_makes_a_bare_machine_install_itself_and_then_boot_its_disk_for_e
         assert "the disk is written" in site.get(actions[0]["attempts"][0]["log"])
         assert machine["boot"]["phase"] == "disk"
         assert site.status("workflows/install-node-01.json")["state"] == "SUCCESS"
+        site.holds_story("installed")
 
         vm.power_cycle()  # the network card is still first in the boot order
         vm.wait_for("gitboot: booting from the local disk")
@@ -83,6 +84,7 @@ def test_a_machine_without_work_goes_to_its_disk(network: Network, tmp_path: Pat
     with VM(network, "idle", MAC, disk=installed_disk(tmp_path / "disk.img")) as vm:
         vm.wait_for("gitboot: git names no work for it; its idle state is the disk")
         vm.wait_for("MARK-DISK")
+        site.holds_story("without-work")
     server.stop()
     assert 3 <= assert_all_the_same(tmp_path), "DISCOVER, REQUEST and the script; what is replayed after every test is there"
 
@@ -98,6 +100,7 @@ def test_firmware_fetches_ipxe_by_tftp_and_that_ipxe_comes_to_its_script(network
         server.wait_for('"event":"tftp","outcome":"completed".*undionly.kpxe')
         vm.wait_for("gitboot: git names no work for it")
         vm.wait_for("MARK-DISK")
+        site.holds_story("by-tftp")
 
 
 def test_a_boot_ends_on_the_plan_it_began_with_while_another_is_pushed(network: Network, tmp_path: Path, image: Image) -> None:
@@ -117,6 +120,7 @@ def test_a_boot_ends_on_the_plan_it_began_with_while_another_is_pushed(network: 
         vm.wait_for("MARK-INSTALLED")  # the new plan renamed it: that starts nothing
     run = site.status("workflows/install-node-01.json")["runs"]
     assert [(pinned, "SUCCESS")] == [(each["plan"], each["state"]) for each in run]
+    site.holds_story("renamed-meanwhile", "renamed")
 
 
 def test_a_stranger_waits_politely_until_git_knows_it(network: Network, tmp_path: Path) -> None:
