@@ -32,6 +32,7 @@ Name = Literal[
     "plan-held",
     "plan-not-loaded",
     "forge-unreachable",
+    "notices-undelivered",
     "runs-held",
     "secret-unreadable",
     "journal-failed",
@@ -264,6 +265,16 @@ CATALOGUE: Mapping[Name, Kind] = {
         "What is to stand beside commits in GitHub, GitLab or Gitea does not get there. Machines are served as always.",
         ("The token has expired, or lacks a permission.", "The forge, or the way to it."),
         "The message is the forge's own answer; docs/reviewing-a-change.md says what the token must be allowed.",
+    ),
+    "notices-undelivered": Kind(
+        "Somebody who is to be told of issues is not",
+        "A target of `--notify` has taken nothing for five minutes. What it was to be told waits, over restarts.",
+        (
+            "The chat, the mail server, or the way to it is down.",
+            "Its address, secret or password has changed.",
+            "A proxy of the server's environment (`https_proxy`) does not let it through.",
+        ),
+        "`gitboot notify FILE` tries it again and says what is answered; a change of the file takes a restart of the server.",
     ),
     "runs-held": Kind(
         "No new run starts",

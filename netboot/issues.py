@@ -30,6 +30,8 @@ from netboot.story import NOTHING_KNOWN, PATIENCE, action_due, limit_of
 
 GIT_PATIENCE = 300.0
 """Seconds for which git may be away."""
+NOTICE_PATIENCE = 300.0
+"""Seconds for which somebody may not be told."""
 SKEW = 60.0
 """Seconds by which two clocks may differ: log lines can still be laid beside each other."""
 FOREVER = 1e10
@@ -237,6 +239,9 @@ def of_site(plan: BootPlan | None, word: Reconciliation, heard: Heard, now: floa
     yield from _of_server(word, health)
     for name, why in (plan.locked if plan else {}).items():
         yield Issue("secret-unreadable", 0.0, f"secret {name}: {why}")
+    for target, (why, since) in heard.noticed.undelivered.items():
+        if now - since > NOTICE_PATIENCE:
+            yield Issue("notices-undelivered", since, f"{target}: {why}")
     yield from _of_wire(plan, heard, now)
 
 

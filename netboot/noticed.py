@@ -1,4 +1,4 @@
-"""What was noticed of machines and is in no journal: whom they chose, what they were refused, what time they say it is.
+"""What was noticed of machines and of those who are told of them, and is in no journal: whom they chose, what they were refused.
 
 Core. The law: it is for the issues alone, no decision rests on it, and it is bounded: whoever was noticed longest ago is
 forgotten first. Times are seconds since the epoch.
@@ -65,6 +65,9 @@ class Noticed:
     """By machine, as the next."""
     clocks: Recent[tuple[str, float]] = field(default_factory=Recent)
     """The boot whose agent said so, and by how many seconds its clock is ahead of ours; less than 0: behind."""
+
+    undelivered: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Target of `--notify` that takes nothing → why, and since when."""
 
     def refused(self, machine: str, reason: str, now: float) -> None:
         before = self.refusals.of(machine)

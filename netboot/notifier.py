@@ -164,6 +164,10 @@ class Notifier:
         elif not trouble and self._trouble.get(target.name):
             self._world.log.info("notice-works-again", target=target.name)
         self._trouble[target.name] = trouble
+        undelivered = self._world.noticed.undelivered
+        since = undelivered.pop(target.name, ("", self._world.now()))[1]
+        if trouble:
+            undelivered[target.name] = trouble, since
 
     async def _save(self) -> None:
         """A full disk costs only what a restart would have told of."""

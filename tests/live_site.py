@@ -6,6 +6,7 @@ Nobody waits for time to pass: `later` puts the server's clock forward.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import io
 import json
 import socket
@@ -92,8 +93,10 @@ class LiveSite:
         self.server = self._started.result(20)
         self.url = f"http://127.0.0.1:{self.server.http_port}"
 
-    def restart(self) -> None:
+    def restart(self, **settings: Any) -> None:
+        """With other settings, if any."""
         self.__exit__()
+        self._settings = dataclasses.replace(self._settings, **settings)
         self._start()
 
     async def _run(self) -> None:

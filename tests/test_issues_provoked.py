@@ -20,10 +20,11 @@ import pytest
 from agent.disks import BlockDevice, Disk, NoMatch, match
 from netboot.dhcp_packet import BOOTREPLY, DECLINE, OFFER, REQUEST
 from netboot.issue_kinds import CATALOGUE, Name
-from netboot.issues import GIT_PATIENCE, GONE, STILL
+from netboot.issues import GIT_PATIENCE, GONE, NOTICE_PATIENCE, STILL
 from netboot.observed import SOON
 from netboot.story import OVERDUE, PATIENCE
 from tests.live_site import LiveSite, Node
+from tests.netboot.receivers import http_receiver
 from tests.reconciler.forgestub import Stub, forge
 from tests.reconciler.inventories import SOUND
 from tests.reconciler.process import gitboot
@@ -313,6 +314,21 @@ def _(site: LiveSite, node: Node) -> Told:
     site.hub.trouble = lambda method, path: None
 
 
+@provokes("notices-undelivered")
+def _(site: LiveSite, node: Node) -> Told:
+    with http_receiver((503,)) as chat:
+        file = site.folder / "notify.toml"
+        file.write_text(f'[[target]]\nname = "chat"\nkind = "slack"\ngather = 0\nurl = "{chat.url}"\n')
+        site.restart(notify=file)
+        Node(site, STRANGER).says_unanswered()
+        assert chat.came.acquire(timeout=30)
+        site.until(lambda: site.server.world.noticed.undelivered, "it is known that the chat takes nothing")
+        site.later(NOTICE_PATIENCE + 1)
+        yield SITE, "chat: http://127.0.0.1:"
+        chat.answers[:] = [204]
+        site.until(lambda: not site.server.world.noticed.undelivered, "the chat is told")
+
+
 @provokes("journal-failed")
 def _(site: LiveSite, node: Node) -> Told:
     with filled(site.state):
@@ -354,6 +370,8 @@ def hub() -> Iterator[Stub]:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Stub, request: pytest.FixtureRequest) -> Iterator[LiveSite]:
     monkeypatch.setattr("reconciler.reporter.IDLE", 0.05)
+    for pause in ("LOOK_SECONDS", "FIRST_PAUSE", "LONGEST_PAUSE"):
+        monkeypatch.setattr(f"netboot.notifier.{pause}", 0.1)
     (tmp_path / "key").write_text(IDENTITY)
     with ExitStack() as stack:
         if request.node.get_closest_marker("lab"):

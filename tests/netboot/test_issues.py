@@ -21,6 +21,7 @@ from netboot.issues import (
     GIT_PATIENCE,
     GONE,
     LEAST_ROOM,
+    NOTICE_PATIENCE,
     SKEW,
     STILL,
     STOPPED,
@@ -366,6 +367,9 @@ def test_what_is_wrong_with_the_server() -> None:
     assert ["journal-failed"] == site(health=lambda: Health(journal="no space left"))
     assert [] == site(health=lambda: Health(room=LEAST_ROOM))
     assert ["state-full"] == site(health=lambda: Health(room=LEAST_ROOM - 1))
+    down = {"chat": ("it is down", 1000.0)}
+    assert [] == site(now=1000.0 + NOTICE_PATIENCE, noticed=Noticed(undelivered=down))
+    assert ["notices-undelivered"] == site(now=1001.0 + NOTICE_PATIENCE, noticed=Noticed(undelivered=down))
     locked = replace(plan(machine()), locked={"database": "no key opens it"})
     (found,) = of_site(locked, HEALTHY, Heard(), 1000.0)
     assert ("secret-unreadable", "secret database: no key opens it") == (found.kind, found.message)
