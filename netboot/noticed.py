@@ -1,4 +1,4 @@
-"""What was noticed of machines and of those who are told of them, and is in no journal: whom they chose, what they were refused.
+"""What was noticed of machines and of who is told of them, and is in no journal: whom they chose, what they were refused.
 
 Core. The law: it is for the issues alone, no decision rests on it, and it is bounded: whoever was noticed longest ago is
 forgotten first. Times are seconds since the epoch.
