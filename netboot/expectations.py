@@ -27,6 +27,8 @@ ENOUGH = 5
 """Values from which on a model is judged by itself, and a deadline by what was learned."""
 LEAST = 60.0
 """Seconds within which nothing is overdue by what was learned."""
+LONGEST = 3600.0
+"""Seconds: a phase that took longer was waited in, as by a machine that was told to restart and was off for days."""
 ONWARD: Mapping[Stage, tuple[Stage, ...]] = {
     "firmware": ("ipxe", "script", "disk"),
     "ipxe": ("script", "disk"),
@@ -122,7 +124,7 @@ class Expectations:
 
     def _learn_way(self, machine: str, profile: str, way: Sequence[tuple[Stage, float]]) -> None:
         for (stage, since), (following, until) in pairwise(way):
-            if following in ONWARD.get(stage, ()):
+            if following in ONWARD.get(stage, ()) and until - since <= LONGEST:
                 self._learn(machine, _of_stage(stage, profile), until - since)
 
     def _learn_action(self, run: RunStatus, attempt: ActionStatus) -> None:

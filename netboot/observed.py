@@ -219,10 +219,9 @@ class Observed:
             case BootOpened():
                 self._open_boot(event)
             case BootAdvanced() if boot := self.boots.get(event.boot):
-                boot.come_to(event.phase, event.at)
+                boot.come_to(event.phase, event.at, event.profile)
                 boot.reason = event.reason
                 boot.client |= event.client
-                boot.profile = event.profile or boot.profile
                 boot.last_seen = max(boot.last_seen, event.at)
             case BootClosed() if boot := self.boots.get(event.boot):
                 self._close_boot(boot, event.at, event.reason)

@@ -72,7 +72,7 @@ class BootStatus:
     """When each phase was reached, for those that were."""
     way: Way = ()
     """Every stage in the order in which it came to them, with when; the last `MOST_STAGES`. A boot that goes on with the same
-    id after a restart has also those before it."""
+    id after a restart has also those before it; one that waited in `script` comes to it again when it is handed a profile."""
     profile: str = ""
     """Name of the profile that the machine was handed last; work of another one is not for the system it runs."""
     closed: float | None = None
@@ -85,11 +85,14 @@ class BootStatus:
     last_seen: float = field(default=0.0, compare=False)
     """Telemetry, not journalled: no part of equality."""
 
-    def come_to(self, phase: Phase, at: float) -> None:
+    def come_to(self, phase: Phase, at: float, profile: str) -> None:
         self.phase = phase
         self.phases.setdefault(phase, at)
-        if self.way[-1:] and self.way[-1][0] != phase:
+        last, since = self.way[-1] if self.way else (phase, at)
+        waited = bool(profile) and not self.profile and at > since  # what it was handed now begins, not its waiting for it
+        if last != phase or waited:
             self.way = (*self.way, (phase, at))[-MOST_STAGES:]
+        self.profile = profile or self.profile
 
     def past(self) -> PastBoot:
         closed = self.opened if self.closed is None else self.closed

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from netboot import expectations
-from netboot.events import BootAdvanced, BootOpened, Event, RunEnded
-from netboot.expectations import ENOUGH, LEAST, MOST_VALUES, Expectations, Expected, patience
+from netboot.events import BootAdvanced, BootClosed, BootOpened, Event, RunEnded
+from netboot.expectations import ENOUGH, LEAST, LONGEST, MOST_VALUES, Expectations, Expected, patience
 from netboot.observed import Observed
 from netboot.records import BootStatus
 from tests.netboot.story import MAC, Story, begun
@@ -114,6 +114,34 @@ def test_a_kernel_is_expected_by_the_profile_that_it_is_of() -> None:
         here.apply(event, observed)
     assert Expected(60.0, 60.0, 1) == here.of_stage("node-01", "kernel", "large")
     assert here.of_stage("node-01", "kernel", "small") is None
+
+
+def test_a_machine_that_is_held_at_its_script_says_nothing_of_how_long_fetching_a_kernel_takes() -> None:
+    story = Story()
+    boot = story.boot()
+    opened = story.now
+    story.happen(
+        BootAdvanced(at=opened + 1, boot=boot, phase="script", reason="waits: frozen"),
+        BootAdvanced(at=opened + 3000, boot=boot, phase="script", reason="runs workflow install", profile="inspect"),
+        BootAdvanced(at=opened + 3004, boot=boot, phase="kernel", profile="inspect"),
+    )
+    for found in (learned(story), followed(story)):
+        assert Expected(4.0, 4.0, 1) == found.of_stage("node-01", "script", "inspect")
+
+
+def test_a_machine_that_was_off_for_days_says_nothing_of_how_long_a_restart_takes() -> None:
+    story, seconds = Story(), (100.0, LONGEST, LONGEST + 1.0, 3 * 86400.0)
+    boot = story.boot()
+    for away in seconds:
+        story.happen(
+            BootAdvanced(at=story.tick(), boot=boot, phase="agent"),
+            BootClosed(at=story.tick(), boot=boot, reason="its work is done"),
+        )
+        opened = BootOpened(at=story.now + away, boot=boot, machine="node-01", macs=(MAC,), mac=MAC, plan="p", via="dhcp")
+        story.happen(opened)
+        story.now = opened.at
+    for found in (learned(story), followed(story)):
+        assert Expected(100.0, LONGEST, 2) == found.of_stage("node-01", "restart")
 
 
 def test_memory_is_bounded_however_many_things_there_are(monkeypatch: object) -> None:
