@@ -13,6 +13,8 @@ from netboot.records import BootStatus, RunStatus
 
 END_OF_WORK = "end of work"
 """How the reason begins with which a boot closes whose agent was told to restart its machine."""
+FELL_SILENT = "not heard of for"
+"""How the reason begins with which a boot closes that came no further."""
 LOST = 90.0
 """Seconds without a word after which the agent of a run counts as lost; it is to be heard every ten."""
 

@@ -60,6 +60,7 @@ CATALOGUE: Mapping[Name, Kind] = {
             "Its disk comes before the network in the boot order.",
             "Its packets do not arrive: cable, VLAN, a relay, a firewall on UDP 67.",
             "The MAC in git is that of another port.",
+            "Its last boot came to a standstill, in the phase that the message names.",
         ),
         "Restart it with the network first in its boot order. If it does boot from the network, look for its MAC among the "
         "unknown machines, and in the log for `dhcp` lines.",

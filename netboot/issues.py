@@ -14,7 +14,7 @@ import msgspec
 
 from netboot.boot import Plans, RunWork, next_step
 from netboot.conditions import RETURNS
-from netboot.endings import END_OF_WORK, lost_since
+from netboot.endings import END_OF_WORK, FELL_SILENT, lost_since
 from netboot.events import Phase
 from netboot.expectations import Expectations, patience
 from netboot.heard import Health, Heard
@@ -218,18 +218,26 @@ def _unseen(plan: BootPlan, machine: Machine, observed: Observed, at: Moment) ->
     last = observed.last_boot_of(machine.name)
     if not at.due or not machine.work or (last is not None and last.closed is None):
         return
-    since, seen = at.due, f"was last seen {rfc3339(last.last_seen)}" if last else "has never been seen"
-    patient: float = plan.site.boot_timeout
-    if last is not None and last.closed is not None and last.reason.startswith(END_OF_WORK):
-        since, seen = last.closed, f"was told to restart {rfc3339(last.closed)} and did not come back"
-        patient = patience(at.expectations.of_stage(machine.name, "restart"), PATIENCE["restart"]) or patient
-    elif last is not None and last.last_seen >= at.due:
-        return
-    if at.now - max(since, observed.listening) <= patient:
+    since, seen, patient = _absence(last, plan.site.boot_timeout, at)
+    if patient and at.now - max(since, observed.listening) <= patient:
         return
     step = next_step(plan, machine, observed, at.hold, "")
     if isinstance(step, RunWork) and step.work.repeat != "everyBoot":
         yield "no-sign-of-life", since, f"workflow {step.work.workflow} run {step.work.run} is due, and it {seen}"
+
+
+def _absence(last: BootStatus | None, boot_timeout: float, at: Moment) -> tuple[float, str, float]:
+    """Of a machine whose `last` boot is over: since when it is waited for, what of it, and with how many seconds' patience."""
+    if last is None or last.closed is None:
+        return at.due, "has never been seen", boot_timeout
+    if last.reason.startswith(END_OF_WORK):
+        usual = patience(at.expectations.of_stage(last.machine, "restart"), PATIENCE["restart"])
+        return last.closed, f"was told to restart {rfc3339(last.closed)} and did not come back", usual or boot_timeout
+    if last.closed < at.due:
+        return at.due, f"was last seen {rfc3339(last.last_seen)}", boot_timeout
+    if last.reason.startswith(FELL_SILENT):  # for as long as anybody has patience, and it was an issue before its boot closed
+        return last.closed, f"was {last.reason}", 0.0
+    return last.closed, f"ended its last boot {rfc3339(last.closed)}: {last.reason}", boot_timeout
 
 
 def of_site(plan: BootPlan | None, word: Reconciliation, heard: Heard, now: float) -> Iterator[Issue]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from netboot.boot import Plans, RunWork, cancels, next_step, run_of
-from netboot.endings import cancel
+from netboot.endings import FELL_SILENT, cancel
 from netboot.events import BootClosed, Event
 from netboot.observed import BootStatus, Observed
 from netboot.plan import BootPlan, Machine
@@ -20,7 +20,7 @@ from netboot.work import Work, readiness
 def timed_out(observed: Observed, timeout: float, now: float) -> tuple[Event, ...]:
     """Boots not heard of for `timeout` seconds are over; a run they carried goes on when its machine comes back."""
     return tuple(
-        BootClosed(at=now, boot=boot.id, reason=f"not heard of for {timeout:.0f} seconds in phase {boot.phase}")
+        BootClosed(at=now, boot=boot.id, reason=f"{FELL_SILENT} {timeout:.0f} seconds in phase {boot.phase}")
         for boot in observed.expired(now, timeout)
     )
 

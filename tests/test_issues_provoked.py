@@ -404,6 +404,20 @@ def shown(site: LiveSite, name: Name, machine: str) -> dict[str, str]:
     return {place: "".join(said) for place, said in found.items()}
 
 
+def test_a_machine_that_hangs_is_an_issue_beyond_the_end_of_its_boot_until_it_comes(site: LiveSite) -> None:
+    node = Node(site)
+    loads_kernel(site, node, node.boots())
+    site.later(PATIENCE["kernel"] + 1)
+    site.until(lambda: shown(site, "no-agent", "node-01")["issues.json"], "it comes no further")
+    site.later(1801)
+    site.until(lambda: shown(site, "no-sign-of-life", "node-01")["issues.json"], "its boot is over, and its trouble is not")
+    said = "workflow look-at-01 run 1 is due, and it was not heard of for 1800 seconds in phase kernel"
+    assert [] == [(place, text) for place, text in shown(site, "no-sign-of-life", "node-01").items() if said not in text]
+    assert not any(shown(site, "no-agent", "node-01").values())
+    node.begins()
+    site.until(lambda: not site.get("/status/issues.json").json()["issues"], "it is at work")
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(each, marks=pytest.mark.lab if each in NEEDS_A_DISK else ()) for each in CATALOGUE]
 )

@@ -39,6 +39,7 @@ from netboot.rivals import Rivals
 from netboot.runs import Claimed
 from netboot.story import OVERDUE, PATIENCE
 from netboot.strangers import Strangers
+from netboot.unasked import timed_out
 from tests.netboot.plan_example import BIOS, IPXE, MAC, SITE, STRANGER, Room, ip, machine, packet, plan, work
 
 HEALTHY = Reconciliation("https://git.example/site", head="c0ffee", revision="c0ffee", plan="p1", last_success=1000.0)
@@ -137,6 +138,36 @@ def test_it_comes_and_the_sign_of_life_is_there() -> None:
     room.now += 2000
     room.discover(said=BIOS)
     assert [] == kinds(room, due=due)
+
+
+def test_a_machine_that_hangs_is_an_issue_also_when_its_boot_is_taken_to_be_over() -> None:
+    room = working()
+    due = room.now - 1
+    room.discover(said=IPXE)
+    room.happen(BootAdvanced(at=room.now, boot=room.script().boot, phase="kernel", profile="inspect"))
+    room.now += 1801
+    assert ["no-agent"] == kinds(room, due=due)
+    room.happen(*timed_out(room.observed, 1800, room.now))
+    for later in (0, 1, 1e6):
+        (found,) = issues(room, later, due=due)
+        assert ("no-sign-of-life", room.now) == (found.kind, found.since)
+        assert found.message.endswith("is due, and it was not heard of for 1800 seconds in phase kernel")
+    room.discover(said=BIOS)
+    assert [] == kinds(room, due=due)
+
+
+def test_a_machine_that_was_handed_over_to_its_disk_while_its_work_was_held_is_waited_for_as_one_that_is_off() -> None:
+    room = working()
+    due, room.hold = room.now - 1, "frozen"
+    room.discover(said=IPXE)
+    room.script()
+    assert room.boot.closed == room.now
+    assert [] == kinds(room, 1801, due=due)
+    room.hold = ""
+    assert [] == kinds(room, 1800, due=due)
+    (found,) = issues(room, 1801, due=due)
+    assert ("no-sign-of-life", room.now) == (found.kind, found.since)
+    assert " ended its last boot " in found.message
 
 
 def test_an_agent_that_is_silent_and_heard_again() -> None:
