@@ -16,6 +16,11 @@ _PART = re.compile(r"\[([^\[\]]*)\]")
 _RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
 
 
+def is_list(text: str) -> bool:
+    """Whether it is more than one name as it stands."""
+    return any(letter in text for letter in "[],")
+
+
 def expand(text: str) -> list[str]:
     """The names in the order in which they are written, each once. Raises ValueError with a sentence."""
     names: dict[str, None] = {}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import click
 
+from netboot.fleet import FLEET_PATH
 from reconciler.commands.documents import Document, Read
 from reconciler.commands.terminal import printable
 from reconciler.hostlist import expand
@@ -16,6 +17,9 @@ from reconciler.sentence import Sentence
 labels_option = click.option(
     "-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Only machines with this label; all of several."
 )
+
+MOST_NAMED = 10
+"""Machines in a sentence."""
 
 
 class Chosen(NamedTuple):
@@ -31,16 +35,40 @@ def chosen(machines: str | None, labels: tuple[str, ...]) -> Chosen:
 
 def documents(read: Read, asked: Chosen) -> Iterator[Document]:
     """Of the machines that are meant. Raises Sentence for a name that nobody has."""
-    found = (document for name in _names(read, asked) if (document := read(f"hardware/{name}.json")) is not None)
-    return (each for each in found if set(asked.labels) <= each["labels"].items())
+    found = (document for name in _named(read, asked.machines) if (document := read(f"hardware/{name}.json")) is not None)
+    return (each for each in found if _has(each, asked))
 
 
-def _names(read: Read, asked: Chosen) -> list[str]:
+def names(read: Read, asked: Chosen) -> list[str]:
+    """Of the machines that are meant, in the order in which they are written. Raises Sentence for a name that nobody has.
+
+    A server has all labels in one document, which may be some seconds old; the files of a state directory have them in each.
+    """
+    named = _named(read, asked.machines)
+    if not asked.labels:
+        return named
+    fleet = read(FLEET_PATH)
+    if fleet is None:
+        return [each["name"] for each in documents(read, asked)]
+    meant = {row["name"] for row in fleet["machines"] if _has(row, asked)}
+    return [name for name in named if name in meant]
+
+
+def few(names: list[str]) -> str:
+    """For a sentence."""
+    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+
+
+def _has(machine: Document, asked: Chosen) -> bool:
+    return all(machine["labels"].get(key) == value for key, value in asked.labels)
+
+
+def _named(read: Read, machines: str | None) -> list[str]:
     names = _machines(read)
-    if asked.machines is None:
+    if machines is None:
         return names
     try:
-        wanted = expand(asked.machines)
+        wanted = expand(machines)
     except ValueError as error:
         raise Sentence(printable(str(error)), 2) from None
     known = set(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -28,17 +29,31 @@ REST = 10
 @choosing.labels_option
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on, until Ctrl-C.")
 @click.option("-n", "--last", type=click.IntRange(0), default=20, show_default=True, metavar="N", help="How many of the past.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["lines", "json"]),
+    default="lines",
+    show_default=True,
+    help="As what; json: an object in each line.",
+)
 @options.server
 @options.token_file
 def command(
-    machines: str | None, labels: tuple[str, ...], follow: bool, last: int, server: str, token_file: Path | None
+    machines: str | None,
+    labels: tuple[str, ...],
+    follow: bool,
+    last: int,
+    output: str,
+    server: str,
+    token_file: Path | None,
 ) -> None:
     token, teller = options.token_from(token_file), _Teller(chosen(machines, labels))
     for news in changes(server, token) if follow else iter([None]):
         with over_http(server, token) as read:
             fresh = sorted(teller.fresh(read, news), key=lambda each: each.at)
         for each in fresh if teller.began else fresh[len(fresh) - min(last, len(fresh)) :]:
-            click.echo(_line(each))
+            click.echo(_object(each) if output == "json" else _line(each))
         teller.began = True
 
 
@@ -96,3 +111,9 @@ class _Teller:
 def _line(each: Happening) -> str:
     text = click.style(printable(each.text), fg=COLOURS.get(each.state))
     return f"{each.at}  {printable(each.machine) or '(site)':<12}  {text}"
+
+
+def _object(each: Happening) -> str:
+    """For programs; nothing but ASCII, so nothing that a terminal would obey. `key` stays the same where it is told again."""
+    said = {"at": each.at, "machine": each.machine or None, "text": each.text, "state": each.state or None, "key": each.key}
+    return json.dumps(said)

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import click
 
-from reconciler.commands import completion, options
+from reconciler.commands import choosing, completion, options
+from reconciler.commands.choosing import chosen
 from reconciler.commands.documents import Document, Reader, reading
 from reconciler.commands.terminal import printable
+from reconciler.hostlist import is_list
 from reconciler.sentence import Sentence
 
 PAUSE = 1.0
@@ -22,9 +24,12 @@ _END = re.compile(rb"\r\n|\n|\r(?=.)", re.DOTALL)
 
 
 @click.command(
-    "logs", help="Print what actions printed: those of a machine's latest run, or those of a workflow on all its machines."
+    "logs",
+    help="Print what actions printed: those of a machine's latest run, or those of a workflow on all its machines;"
+    " of a list like 'node-[01-16]', machine by machine.",
 )
-@click.argument("name", metavar="MACHINE|WORKFLOW", shell_complete=completion.machines_and_workflows)
+@click.argument("name", metavar="MACHINES|WORKFLOW", required=False, shell_complete=completion.machines_and_workflows)
+@choosing.labels_option
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended; for a machine without one, until it has.")
 @click.option("--action", metavar="NAME", help="Of this action alone.")
 @click.option("--console", is_flag=True, help="The console of the machine's in-memory OS instead.")
@@ -33,7 +38,8 @@ _END = re.compile(rb"\r\n|\n|\r(?=.)", re.DOTALL)
 @options.state_instead
 @options.token_file
 def command(
-    name: str,
+    name: str | None,
+    labels: tuple[str, ...],
     follow: bool,
     action: str | None,
     console: bool,
@@ -43,18 +49,23 @@ def command(
     token_file: Path | None,
 ) -> int:
     """The exit code is 1 where nothing was printed so far."""
-    printer = _Printer()
+    if name is None and not labels:
+        raise Sentence("Say whose logs: `gitboot logs node-01`, 'node-[01-16]', a workflow, or -l rack=r1.", 2)
+    printer, asked = _Printer(), chosen(name, labels)
     with reading(server, state, token_file) as read:
+        names = [name] if name and not labels and not is_list(name) else choosing.names(read, asked)
+        whose = choosing.few(names) or "no machine with these labels"
         while True:
-            logs, over = _logs(read, name, action, "syslog" if syslog else "console" if console else "")
+            logs, over = _logs(read, names, action, "syslog" if syslog else "console" if console else "")
             for log in logs:
                 printer.catch_up(read, log)
             if over or not follow:
                 break
-            printer.wait(name)
+            printer.wait(whose)
             time.sleep(PAUSE)
     if printer.silent:
-        raise Sentence(printable(f"{name} has printed nothing so far; `gitboot status {name}` says what it waits for."))
+        hint = f" {names[0]}` says what it waits for" if len(names) == 1 else "` says what they wait for"
+        raise Sentence(printable(f"{whose} has printed nothing so far; `gitboot status{hint}."))
     return 0
 
 
@@ -66,11 +77,24 @@ class Log(NamedTuple):
     """Nothing is added any more."""
 
 
-def _logs(read: Reader, name: str, action: str | None, of_boot: str) -> tuple[list[Log], bool]:
-    """In the order in which they began, and whether all of them are complete. `of_boot`: `console`, `syslog`, or ""."""
-    machine = read(f"hardware/{name}.json")
+def _logs(read: Reader, names: list[str], action: str | None, of_boot: str) -> tuple[list[Log], bool]:
+    """Name by name, of each in the order in which they began, and whether all of them are complete. `of_boot`: `console`,
+    `syslog`, or "". Raises Sentence for an action that no run has."""
     if of_boot:
-        return _of_boot(machine, name, of_boot)
+        found = [_of_boot(read(f"hardware/{name}.json"), name, of_boot) for name in names]
+        return [log for logs, _ in found for log in logs], all(over for _, over in found)
+    told = [_runs(read, name) for name in names]
+    runs = [run for found, _ in told for run in found]
+    known = dict.fromkeys(each["name"] for run in runs for _, each in _actions(run))
+    if action is not None and runs and action not in known:
+        workflows = ", ".join(dict.fromkeys(run["workflow"] for run in runs))
+        raise Sentence(printable(f"{workflows} has no action {action!r}; there are {', '.join(known)}."), 2)
+    return [log for run in runs for log in _of_run(run, action)], all(over for _, over in told)
+
+
+def _runs(read: Reader, name: str) -> tuple[list[Document], bool]:
+    """The last run of a machine, or those of a workflow; and whether they are over, with no other to come."""
+    machine = read(f"hardware/{name}.json")
     if machine is not None:
         runs, over = [machine["run"]] if machine["run"] else [], machine["step"]["action"] != "run"
     else:
@@ -78,7 +102,7 @@ def _logs(read: Reader, name: str, action: str | None, of_boot: str) -> tuple[li
         if workflow is None:
             raise Sentence(printable(f"There is no machine and no workflow {name!r}; `gitboot status` lists the machines."), 2)
         runs, over = latest(workflow), workflow["state"] not in ("PENDING", "RUNNING")
-    return [log for run in runs for log in logs_of(run, action)], over and all(run["state"] != "RUNNING" for run in runs)
+    return runs, over and all(run["state"] != "RUNNING" for run in runs)
 
 
 def _of_boot(machine: Document | None, name: str, kind: str) -> tuple[list[Log], bool]:
@@ -97,13 +121,13 @@ def latest(workflow: Document) -> list[Document]:
     return sorted({run["machine"]: run for run in reversed(runs)}.values(), key=lambda run: str(run["started"]))
 
 
-def logs_of(run: Document, action: str | None) -> Iterator[Log]:
-    """Raises Sentence for an action that the run has not."""
-    actions = [(task["name"], each) for task in run["tasks"] for each in task["actions"]]
-    names = [each["name"] for _, each in actions]
-    if action is not None and action not in names:
-        raise Sentence(printable(f"{run['workflow']} has no action {action!r}; there are {', '.join(names)}."), 2)
-    begun = [(attempt, task, each["name"]) for task, each in actions for attempt in each["attempts"]]
+def _actions(run: Document) -> list[tuple[str, Document]]:
+    """With the names of their tasks."""
+    return [(task["name"], each) for task in run["tasks"] for each in task["actions"]]
+
+
+def _of_run(run: Document, action: str | None) -> Iterator[Log]:
+    begun = [(attempt, task, each["name"]) for task, each in _actions(run) for attempt in each["attempts"]]
     for attempt, task, name in sorted(begun, key=lambda each: str(each[0]["started"])):
         if action in (None, name):
             number = f", attempt {attempt['attempt']}" if attempt["attempt"] > 1 or attempt["reset"] else ""

@@ -140,6 +140,10 @@ def test_what_happens_to_a_machine_is_told_while_it_happens_and_once(tmp_path: P
         times = [line.split()[0] for line in past]
         assert times == sorted(times)
         assert [past[-1]] == call("events", "--server", url, "-n", "1").output.splitlines()
+        objects = [json.loads(line) for line in call("events", "--server", url, "-o", "json").output.splitlines()]
+        assert times == [each["at"] for each in objects]
+        (starts,) = (each for each in objects if each["text"] == "look/first starts")
+        assert ("node-01", None, True) == (starts["machine"], starts["state"], bool(starts["key"]))
 
 
 def test_an_issue_is_told_when_it_begins_and_when_it_is_over(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.hostlist import expand
+from reconciler.hostlist import expand, is_list
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,7 @@ from reconciler.hostlist import expand
 )
 def test_a_list_is_these_names(text: str, expected: list[str]) -> None:
     assert expected == expand(text)
+    assert is_list(text) or expand(text) in ([text], [])
 
 
 @pytest.mark.parametrize(

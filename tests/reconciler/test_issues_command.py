@@ -34,8 +34,12 @@ def server() -> Iterator[tuple[str, Said]]:
     said = Said()
 
     def answer(path: str, _: str) -> tuple[int, bytes]:
-        document = {"kind": "Issues", "counts": {}, "issues": said.issues}
-        return said.status if path == "/status/issues.json" else 500, as_said(document)
+        documents: dict[str, dict[str, Any]] = {
+            "/status/issues.json": {"kind": "Issues", "counts": {}, "issues": said.issues},
+            "/status/index.json": {"documents": ["/status/hardware/node-01.json", "/status/hardware/node-02.json"]},
+            "/status/fleet.json": {"machines": [{"name": f"node-0{n}", "labels": {"rack": f"r{n}"}} for n in (1, 2)]},
+        }
+        return said.status if path in documents else 500, as_said(documents.get(path, {}))
 
     with answering(answer) as url:
         yield url, said
@@ -62,6 +66,29 @@ def test_issues_are_for_programs_too(server: tuple[str, Said]) -> None:
         assert "\x1b" not in result.output
         assert [ISSUE] == read(result.output)["issues"]
         assert result.return_value == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(("--machines", "node-[01-02]"), ["node-01", "node-02"]), (("--machines", "node-02"), ["node-02"]),
+     (("-l", "rack=r1"), ["node-01"]), (("-l", "rack=r1", "--machines", "node-02"), [])],
+)  # fmt: skip
+def test_issues_of_some_machines_are_theirs_alone(
+    server: tuple[str, Said], words: tuple[str, ...], expected: list[str]
+) -> None:
+    url, said = server
+    said.issues = [ISSUE, ISSUE | {"machine": "node-02"}, ISSUE | {"kind": "runs-held", "machine": None}]
+    result = CliRunner().invoke(gitboot, ["issues", "--server", url, "-o", "json", *words], standalone_mode=False)
+    found = json.loads(result.output)
+    assert expected == [each["machine"] for each in found["issues"]]
+    assert ({"agent-lost": len(expected)} if expected else {}) == found["counts"]
+    assert bool(expected) == result.return_value
+
+
+def test_a_machine_that_nobody_has_is_no_all_clear(server: tuple[str, Said]) -> None:
+    server[1].issues = []
+    result = CliRunner().invoke(gitboot, ["issues", "--server", server[0], "--machines", "node-03"])
+    assert (2, True) == (result.exit_code, "There is no machine 'node-03'" in result.output)
 
 
 def test_nothing_is_said_so_and_exits_with_0(server: tuple[str, Said]) -> None:

@@ -77,6 +77,51 @@ def test_one_action_alone_is_printed_and_a_wrong_name_is_told_the_others(server:
     assert (2, True) == (wrong.exit_code, "there are wipe, grub" in wrong.output)
 
 
+def rack(server: Said) -> None:
+    """node-01 has run install, node-02 has run nothing, node-03, in another rack, has run inspect."""
+    names = [f"node-0{number}" for number in (1, 2, 3)]
+    runs = [run("SUCCESS", wipe=[attempt("one")]), None,
+            run("SUCCESS", "node-03", look=[attempt("three")]) | {"workflow": "inspect"}]  # fmt: skip
+    for name, last in zip(names, runs, strict=True):
+        server.documents[f"hardware/{name}"] = hardware(last) | {"name": name}
+    server.documents["index"] = {"documents": [f"/status/hardware/{name}.json" for name in names]}
+    rows = [{"name": name, "labels": {"rack": "r2" if name == "node-03" else "r1"}} for name in names]
+    server.documents["fleet"] = {"machines": rows}
+    server.logs = {"one": b"1\n", "three": b"3\n"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("node-[01-03]",), ["1", "3"]),
+        (("node-03,node-01",), ["3", "1"]),
+        (("-l", "rack=r1"), ["1"]),
+        (("node-[01-03]", "-l", "rack=r2"), ["3"]),
+        (("node-[01-03]", "--action", "look"), ["3"]),
+        (("node-[01-03]", "-f"), ["1", "3"]),
+    ],
+)
+def test_a_list_is_printed_machine_by_machine(server: Said, words: tuple[str, ...], expected: list[str]) -> None:
+    rack(server)
+    assert expected == [line for line in server.logs_of(*words).output.splitlines() if line and not line.startswith("==>")]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        ((), 2, "Say whose logs"),
+        (("node-[01-04]",), 2, "There is no machine 'node-04'"),
+        (("node-[01-03]", "--action", "grob"), 2, "install, inspect has no action 'grob'; there are wipe, look."),
+        (("-l", "rack=r9"), 1, "no machine with these labels has printed"),
+        (("node-[01-03]", "--console"), 1, "node-01, node-02, node-03 has printed nothing so far; `gitboot status` says"),
+    ],
+)
+def test_a_list_of_which_nothing_can_be_printed(server: Said, words: tuple[str, ...], code: int, expected: str) -> None:
+    rack(server)
+    result = server.logs_of(*words)
+    assert (code, True) == (result.exit_code, expected in result.output), result.output
+
+
 def test_a_workflow_is_printed_of_all_its_machines_and_only_its_latest_run(server: Said) -> None:
     runs = [run("SUCCESS", "node-02", a=[attempt("two")]), run("SUCCESS", a=[attempt("one")]), run("FAILED", number=1)]
     server.documents["workflows/install"] = {"runs": runs, "run": 2, "state": "SUCCESS"}

@@ -18,6 +18,7 @@ from netboot.inventory_document import Kept, decode_inventory, inventory_documen
 from netboot.observed import Observed
 from netboot.run_documents import Document
 from netboot.status_documents import hardware_document
+from reconciler.cli import main
 from tests.netboot.plan_example import work
 from tests.netboot.story import begun
 from tests.netboot.test_inventory_document import SAID
@@ -159,6 +160,28 @@ def test_status_is_wider_on_request(tmp_path: Path) -> None:
     wide = call("status", "--state", tmp_path, "-o", "wide").output
     assert "rack=r1,role=web" in wide
     assert "rack=r1" not in call("status", "--state", tmp_path).output
+
+
+def test_watched_it_shows_the_state_of_each_moment_until_ctrl_c_which_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two(tmp_path)
+    path = tmp_path / "status/hardware/node-01.json"
+    said = ["at first", "at last"]
+
+    def sleeps(_: float) -> None:
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"next": said.pop(0)}))
+        if not said:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("reconciler.commands.status.time.sleep", sleeps)
+    monkeypatch.setattr("sys.argv", ["gitboot", "status", "--state", str(tmp_path), "--watch"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert (130, "") == (ended.value.code, err.strip())
+    assert (2, 1) == (out.count("MACHINE"), out.count("at first"))
+    assert out.index("at first") > out.rindex("MACHINE")
 
 
 def test_labels_that_no_machine_has_are_said_to_be_such(tmp_path: Path) -> None:
