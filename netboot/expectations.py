@@ -5,7 +5,7 @@ each event afterwards, and of no phase or action are more than the last `MOST_VA
 machine that waits for work, or that failed, says nothing of how long anything takes. Times are seconds.
 
 Alike are machines of one model, as their own inventories have it; a model that is not known, or of which little is, is judged
-by all machines together.
+by all machines together, and then nothing is overdue sooner for it.
 """
 
 from __future__ import annotations
@@ -47,13 +47,20 @@ class Expected(NamedTuple):
     """What nine of ten do not exceed."""
     of: int
     """How many were looked at."""
+    own: bool = False
+    """All of them of the machine's own model."""
 
 
 def patience(expected: Expected | None, otherwise: float | None) -> float | None:
-    """Seconds after which it is overdue: `otherwise`, until enough is known. None: never."""
+    """Seconds after which it is overdue: `otherwise`, until enough is known; never sooner by what others take that may be quite
+    unlike it. None: never.
+    """
     if expected is None or expected.of < ENOUGH:
         return otherwise
-    return max(LEAST, 2 * expected.high)
+    usual = max(LEAST, 2 * expected.high)
+    if expected.own:
+        return usual
+    return None if otherwise is None else max(otherwise, usual)
 
 
 class Expectations:
@@ -78,8 +85,9 @@ class Expectations:
         return self._of(run.machine, ("run", run.workflow))
 
     def _of(self, machine: str, key: Key) -> Expected | None:
-        own = self._quantiles((*key, self._model_of(machine)))
-        return own if own and own.of >= ENOUGH else self._quantiles(key) or own
+        model = self._model_of(machine)
+        own = self._quantiles((*key, model)) if model else None
+        return own._replace(own=True) if own and own.of >= ENOUGH else self._quantiles(key)
 
     def _quantiles(self, key: Key) -> Expected | None:
         if key not in self._known and (values := sorted(self._values.get(key, ()))):
@@ -161,6 +169,7 @@ def _of_stage(stage: Stage, profile: str) -> Key:
 
 
 def _of_action(run: RunStatus, attempt: ActionStatus) -> Key:
+    """One image does what it is told: what it writes in another workflow may be a hundred times as large."""
     image = next((action.image for task in run.document.tasks if task.name == attempt.task
                   for action in task.actions if action.name == attempt.action), "")  # fmt: skip
-    return "action", image, attempt.action
+    return "action", run.workflow, attempt.task, attempt.action, image

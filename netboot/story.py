@@ -220,5 +220,5 @@ def _span(since: float, until: float | None, expected: Expected | None) -> Docum
         "began": rfc3339(since),
         "ended": time_of(until),
         "seconds": None if until is None else round(max(until - since, 0.0), 3),
-        "expected": expected._asdict() if expected else None,
+        "expected": {"median": expected.median, "high": expected.high, "of": expected.of} if expected else None,
     }

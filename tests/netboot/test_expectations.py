@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from netboot import expectations
 from netboot.events import BootAdvanced, BootClosed, BootOpened, Event, RunEnded
 from netboot.expectations import ENOUGH, LEAST, LONGEST, MOST_VALUES, Expectations, Expected, patience
@@ -63,7 +65,7 @@ def test_a_model_is_judged_by_itself_once_enough_of_it_were_seen_and_by_all_befo
     few = booted(here, observed, 2.0, "small", ENOUGH - 1)
     assert 2 * ENOUGH - 1 == here.of_stage(few.machine, "firmware").of  # type: ignore[union-attr]
     enough = booted(here, observed, 2.0, "small")
-    assert Expected(2.0, 2.0, ENOUGH) == here.of_stage(enough.machine, "firmware")
+    assert Expected(2.0, 2.0, ENOUGH, own=True) == here.of_stage(enough.machine, "firmware")
 
 
 def test_the_same_is_learned_from_what_is_observed_at_start_as_from_each_event() -> None:
@@ -154,6 +156,26 @@ def test_memory_is_bounded_however_many_things_there_are(monkeypatch: object) ->
 
 def test_a_deadline_rests_on_enough_and_is_never_hasty() -> None:
     assert 90.0 == patience(None, 90.0) == patience(Expected(1.0, 1.0, ENOUGH - 1), 90.0)
-    assert LEAST == patience(Expected(1.0, 2.0, ENOUGH), 90.0)
-    assert 600.0 == patience(Expected(200.0, 300.0, ENOUGH), 90.0)
+    assert LEAST == patience(Expected(1.0, 2.0, ENOUGH, own=True), 90.0)
+    assert 600.0 == patience(Expected(200.0, 300.0, ENOUGH, own=True), 90.0) == patience(Expected(200.0, 300.0, ENOUGH), 90.0)
     assert patience(None, None) is None
+
+
+def test_what_other_models_take_makes_nothing_overdue_sooner() -> None:
+    models = {"big": "Server", "small": "Board"}
+    here, observed = Expectations(lambda name: models.get(name, "")), Observed()
+    booted(here, observed, 2.0, "small", ENOUGH)
+    booted(here, observed, 300.0, "big")
+    for machine in ("big", "not yet known"):
+        assert 900.0 == patience(here.of_stage(machine, "firmware"), 900.0)
+        assert patience(here.of_stage(machine, "firmware"), None) is None
+    assert LEAST == patience(here.of_stage("small", "firmware"), 900.0)
+
+
+def test_an_action_is_expected_by_the_workflow_that_it_is_of() -> None:
+    story, boot, run = begun()
+    past, found = story.install(boot, run), learned(story)
+    wipe = past.attempts[0]
+    assert found.of_action(past, wipe) is not None
+    assert found.of_action(replace(past, workflow="another"), wipe) is None
+    assert found.of_action(past, replace(wipe, task="configure")) is None

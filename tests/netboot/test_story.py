@@ -145,7 +145,7 @@ def test_between_two_actions_the_agent_is_waited_for() -> None:
 
 
 def test_with_what_was_learned_a_phase_says_how_long_it_takes_and_is_overdue_by_that() -> None:
-    room, known = working(), Expectations()
+    room, known = working(), Expectations(lambda name: "Board")
     run = started(room)
     act(room, run, "act", "SUCCESS")
     for event in room.journal * ENOUGH:
@@ -153,7 +153,7 @@ def test_with_what_was_learned_a_phase_says_how_long_it_takes_and_is_overdue_by_
     act(room, run, "act")
     told = story_of(NODE, room.observed, expectations=known)
     expected = {phase.name: phase.expected for phase in told.phases}
-    assert Expected(1.0, 1.0, ENOUGH) == expected["ipxe"] == told.phases[-1].parts[-1].expected
+    assert Expected(1.0, 1.0, ENOUGH, own=True) == expected["ipxe"] == told.phases[-1].parts[-1].expected
     assert (None, None) == (expected["agent"], expected["actions"])
     assert room.now + LEAST == told.next.by
     assert {"median": 1.0, "high": 1.0, "of": ENOUGH} == story_document("node-01", told)["phases"][1]["expected"]
