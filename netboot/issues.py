@@ -230,11 +230,11 @@ def _absence(last: BootStatus | None, boot_timeout: float, at: Moment) -> tuple[
     """Of a machine whose `last` boot is over: since when it is waited for, what of it, and with how many seconds' patience."""
     if last is None or last.closed is None:
         return at.due, "has never been seen", boot_timeout
+    if last.closed < at.due:
+        return at.due, f"was last seen {rfc3339(last.last_seen)}", boot_timeout
     if last.reason.startswith(END_OF_WORK):
         usual = patience(at.expectations.of_stage(last.machine, "restart"), PATIENCE["restart"])
         return last.closed, f"was told to restart {rfc3339(last.closed)} and did not come back", usual or boot_timeout
-    if last.closed < at.due:
-        return at.due, f"was last seen {rfc3339(last.last_seen)}", boot_timeout
     if last.reason.startswith(FELL_SILENT):  # for as long as anybody has patience, and it was an issue before its boot closed
         return last.closed, f"was {last.reason}", 0.0
     return last.closed, f"ended its last boot {rfc3339(last.closed)}: {last.reason}", boot_timeout

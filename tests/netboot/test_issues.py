@@ -227,6 +227,17 @@ def test_a_machine_that_was_told_to_restart_and_does_not_come_back_for_its_work(
     assert [] == kinds(room, PATIENCE["restart"] + 1, due=due)
 
 
+def test_a_machine_that_was_told_to_restart_before_its_work_was_due_is_no_issue_at_once() -> None:
+    room = working()
+    room.discover(said=IPXE)
+    room.happen(BootClosed(at=room.now, boot=room.boot.id, reason=f"{END_OF_WORK}: its work is done"))
+    due = room.now + 3 * 86400
+    room.now = due
+    assert [] == kinds(room, 1800, due=due)
+    (found,) = issues(room, 1801, due=due)
+    assert ("no-sign-of-life", due, True) == (found.kind, found.since, " was last seen " in found.message)
+
+
 def test_a_failed_run_until_git_asks_for_another() -> None:
     room = working()
     run = started(room)
