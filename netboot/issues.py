@@ -26,7 +26,7 @@ from netboot.plan import BootPlan, Machine
 from netboot.reconcile_document import Reconciliation
 from netboot.records import BootStatus, Contest, RunStatus
 from netboot.run_documents import rfc3339
-from netboot.story import NOTHING_KNOWN, PATIENCE, action_due, limit_of
+from netboot.story import NOTHING_KNOWN, PATIENCE, absence, action_due, limit_of
 
 GIT_PATIENCE = 300.0
 """Seconds for which git may be away."""
@@ -218,26 +218,25 @@ def _unseen(plan: BootPlan, machine: Machine, observed: Observed, at: Moment) ->
     last = observed.last_boot_of(machine.name)
     if not at.due or not machine.work or (last is not None and last.closed is None):
         return
-    since, seen, patient = _absence(last, plan.site.boot_timeout, at)
+    since, patient = absence(last, at.due, plan.site.boot_timeout, at.expectations)
     if patient and at.now - max(since, observed.listening) <= patient:
         return
     step = next_step(plan, machine, observed, at.hold, "")
     if isinstance(step, RunWork) and step.work.repeat != "everyBoot":
-        yield "no-sign-of-life", since, f"workflow {step.work.workflow} run {step.work.run} is due, and it {seen}"
+        yield "no-sign-of-life", since, f"workflow {step.work.workflow} run {step.work.run} is due, and it {_seen(last, at.due)}"
 
 
-def _absence(last: BootStatus | None, boot_timeout: float, at: Moment) -> tuple[float, str, float]:
-    """Of a machine whose `last` boot is over: since when it is waited for, what of it, and with how many seconds' patience."""
+def _seen(last: BootStatus | None, due: float) -> str:
+    """What is said of a machine that has work since `due`, and whose `last` boot is over."""
     if last is None or last.closed is None:
-        return at.due, "has never been seen", boot_timeout
-    if last.closed < at.due:
-        return at.due, f"was last seen {rfc3339(last.last_seen)}", boot_timeout
+        return "has never been seen"
+    if last.closed < due:
+        return f"was last seen {rfc3339(last.last_seen)}"
     if last.reason.startswith(END_OF_WORK):
-        usual = patience(at.expectations.of_stage(last.machine, "restart"), PATIENCE["restart"])
-        return last.closed, f"was told to restart {rfc3339(last.closed)} and did not come back", usual or boot_timeout
-    if last.reason.startswith(FELL_SILENT):  # for as long as anybody has patience, and it was an issue before its boot closed
-        return last.closed, f"was {last.reason}", 0.0
-    return last.closed, f"ended its last boot {rfc3339(last.closed)}: {last.reason}", boot_timeout
+        return f"was told to restart {rfc3339(last.closed)} and did not come back"
+    if last.reason.startswith(FELL_SILENT):
+        return f"was {last.reason}"
+    return f"ended its last boot {rfc3339(last.closed)}: {last.reason}"
 
 
 def of_site(plan: BootPlan | None, word: Reconciliation, heard: Heard, now: float) -> Iterator[Issue]:

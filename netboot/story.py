@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 
-from netboot.endings import END_OF_WORK, LOST
+from netboot.endings import END_OF_WORK, FELL_SILENT, LOST
 from netboot.expectations import Expectations, Expected, patience
 from netboot.observed import Observed
 from netboot.records import MOST_STAGES, ActionStatus, BootStatus, PastBoot, RunStatus, Stage
@@ -71,14 +71,14 @@ def story_of(
     """Of the machine's last boot. `due`: since when what git asks for is served; 0: not known. O(its runs)."""
     boot = observed.last_boot_of(machine.name)
     if boot is None:
-        return Story(None, (), _coming(machine, "it has never been seen", due))
+        return Story(None, (), _coming(machine, "it has never been seen", _by(machine, None, observed, due, expectations)))
     phases = phases_of(boot, boot.machine, observed.runs_of(boot.machine, boot.macs), expectations)
     if boot.closed is None:
         return Story(boot, phases, _awaited(machine, boot, phases[-1], observed, expectations))
-    if phases[-1].name == "restart":
-        by = boot.closed + (patience(phases[-1].expected, PATIENCE["restart"]) or 0.0)
+    by = _by(machine, boot, observed, due, expectations)
+    if phases[-1].name == "restart" and boot.closed >= due and machine.step.action == "run":
         return Story(boot, phases, Next("its firmware asks for an address", by, f"it was told to restart: {boot.reason}"))
-    return Story(boot, phases, _coming(machine, boot.reason, max(due, boot.closed) if due else 0.0))
+    return Story(boot, phases, _coming(machine, boot.reason, by))
 
 
 def phases_of(boot: BootStatus | PastBoot, machine: str, runs: Iterable[RunStatus], known: Expectations) -> tuple[Phase, ...]:
@@ -174,10 +174,29 @@ def limit_of(run: RunStatus, attempt: ActionStatus) -> int:
     return next((action.timeout for action in actions if action.name == attempt.action), 0)
 
 
-def _coming(machine: DesiredHardware, why: str, due: float) -> Next:
+def absence(last: BootStatus | None, due: float, boot_timeout: float, known: Expectations) -> tuple[float, float]:
+    """Since when a machine with work, whose `last` boot is over, is waited for, and for how many seconds.
+
+    One that fell silent was waited for before its boot was taken to be over, and is overdue at once.
+    """
+    if last is None or last.closed is None or last.closed < due:
+        return due, boot_timeout
+    if last.reason.startswith(END_OF_WORK):
+        return last.closed, patience(known.of_stage(last.machine, "restart"), PATIENCE["restart"]) or boot_timeout
+    return last.closed, 0.0 if last.reason.startswith(FELL_SILENT) else boot_timeout
+
+
+def _by(machine: DesiredHardware, last: BootStatus | None, observed: Observed, due: float, known: Expectations) -> float | None:
+    """When a machine that does not boot ought to have come for its work."""
+    since, seconds = absence(last, due, machine.boot_timeout, known)
+    restarts = last is not None and last.reason.startswith(END_OF_WORK)
+    return max(since, observed.listening) + seconds if due or restarts else None
+
+
+def _coming(machine: DesiredHardware, why: str, by: float | None) -> Next:
     """Of a machine that does not boot. Nobody here powers it on."""
     if machine.step.action == "run":
-        return Next(f"it boots from the network: {machine.next}", due + machine.boot_timeout if due else None, why)
+        return Next(f"it boots from the network: {machine.next}", by, why)
     return Next(f"nothing; if it boots from the network: {machine.next}", None, why)
 
 

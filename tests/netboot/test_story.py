@@ -16,6 +16,7 @@ from netboot.records import MOST_STAGES
 from netboot.runs import Claimed
 from netboot.status_documents import DesiredHardware, NextStep
 from netboot.story import OVERDUE, PATIENCE, Story, story_document, story_of
+from netboot.unasked import timed_out
 from netboot.work import Work
 from tests.netboot.plan_example import BIOS, IPXE, MAC, Room, machine, plan, work
 
@@ -174,6 +175,33 @@ def test_a_machine_that_was_told_to_restart_is_waited_for_and_its_story_goes_on(
     whole = ["firmware", "ipxe", "script", "kernel", "agent", "actions", "agent", "restart", "firmware", "ipxe", "disk"]
     assert whole == names(room)
     assert told.phases[-1].until == told.boot.closed
+
+
+def test_nobody_waits_for_a_machine_that_was_told_to_restart_and_boots_its_own_disk() -> None:
+    room = working()
+    ended(room, started(room))
+    idle = DesiredHardware("node-01", (MAC,), next="boots its disk", step=NextStep("disk"))
+    told = story(room, asked=idle)
+    assert ("restart", None) == (told.phases[-1].name, told.phases[-1].until)
+    assert ("nothing; if it boots from the network: boots its disk", None) == (told.next.what, told.next.by)
+
+
+def test_new_work_for_a_machine_that_was_told_to_restart_is_waited_for_as_for_any_other() -> None:
+    room = working()
+    ended(room, started(room))
+    told = story(room, due=room.now + 86400).next
+    assert ("it boots from the network: runs workflow install run 1", room.now + 86400 + NODE.boot_timeout) == (told.what, told.by)
+
+
+def test_a_machine_that_fell_silent_with_work_to_do_is_overdue_when_its_boot_is_over() -> None:
+    room = working()
+    due = room.now
+    started(room)
+    room.now += 1801
+    room.happen(*timed_out(room.observed, 1800, room.now))
+    assert room.now == story(room, due).next.by
+    room.observed.listening = room.now + 10
+    assert room.now + 10 == story(room, due).next.by
 
 
 def test_a_clock_that_is_set_back_makes_phases_short_and_changes_no_order() -> None:
