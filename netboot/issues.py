@@ -223,7 +223,8 @@ def _unseen(plan: BootPlan, machine: Machine, observed: Observed, at: Moment) ->
         return
     step = next_step(plan, machine, observed, at.hold, "")
     if isinstance(step, RunWork) and step.work.repeat != "everyBoot":
-        yield "no-sign-of-life", since, f"workflow {step.work.workflow} run {step.work.run} is due, and it {_seen(last, at.due)}"
+        what = f"workflow {step.work.workflow} run {step.work.run}"
+        yield "no-sign-of-life", since, f"{what} is due, and it {_seen(last, at.due)}"
 
 
 def _seen(last: BootStatus | None, due: float) -> str:

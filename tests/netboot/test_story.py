@@ -189,8 +189,9 @@ def test_nobody_waits_for_a_machine_that_was_told_to_restart_and_boots_its_own_d
 def test_new_work_for_a_machine_that_was_told_to_restart_is_waited_for_as_for_any_other() -> None:
     room = working()
     ended(room, started(room))
-    told = story(room, due=room.now + 86400).next
-    assert ("it boots from the network: runs workflow install run 1", room.now + 86400 + NODE.boot_timeout) == (told.what, told.by)
+    due = room.now + 86400
+    told = story(room, due).next
+    assert ("it boots from the network: runs workflow install run 1", due + NODE.boot_timeout) == (told.what, told.by)
 
 
 def test_a_machine_that_fell_silent_with_work_to_do_is_overdue_when_its_boot_is_over() -> None:
