@@ -38,6 +38,9 @@ TOLD_SECONDS = 3600.0
 _BUFFER = 1 << 20
 FULL = b"\n[gitboot: more than %d bytes came in this boot; the rest is not kept]\n" % BOOT_BYTES
 
+Whose = tuple[str, str]
+"""A machine's name and its boot's id, for a boot may be forgotten before its lines are written."""
+
 
 def syslog_socket(host: str, port: int, interface: str | None) -> socket.socket:
     """Raises OSError."""
@@ -64,8 +67,7 @@ class SyslogServer:
         self._rates = Rates(PER_SECOND, AT_ONCE)
         self._all = Rates(ALL_PER_SECOND, ALL_AT_ONCE, most=1)
         self._told = Rates(1 / TOLD_SECONDS, 1)
-        self._waiting: defaultdict[str, list[bytes]] = defaultdict(list)
-        """By boot."""
+        self._waiting: defaultdict[Whose, list[bytes]] = defaultdict(list)
         self._bytes = 0
         self._some = asyncio.Event()
         self._trouble = ""
@@ -89,8 +91,7 @@ class SyslogServer:
             await self._some.wait()
             lines = self._take()
             begun, trouble = await asyncio.to_thread(self._write, lines)
-            for boot in begun:
-                machine = world.observed.boots[boot].machine
+            for machine, boot in begun:
                 world.exchange("syslog", "begins", machine=machine, boot=boot)
                 self._on_begin(machine)
             if trouble and trouble != self._trouble:
@@ -128,22 +129,22 @@ class SyslogServer:
         if self._bytes + len(said) > MOST_WAITING:
             return "dropped"
         self._bytes += len(said)
-        self._waiting[boot.id].append(said)
+        self._waiting[boot.machine, boot.id].append(said)
         self._some.set()
         return "kept"
 
-    def _take(self) -> dict[str, list[bytes]]:
+    def _take(self) -> dict[Whose, list[bytes]]:
         lines, self._waiting, self._bytes = self._waiting, defaultdict(list), 0
         self._some.clear()
         return lines
 
-    def _write(self, lines: Mapping[str, Sequence[bytes]]) -> tuple[list[str], str]:
+    def _write(self, lines: Mapping[Whose, Sequence[bytes]]) -> tuple[list[Whose], str]:
         """The boots whose first lines these were, and why some lines could not be written, or ""."""
         begun, trouble = [], ""
-        for boot, said in lines.items():
+        for (machine, boot), said in lines.items():
             try:
                 if _append(self._folder / path(syslog_log(boot)), b"".join(said)):
-                    begun.append(boot)
+                    begun.append((machine, boot))
             except OSError as error:
                 trouble = f"the logs in {self._folder} cannot be written: {error.strerror}"
         return begun, trouble

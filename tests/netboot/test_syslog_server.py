@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from netboot import syslog_server as module
+from netboot.events import BootOpened
 from netboot.listening import CannotListen
 from netboot.log import Log
 from netboot.plans import PlanStore
@@ -140,6 +141,32 @@ def test_what_comes_from_nowhere_is_not_kept_and_told_of_once(tmp_path: Path) ->
             say(server, b"")
             await until(lambda: counted(server).get("malformed") == 1)
         assert not list(tmp_path.glob("logs/**/syslog*"))
+
+    run(scenario())
+
+
+def test_a_boot_that_is_forgotten_before_its_first_lines_are_written_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.0)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as server:
+            first = await boot(server)
+            old = server.world.observed.boots[first]
+            say(server, b"<6>of the first")
+            while not counted(server).get("kept"):  # nothing is written: the writer has had no turn
+                await asyncio.sleep(0)
+            now, newer = server.world.now(), "b" * 16
+            server.world.observed.apply(
+                BootOpened(at=now, boot=newer, machine=old.machine, macs=old.macs, mac=old.mac, plan=old.plan, via="dhcp")
+            )
+            assert first not in server.world.observed.boots
+            await until(lambda: counted(server).get("begins") == 1 or server._death.done())
+            assert not server._death.done()
+            say(server, b"<6>of the second")
+            await until(lambda: counted(server).get("begins") == 2)
+        assert (tmp_path / f"logs/boot-{first}/os/syslog.1.log").read_text().endswith("of the first\n")
 
     run(scenario())
 
