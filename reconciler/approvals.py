@@ -47,18 +47,22 @@ def approved(
     for signers in dict.fromkeys(may.values()) if named else ():
         if counted := counting(signers, now):
             with keyring(folder, counted) as keys:
-                told = Verifier(repository, counted, keys).commits(named)
-            if not all(told.values()):
+                why = Verifier(repository, counted, keys).commits(named)
+            if all(why.values()):
+                told = why | told
+            else:
                 found |= {kind for kind, those in may.items() if those == signers}
     return Approved(frozenset(found), tuple(islice(_unheeded(commits, revision, plan, told), MOST_SAID)))
 
 
 def _unheeded(commits: Iterable[Commit], revision: str, plan: str, told: Mapping[str, str]) -> Iterator[str]:
-    """`told`: why the signatures of commits that name the plan do not count. Of other plans the newest commit alone speaks."""
+    """`told`: why the signatures of commits that name the plan do not count for what nobody approved. Of other plans the newest
+    commit alone speaks.
+    """
     for commit in commits:
         this = f"Commit {commit.short}"
         if why := told.get(commit.id):
-            yield f"{this} does not release what is held, for {why}: let somebody who may approve sign one like it."
+            yield f"{this} does not release all that is held, for {why}: let somebody who may approve sign one like it."
         elif commit.id == revision and commit.approves and plan not in commit.approves:
             yield f"{this} approves plan {commit.approves[0][:12]}, and {plan[:12]} is the one that is held: name that."
         elif commit.id == revision and commit.means_to_approve and not commit.approves:

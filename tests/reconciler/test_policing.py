@@ -11,9 +11,10 @@ import pytest
 from netboot.artifacts import ArtifactStore
 from netboot.holds import Holds, gate
 from netboot.plan import BootPlan
-from netboot.policy import Policy, Rolling, Window
+from netboot.policy import Kind, Policy, Rolling, Window
 from netboot.trust import Signer, Trust
 from netboot.try_files import asked_for
+from reconciler.approvals import Approved, approved
 from reconciler.changes import HeldBack
 from reconciler.reconcile import Published, Waiting
 from reconciler.signers import ssh_key as parsed_key
@@ -190,6 +191,24 @@ def test_a_restart_does_not_release_and_neither_does_another_commit(site: Signed
     site.restart()
     assert () == published(site).held
     assert set() == held(site)
+
+
+@pytest.mark.parametrize("order", [("destructive", "remove"), ("remove", "destructive")])
+def test_what_an_approval_does_not_release_is_told_whatever_else_it_does(
+    site: Signed, keys: dict[str, Key], order: tuple[Kind, ...]
+) -> None:
+    plan_id = deed(site).plan
+    since = site.work.git("rev-parse", "HEAD").strip()
+    revision = site.commit(keys["ann"], *approval(plan_id))
+    signers = {name: (Signer(name, ssh=parsed_key(keys[name].public)),) for name in ("ann", "bob")}
+    may = {kind: signers["ann" if kind == "destructive" else "bob"] for kind in order}
+    assert site.repository is not None
+    found = approved(site.repository, revision, since, plan_id, may, site.root / "keys")
+    assert {"destructive"} == found.kinds
+    (why,) = found.unheeded
+    assert f"Commit {revision[:12]} does not release all that is held, for its signature is of no key" in why
+    may["remove"] = signers["ann"]
+    assert Approved(frozenset(order)) == approved(site.repository, revision, since, plan_id, may, site.root / "keys")
 
 
 def test_a_commit_that_removes_too_much_waits_whole_until_it_is_approved(site: Signed, keys: dict[str, Key]) -> None:
