@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from netboot.notices import MANY
+
 Document = dict[str, Any]
 
 
@@ -56,8 +58,8 @@ def of_site(document: Document) -> Iterator[Happening]:
 
 
 def of_issues(document: Document, now: str) -> Iterator[Happening]:
-    """Of all issues: each that is open."""
+    """Of all issues: each that is open. Its key has no beginning: what is known of that may change while it lasts."""
     for each in document["issues"]:
         since = each["since"] or now
-        key = f"{each['kind']} {each['machine']} {each['since']}"
+        key = f"{each['kind']} {each['machine']} {each['message'] if each['kind'] in MANY else ''}"
         yield Happening(since, each["machine"] or "", key, f"issue {each['kind']}: {each['message']}", "FAILED")

@@ -58,6 +58,20 @@ def test_an_issue_without_a_beginning_keeps_its_key() -> None:
     assert (first.key, "T1", "T2") == (later.key, first.at, later.at)
 
 
+def keys(*issues: dict[str, Any]) -> set[str]:
+    return {each.key for each in of_issues({"issues": issues}, "T9")}
+
+
+def test_an_issue_keeps_its_key_while_it_lasts_whatever_is_said_of_it() -> None:
+    first = {"kind": "action-overdue", "machine": "node-01", "since": "T1", "message": "mostly takes less than 20 s"}
+    assert 1 == len(keys(first, first | {"since": "T2", "message": "mostly takes less than 40 s"}))
+
+
+def test_things_of_the_site_of_which_there_are_several_are_told_apart_by_what_they_say() -> None:
+    strangers = [{"kind": "unknown-machine", "machine": None, "since": "T1", "message": each} for each in ("a", "b")]
+    assert 2 == len(keys(*strangers))
+
+
 # The feed --------------------------------------------------------------------------------------------------------------------
 
 
