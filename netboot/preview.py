@@ -46,18 +46,19 @@ def told_now(
     """`binding`: the interface that boots, of the served plan. `client`: what firmware said at its last boot
     (`desk.facts`), if anything. `house.language` is of no account: a machine has its own.
     """
-    return (*_dhcp(plans, observed, binding, at, now, client), _script(house, plans, observed, binding, at.hold, now))
+    return (*_dhcp(plans, observed, binding, at, now, client), _script(house, plans, observed, binding, at.hold, now, client))
 
 
 def _dhcp(
     plans: Plans, observed: Observed, binding: Binding, at: Counter, now: float, client: Mapping[str, str]
 ) -> Iterator[Told]:
-    """For firmware and for iPXE, unless that is the firmware."""
-    mac = binding.interface.mac
-    asking = {"iPXE": _discover(mac, _arch(binding, client), b"PXEClient", ipxe=True)}
-    if client.get("kind") != "ipxe":
+    """For firmware and for iPXE, unless that is the firmware; U-Boot needs none."""
+    mac, kind, asking = binding.interface.mac, client.get("kind"), dict[str, Packet]()
+    if kind != "ipxe":
         vendor = client.get("vendorClass", "").encode("ascii", "replace") or b"PXEClient"
-        asking = {"its firmware": _discover(mac, _arch(binding, client), vendor), **asking}
+        asking["its firmware"] = _discover(mac, _arch(binding, client), vendor)
+    if kind != "uboot":
+        asking["iPXE"] = _discover(mac, _arch(binding, client), b"PXEClient", ipxe=True)
     for who, packet in asking.items():
         outcome = answer(packet, classify(packet), plans, observed, at, now).outcome
         if isinstance(outcome, Reply):
@@ -86,9 +87,11 @@ def _discover(mac: str, arch: int, vendor: bytes, *, ipxe: bool = False) -> Pack
     )  # fmt: skip
 
 
-def _script(house: House, plans: Plans, observed: Observed, binding: Binding, hold: str, now: float) -> Told:
+def _script(
+    house: House, plans: Plans, observed: Observed, binding: Binding, hold: str, now: float, client: Mapping[str, str]
+) -> Told:
     machine, mac = binding.machine, binding.interface.mac
-    language = _LANGUAGES.get(machine.loader, "ipxe")
+    language = "pxelinux" if client.get("kind") == "uboot" else _LANGUAGES.get(machine.loader, "ipxe")
     spoken = House(house.base, house.key, language, house.secure)
     asked = Asked(mac, _address(plans.current, binding, observed))
     script = script_for(spoken, plans, observed, asked, hold, now, FRESH)

@@ -86,6 +86,13 @@ def test_where_ipxe_is_the_firmware_nothing_else_asks() -> None:
     assert ["iPXE", "iPXE's script"] == [each.who for each in ask(plan().plan, journal(), client={"kind": "ipxe", "arch": "0"})]
 
 
+def test_u_boot_asks_for_no_script_of_ipxe() -> None:
+    served = plan(replace(machine(1, "look"), arch="aarch64")).plan
+    firmware, script = ask(served, journal(), client={"kind": "uboot", "arch": "22"})
+    assert ("its firmware", "PXELINUX's configuration") == (firmware.who, script.who)
+    assert "LABEL" in script.text.upper()
+
+
 def test_a_hold_shows_in_what_would_be_served() -> None:
     (*_, script) = ask(plan().plan, journal(), hold="frozen by somebody")
     assert "frozen by somebody" in script.outcome
