@@ -6,7 +6,8 @@ message leaves is told to nobody. What waits for a target is bounded: the oldest
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Reversible, Sequence
+from itertools import takewhile
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -79,6 +80,10 @@ class Notices:
         self._tried = {name: set(some) for name, some in self._waiting.items()}
         """Of what waits, what the target may have heard already."""
         self._started = now
+        self._newest = ""
+        """The run that began last, of those looked at."""
+        self._watched: dict[str, RunStatus] = {}
+        """By id, those that may still have to be told of: they go on, or ended lately."""
 
     @property
     def memory(self) -> Memory:
@@ -90,8 +95,8 @@ class Notices:
             self._looked, lasting, dict(self._told), waiting, {name: many for name, many in self._lost.items() if many}
         )
 
-    def look(self, issues: Iterable[Issue], runs: Iterable[RunStatus], now: float) -> bool:
-        """Whether anything has happened. `issues`: all that there are now, `runs`: all that are known."""
+    def look(self, issues: Iterable[Issue], runs: Reversible[RunStatus], now: float) -> bool:
+        """Whether anything has happened. `issues`: all that there are now, `runs`: all that are known, by age."""
         happened = [*self._of_issues({_key(issue): issue for issue in issues}, now), *self._of_runs(runs, now)]
         for happening in happened:
             for target in self._targets:
@@ -130,12 +135,16 @@ class Notices:
                 before = self._lasting.pop(key)
                 yield Happening("over", before.name, now, before.machine, before.subject, before.message)
 
-    def _of_runs(self, runs: Iterable[RunStatus], now: float) -> Iterable[Happening]:
+    def _of_runs(self, runs: Reversible[RunStatus], now: float) -> Iterable[Happening]:
         since, self._looked = self._looked - LATE, now
         self._told = {run: ended for run, ended in self._told.items() if ended > since}
-        for run in runs:
+        fresh = list(takewhile(lambda run: run.id != self._newest, reversed(runs)))
+        self._newest = fresh[0].id if fresh else self._newest
+        watched = {**self._watched, **{run.id: run for run in reversed(fresh)}}
+        self._watched = {run.id: run for run in watched.values() if run.ended is None or run.ended > since}
+        for run in self._watched.values():
             ended = run.ended
-            if ended is None or ended <= since or run.id in self._told or run.tried_again or run.may_be_tried_again:
+            if ended is None or run.id in self._told or run.tried_again or run.may_be_tried_again:
                 continue
             self._told[run.id] = ended
             what = f"workflow {run.workflow} run {run.number}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -203,3 +204,36 @@ def test_what_waits_is_bounded_and_what_is_lost_is_counted(monkeypatch: pytest.M
     assert 2 == again.lost("chat")
     assert [f"begun agent-lost node-0{number}" for number in (3, 4, 5)] == told(again)
     assert 0 == again.lost("chat")
+
+
+class Counted(list[RunStatus]):
+    """How many of them were looked at."""
+
+    many = 0
+
+    def __iter__(self) -> Iterator[RunStatus]:
+        for each in super().__iter__():
+            self.many += 1
+            yield each
+
+    def __reversed__(self) -> Iterator[RunStatus]:
+        for each in super().__reversed__():
+            self.many += 1
+            yield each
+
+
+def test_runs_that_are_over_are_looked_at_no_more_and_one_that_goes_on_until_it_ends() -> None:
+    notices = Notices((CHAT,), Memory(), START)
+    slow, runs = ended("SUCCESS", "slow"), Counted(ended("SUCCESS", f"old-{number}") for number in range(20))
+    slow.state, slow.ended = "RUNNING", None
+    for run in runs:
+        run.ended = START
+    runs.insert(0, slow)
+    notices.look((), runs, LATER)
+    runs.append(ended("FAILED", "new"))
+    runs.many = 0
+    notices.look((), runs, LATER)
+    slow.state, slow.ended = "SUCCESS", LATER + 1
+    notices.look((), runs, LATER + 2)
+    assert ["ended FAILED new", "ended SUCCESS slow"] == told(notices)
+    assert 3 == runs.many, "the new one, and twice the newest that is known"
