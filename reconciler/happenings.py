@@ -26,12 +26,12 @@ class Happening(NamedTuple):
 
 
 def of_machine(document: Document) -> Iterator[Happening]:
-    """Of a HardwareStatus: the phases of its last boot, its actions, and its run's end."""
-    name, run, boot = document["name"], document["run"], document["story"]["boot"]
-    for phase in document["story"]["phases"]:
+    """Of a HardwareStatus: the phases of its last boot, its actions, and its run's end. Older servers tell no story."""
+    name, run, story = document["name"], document["run"], document.get("story") or {"boot": "", "phases": ()}
+    for phase in story["phases"]:
         title = f"{phase['workflow']} run {phase['run']}" if phase["workflow"] else phase["name"]
         text = f"begins workflow {title}" if phase["workflow"] else f"comes to {title}"
-        yield Happening(phase["began"], name, f"{boot} {title} {phase['began']}", text)
+        yield Happening(phase["began"], name, f"{story['boot']} {title} {phase['began']}", text)
         for part in phase["parts"]:
             yield from _of_part(name, title, part)
     if run and run["ended"]:

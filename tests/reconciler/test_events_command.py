@@ -46,6 +46,12 @@ def test_a_machine_s_phases_actions_and_end_are_happenings() -> None:
     ] == [(each.at, each.text) for each in of_machine(machine(PART, run=run))]
 
 
+def test_a_server_without_stories_is_told_of_by_its_runs() -> None:
+    document: dict[str, Any] = {"name": "node-01", "run": {"id": "r", "workflow": "install", "number": 1, "state": "SUCCESS",
+                                "reason": "", "ended": "T4"}}  # fmt: skip
+    assert ["workflow install run 1 ends SUCCESS"] == [each.text for each in of_machine(document)]
+
+
 def test_a_happening_keeps_its_key_when_more_is_known() -> None:
     begun = {**PART, "ended": None, "seconds": None, "state": "RUNNING"}
     before = {each.key for each in of_machine(machine(begun))}
