@@ -150,8 +150,7 @@ def _returned(boot: BootStatus, runs: Sequence[RunStatus], now: float) -> _Found
         return
     if boot.returns >= RETURNS:
         yield "boot-loop", boot.opened, f"it came back {boot.returns} times in a row soon after it was handed over to its disk"
-    elif runs and runs[-1].state == "SUCCESS":
-        run = runs[-1]
+    elif runs and (run := runs[-1]).state == "SUCCESS" and run.ended is not None and run.ended <= boot.opened:
         often = "" if boot.returns == 1 else ", for the second time"
         what = f"workflow {run.workflow} run {run.number} ended SUCCESS"
         yield "back-after-success", boot.opened, f"{what}, and it came back soon after it was handed over to its disk{often}"

@@ -283,6 +283,20 @@ def test_a_machine_that_comes_back_after_its_success() -> None:
     assert [] == kinds(room, SOON + 1)
 
 
+def test_a_machine_that_came_back_for_new_work_did_not_come_back_after_its_success() -> None:
+    room = Room.of(machine())
+    room.discover(said=IPXE)
+    room.script()
+    room.now += 120
+    room.publish(plan(machine(work=(work(document=LIMITED),))))
+    run = started(room)
+    assert 1 == room.boot.returns
+    room.happen(RunEnded(at=room.tick(), run=run, state="SUCCESS", reason=""))
+    assert [] == kinds(room)
+    room.happen(BootClosed(at=room.tick(), boot=room.boot.id, reason=END_OF_WORK))
+    assert [] == kinds(room, 60)
+
+
 def test_an_offer_that_somebody_else_made_is_taken() -> None:
     room, noticed = working(), Noticed()
     room.discover(said=BIOS)
