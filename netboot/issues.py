@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import msgspec
 
@@ -22,7 +23,7 @@ from netboot.issue_kinds import Name
 from netboot.loader import file_of
 from netboot.noticed import Noticed
 from netboot.observed import SOON, Observed
-from netboot.plan import BootPlan, Machine
+from netboot.plan import BootPlan, Interface, Machine
 from netboot.reconcile_document import Reconciliation
 from netboot.records import BootStatus, Contest, RunStatus
 from netboot.run_documents import rfc3339
@@ -45,6 +46,8 @@ GONE = 3600.0
 MIB = 1 << 20
 LEAST_ROOM = 512 * MIB
 """Bytes that a site is to have left for its journal, logs and plans."""
+WITHOUT_ADDRESS = {("restart", "firmware"), ("firmware", "disk")}
+"""Steps of a boot that take no more than a DISCOVER; so does one that takes no time, to an iPXE in the firmware's place."""
 STOPPED: Mapping[Phase, tuple[Name, str]] = {
     "firmware": ("boot-file-not-fetched", "it was given an address, and no boot program asked for more"),
     "ipxe": ("script-not-fetched", "iPXE was given an address, and has not fetched its script"),
@@ -208,8 +211,18 @@ def _of_addresses(machine: Machine, observed: Observed, at: Moment) -> _Found:
     for each in machine.interfaces:
         declined = observed.declined.get(each.address, 0.0)
         bound = at.noticed.bound.of(each.mac) or 0.0
-        if declined and not (bound > declined and at.now - bound > STILL):  # it would have declined again by now
+        cured = bound > declined and at.now - bound > STILL  # it would have declined again by now
+        if declined and not cured and not _has_used(each, observed.last_boot_of(machine.name), declined):
             yield "address-conflict", declined, f"it found {each.address} in use by another host"
+
+
+def _has_used(interface: Interface, last: BootStatus | None, since: float) -> bool:
+    """Whether its machine came further by this interface, in a boot, than it can without an address. The journal knows."""
+    if last is None or last.mac != interface.mac:
+        return False
+    ways = (last.way, *(past.way for past in last.earlier))
+    steps = (step for way in ways for step in pairwise((("restart", 0.0), *way)))
+    return any(at > max(since, began) and (before, stage) not in WITHOUT_ADDRESS for (before, began), (stage, at) in steps)
 
 
 def _unseen(plan: BootPlan, machine: Machine, observed: Observed, at: Moment) -> _Found:

@@ -31,8 +31,8 @@ from netboot.issues import (
     of_site,
 )
 from netboot.noticed import Choice, Noticed, Recent
-from netboot.observed import SOON, Observed
-from netboot.plan import BootPlan
+from netboot.observed import SOON, Observed, fold
+from netboot.plan import BootPlan, Interface
 from netboot.reconcile_document import Reconciliation
 from netboot.records import ActionStatus, Contest
 from netboot.rivals import Rivals
@@ -40,7 +40,7 @@ from netboot.runs import Claimed
 from netboot.story import OVERDUE, PATIENCE
 from netboot.strangers import Strangers
 from netboot.unasked import timed_out
-from tests.netboot.plan_example import BIOS, IPXE, MAC, SITE, STRANGER, Room, ip, machine, packet, plan, work
+from tests.netboot.plan_example import BIOS, IPXE, MAC, SECOND, SITE, STRANGER, Room, ip, machine, packet, plan, port, work
 
 HEALTHY = Reconciliation("https://git.example/site", head="c0ffee", revision="c0ffee", plan="p1", last_success=1000.0)
 LIMITED = to_json(Workflow("install", (Task("task", "node-01", (Action("act", "image", timeout=60),)),)))
@@ -380,6 +380,47 @@ def test_an_address_that_somebody_else_has() -> None:
     noticed.answered("node-01", MAC, "ACK", room.now + 5)
     assert ["address-conflict"] == kinds(room, 10, noticed=noticed)
     assert [] == kinds(room, 6 + STILL, noticed=noticed), "it was given it again, and kept it"
+
+
+def declining(*ports: Interface) -> Room:
+    """The second of two boots of a machine has begun; in the first it was found that its address is somebody else's."""
+    room = Room.of(machine("node-01", *ports))
+    room.discover(said=BIOS)
+    room.dhcp(DECLINE, MAC, {50: ip("10.1.0.11"), 54: ip("10.1.0.1")})
+    room.now += 700
+    room.discover(said=BIOS)
+    return room
+
+
+def test_an_address_with_which_a_later_boot_came_further_is_its_own_also_after_a_restart_of_the_server() -> None:
+    room = declining()
+    assert ["address-conflict"] == kinds(room), "firmware asks, and has come no further"
+    room.discover(said=IPXE)
+    assert [] == kinds(room)
+    room.script()
+    room.now += 86400
+    room.discover(said=BIOS)
+    room.observed = fold(room.journal)
+    assert [] == kinds(room)
+    room.dhcp(DECLINE, MAC, {50: ip("10.1.0.11"), 54: ip("10.1.0.1")})
+    assert ["address-conflict"] == kinds(room)
+
+
+def test_that_one_interface_boots_says_nothing_of_the_address_of_another() -> None:
+    room = declining(port(), port(SECOND, "10.1.0.12"))
+    room.dhcp(DECLINE, SECOND, {50: ip("10.1.0.12"), 54: ip("10.1.0.1")})
+    room.discover(said=IPXE)
+    (found,) = issues(room)
+    assert ("address-conflict", True) == (found.kind, "10.1.0.12" in found.message)
+
+
+def test_an_ipxe_of_its_own_that_asks_has_no_address_yet() -> None:
+    room = Room.of(machine())
+    room.dhcp(DECLINE, MAC, {50: ip("10.1.0.11"), 54: ip("10.1.0.1")})
+    room.discover(said=IPXE)
+    assert ["address-conflict"] == kinds(room)
+    room.script()
+    assert [] == kinds(room)
 
 
 def test_somebody_else_who_wants_to_speak_for_it() -> None:
