@@ -41,6 +41,8 @@ from tests.reconciler.inventories import SOUND
 
 KERNEL = b"kernel"
 XID = b"\1\2\3\4"
+ANSWER = 20.0
+"""Seconds that an answer may take which waits for the disk of a busy host."""
 MOMENT = 0.1
 """Seconds in which a server that should not answer is listened to."""
 
@@ -75,9 +77,9 @@ class LiveSite:
             self.work.write(path, text)
 
     def __enter__(self) -> LiveSite:
-        self.work.commit()
+        head = self.work.commit()
         self._start()
-        self.until(lambda: self.word["revision"], "the first commit is served")
+        self.until(lambda: self._serves(head), "the first commit is served")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,11 +128,12 @@ class LiveSite:
     def commit(self, **files: str) -> None:
         """Files by their stems; it is served when this returns."""
         head = self.work.commit(**files)
-        self.until(lambda: self.word["revision"] == head and self.server.world.word.plan == self._published, "it is served")
+        self.until(lambda: self._serves(head), "it is served")
 
-    @property
-    def _published(self) -> str:
-        return (self.state / "plans/current").readlink().name
+    def _serves(self, head: str) -> bool:
+        """Not only said to be published: until the server has loaded a plan, it drops what machines ask."""
+        word = self.word
+        return bool(word["revision"] == head and word["plan"] == (self.state / "plans/current").readlink().name)
 
     def until(self, condition: Any, what: str) -> None:
         assert wait_until(lambda: bool(condition())), f"never: {what}"
@@ -163,8 +166,8 @@ class Node:
         self.boot = self.run = ""
         self.sequence = 0
 
-    def send(self, data: bytes, within: float = 5.0) -> bytes:
-        """The answer; b"" when none comes."""
+    def send(self, data: bytes, within: float = ANSWER) -> bytes:
+        """The answer; b"" when none comes. Said once: loopback loses nothing, so what is not answered was dropped by us."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(within)
             client.sendto(data, ("127.0.0.1", self._site.server.dhcp_port))
@@ -173,7 +176,7 @@ class Node:
             except TimeoutError:
                 return b""
 
-    def discovers(self, stage: Stage = "pxe", within: float = 5.0) -> Lease | None:
+    def discovers(self, stage: Stage = "pxe", within: float = ANSWER) -> Lease | None:
         return offered(self.send(discover(self._firmware, stage, XID), within), XID)
 
     def requests(self, offer: Lease, stage: Stage = "pxe") -> Lease | None:
