@@ -28,6 +28,8 @@ Found = File | NotFound
 Lookup = Callable[[str, Address], Found | Awaitable[Found]]
 """(normalised path, peer) → the file, at once or later. May raise `OSError`: that one request is answered with ERROR."""
 
+REPEATED = "the same request again"
+"""Why a datagram was dropped whose sender did not wait for the answer that is on its way."""
 _LONGEST = 2048
 """Octets read of a datagram. Whatever a client may rightly send is shorter."""
 _BURST = 64
@@ -163,14 +165,14 @@ class TftpServer:
 
     def _begin(self, request: ReadRequest, path: str, peer: Address, local: bytes) -> None:
         if peer in self._waiting:
-            self._on_ignored(peer, "the same request again")
+            self._on_ignored(peer, REPEATED)
             return
         earlier = self._sessions.get(peer)
         if earlier and earlier.transfer.outcome:  # its last ACK came in the same burst
             earlier.end(earlier.transfer.outcome)
         elif earlier:
             if earlier.transfer.repeats(request):
-                self._on_ignored(peer, "the same request again")
+                self._on_ignored(peer, REPEATED)
                 return
             # Not told: it would take an ERROR from the old transfer for the answer to its new request.
             earlier.end(Failed("the peer began anew"))

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from netboot.run_documents import Document
+from netboot.tftp_server import REPEATED
 
 FOLDER = Path(__file__).parent / "goldens" / "stories"
 _ID = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-)?[0-9a-f]{12,64}\b")
@@ -51,11 +52,16 @@ def phases(told: Document) -> Iterator[str]:
 
 def events(boot: Document, kinds: Collection[str] = ()) -> Iterator[str]:
     """Those of some kinds alone, then each once in a row and without what loaders look for in vain: how often they ask again is
-    chance, and for what, their next version's affair."""
+    chance, and for what, their next version's affair. PXELINUX asks again after 110 ms, so it does whenever a disk takes longer
+    to journal the script that it asks for."""
     last = ""
     for event in boot["events"]:
         if not kinds:
             yield f"- {event['text']}{' (again)' if event['times'] > 1 else ''}"
-        elif event["kind"] in kinds and event["outcome"] != "refused" and event["text"] != last:
+        elif event["kind"] in kinds and not _is_chance(event) and event["text"] != last:
             last = event["text"]
             yield f"- {last}"
+
+
+def _is_chance(event: Document) -> bool:
+    return event["outcome"] == "refused" or (event["outcome"], event["reason"]) == ("ignored", REPEATED)

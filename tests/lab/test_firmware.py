@@ -192,8 +192,7 @@ def test_a_machine_does_its_work_and_then_starts_its_disk(case: Case, matrix: Ma
     playing[case.name].result()
     machine = matrix.site.status(f"hardware/{case.name}.json")
     assert ("disk", None if case.arm64 else "SUCCESS") == (machine["boot"]["phase"], (machine["run"] or {}).get("state"))
-    if case.loader != "pxelinux":  # whose story was another in one of two runs, and how is not known yet
-        matrix.site.holds_story(f"firmware-{case.name}", case.name)
+    matrix.site.holds_story(f"firmware-{case.name}", case.name)
     log = matrix.server.transcript.text()
     if case.fetched:
         assert f'"peer":"{case.address}","path":"{case.fetched}"' in log or case.firmware in (
