@@ -71,20 +71,28 @@ class Tracing:
                 self._there.clear()
                 while self._waiting:
                     await self._deliver([self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
-        finally:
+        except asyncio.CancelledError:  # a thread may be at it still, and is not to try again
             self._exporter.shutdown()  # type: ignore[no-untyped-call]  # theirs has no type
+            raise
 
     async def _deliver(self, spans: Sequence[Span]) -> None:
-        told = _told(spans)
         for attempt in range(TRIES):
             if attempt:
                 await asyncio.sleep(self._pause)
-            done = (await asyncio.to_thread(self._exporter.export, told)).name == "SUCCESS"
+            done = await asyncio.to_thread(self._export, spans)
             self._say(done)
             if done:
                 self._counts["trace", "sent"] += len(spans)
                 return
         self._counts["trace", "dropped"] += len(spans)
+
+    def _export(self, spans: Sequence[Span]) -> bool:
+        """Whether they were taken. Some versions of the exporter raise what requests raises, and spans that no exporter can
+        write are lost like those that nobody takes."""
+        try:
+            return self._exporter.export(_told(spans)).name == "SUCCESS"
+        except Exception:
+            return False
 
     def _say(self, done: bool) -> None:
         if done == self._trouble:

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
@@ -115,7 +116,7 @@ def play(url: str, spans: int, until: str, pause: float = 0.0) -> tuple[Counter[
         for _ in range(spans):
             tracing.note([SPAN])
         sending = asyncio.create_task(tracing.run())
-        while not counts["trace", until]:
+        while not counts["trace", until] and not sending.done():
             await asyncio.sleep(0.01)
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
@@ -137,6 +138,17 @@ def test_what_nobody_takes_is_lost_in_the_end_and_counted() -> None:
         counts, said = play(receiver.url, 1, "dropped")
     assert {("trace", "dropped"): 1} == counts
     assert (TRIES, ["traces-not-taken"]) == (receiver.asked, said)
+
+
+def test_an_exporter_that_raises_is_one_that_did_not_deliver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some releases do when nobody listens: what requests raises is an OSError."""
+
+    def export(*_: object) -> None:
+        raise OSError("refused")
+
+    monkeypatch.setattr(OTLPSpanExporter, "export", export)
+    counts, said = play("http://127.0.0.1:1", 1, "dropped")
+    assert ({("trace", "dropped"): 1}, ["traces-not-taken"]) == (counts, said)
 
 
 def test_what_waits_is_bounded_and_a_trace_is_taken_whole_or_not() -> None:
