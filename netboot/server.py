@@ -12,7 +12,7 @@ import resource
 import socket
 import ssl
 import traceback
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from typing import Any
 
 from netboot.binaries import find_binaries
@@ -53,10 +53,12 @@ HTTP_SOCKET = "http.sock"
 """In the state directory: HTTP for whoever may open that file."""
 REFRESH_SLICE, REFRESH_SECONDS = 200, 0.25
 """Status files written again at once, and the pause after them."""
+AGAIN_SECONDS = 30.0
+"""After which what only tells of machines is begun again when it died."""
 
 
 class Died(Exception):
-    """A part of the server ended, which none may; the message is a sentence."""
+    """A part of the server ended that machines depend on; the message is a sentence."""
 
 
 class Netboot:
@@ -112,8 +114,8 @@ class Netboot:
                 ("status refresh", self._refresh()),
                 ("tick", self._clock.run()),
                 ("pruner", Pruner(self.world).run()),
-                *([("notifier", self._notifier.run())] if self._notifier else []),
-                *([("tracing", self._tracing.run())] if self._tracing else []),
+                *([("notifier", self._kept_up("notifier", self._notifier.run))] if self._notifier else []),
+                *([("tracing", self._kept_up("tracing", self._tracing.run))] if self._tracing else []),
             ):
                 await stack.enter_async_context(self._part(name, work))
             self._say_ready()
@@ -224,7 +226,7 @@ class Netboot:
             sock = syslog_socket(settings.listen, settings.syslog_port, settings.interface)
         with contextlib.closing(SyslogServer(sock, self.world, lambda name: self._mark([hardware_path(name)]))) as server:
             self.syslog_port = server.port
-            async with self._part("syslog", server.run()):
+            async with self._part("syslog", self._kept_up("syslog", server.run)):
                 yield
 
     @contextlib.asynccontextmanager
@@ -283,10 +285,23 @@ class Netboot:
                 return
             error = task.exception()
             if error is not None:
-                self.log.error("part-died", part=task.get_name(), traceback="".join(traceback.format_exception(error)))
+                self._say_died(task.get_name(), error)
             self._death.set_result(f"the part `{task.get_name()}` of the server ended ({error!r})")
 
         task.add_done_callback(ended)
+
+    def _say_died(self, part: str, error: BaseException) -> None:
+        self.log.error("part-died", part=part, traceback="".join(traceback.format_exception(error)))
+
+    async def _kept_up(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """A part that no machine waits for is begun again after a defect: it ends nobody's boot."""
+        while True:
+            try:
+                await run()
+            except Exception as error:
+                self.world.counts["part", "died"] += 1
+                self._say_died(name, error)
+            await asyncio.sleep(AGAIN_SECONDS)
 
     async def died(self) -> None:
         """Waits for the first part that ends by itself, and raises Died."""

@@ -26,12 +26,15 @@ from netboot.http_server import Bounds
 from netboot.listening import CannotListen
 from netboot.log import Log
 from netboot.markers import declare_new_site, freeze, unfreeze
+from netboot.notifier import Notifier
 from netboot.plans import PlanStore
 from netboot.pruning import Pruner
 from netboot.runs import claim
 from netboot.server import Died, Netboot
 from netboot.settings import Settings
 from netboot.status import StatusWriter
+from netboot.syslog_server import SyslogServer
+from netboot.tracing import Tracing
 from tests.netboot.site import logged, machine, plan
 
 pytestmark = pytest.mark.shell
@@ -461,6 +464,36 @@ def test_a_part_that_dies_is_noticed(tmp_path: Path, part: str, monkeypatch: pyt
         assert (part, True) == (line["part"], "ZeroDivisionError" in line["traceback"])
 
     serve(tmp_path, story)
+
+
+TELLERS: dict[str, type] = {"notifier": Notifier, "syslog": SyslogServer, "tracing": Tracing}
+
+
+@pytest.mark.parametrize("part", TELLERS)
+def test_a_part_that_only_tells_of_machines_is_begun_again_and_ends_nothing(
+    tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    async def broken(*_: object) -> None:
+        begun.append(part)
+        if len(begun) < 3:
+            raise ZeroDivisionError("a defect")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(TELLERS[part], "run", broken)
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.0)
+    targets = tmp_path / "notify.toml"
+    targets.write_text('[[target]]\nname = "x"\nkind = "slack"\nurl = "http://127.0.0.1:1/"\n')
+
+    async def story(server: Netboot) -> None:
+        await until(lambda: len(begun) == 3 or server._death.done())
+        assert not server._death.done()
+        died = [line for line in logged(server.log) if line["event"] == "part-died"]
+        assert [part] * 2 == [line["part"] for line in died]
+        assert 2 == server.world.counts["part", "died"]
+
+    serve(tmp_path / "state", story, notify=targets, traces="http://127.0.0.1:1", syslog_port=0)
 
 
 def test_an_end_in_time_with_connections_in_every_state(tmp_path: Path) -> None:
