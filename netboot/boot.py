@@ -142,6 +142,19 @@ def next_step(plan: BootPlan, machine: Machine, observed: Observed, hold: str | 
     return _idle(plan, machine, why)
 
 
+def sentence_of(step: Step) -> str:
+    """For people: what the machine would do if it booted now, and why."""
+    match step:
+        case RunWork(why=why):
+            return why
+        case Diskless(why=why):
+            return f"boots diskless: {why}"
+        case ToDisk(why=why):
+            return f"boots its disk: {why}"
+        case Stay(why=why):
+            return f"waits: {why}"
+
+
 def all_due(plan: BootPlan, machine: Machine, observed: Observed, boot: str) -> list[Work]:
     """All that a machine would do in turn if each succeeded and nothing held it back: what a rehearsal goes through."""
     found: list[Work] = []

@@ -10,17 +10,18 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 
-from netboot.boot import Plans
+from netboot.boot import Plans, next_step, sentence_of
 from netboot.heard import Heard
 from netboot.issues import Issue, Moment, of_machine
 from netboot.observed import Observed
-from netboot.plan import Machine
-from netboot.records import BootStatus, RunStatus
+from netboot.plan import BootPlan, Machine
+from netboot.records import RunStatus
 from netboot.run_documents import Document, rfc3339
 
 FLEET_PATH = "fleet.json"
@@ -47,6 +48,8 @@ class Row(msgspec.Struct, frozen=True):
     """Kinds, the first found first."""
     seen: float = 0.0
     """Seconds since the epoch; 0: never."""
+    next: str = ""
+    """What it would do if it booted now, and why, for people (`boot.next_step`)."""
 
     @property
     def words(self) -> str:
@@ -67,37 +70,36 @@ def surveying(plans: Plans, observed: Observed, hold: str, heard: Heard, now: fl
     at, rows, found = Moment.of(hold, heard, now), list[Row](), list[Issue]()
     for number, (_, machine) in enumerate(sorted(plans.current.machines.items()), 1):
         issues = list(of_machine(plans, machine, observed, at))
-        rows.append(_row(machine, observed, issues))
+        rows.append(_row(plans.current, machine, observed, hold, heard, issues))
         found += issues
         if number % SLICE == 0:
             yield
     return Survey(rows, found)
 
 
-def _row(machine: Machine, observed: Observed, issues: Iterable[Issue]) -> Row:
+def _row(plan: BootPlan, machine: Machine, observed: Observed, hold: str, heard: Heard, issues: Iterable[Issue]) -> Row:
     boot, runs = observed.last_boot_of(machine.name), observed.runs_of(machine.name, machine.macs)
     run = next((each for each in reversed(runs) if each.active), runs[-1] if runs else None)
+    is_open = boot is not None and boot.closed is None
+    step = next_step(plan, machine, observed, hold, boot.id if boot and is_open else "")
     return Row(
         name=machine.name,
-        address=_address(machine, observed),
+        address=_address(machine, observed, heard),
         labels=machine.labels,
-        phase=boot.phase if _is_open(boot) and boot else AWAY,
+        phase=boot.phase if boot and is_open else AWAY,
         workflow=run.workflow if run else "",
         state=run.state if run else "",
         done=len(run.done()) if run else 0,
         total=_actions(run) if run else 0,
         issues=tuple(dict.fromkeys(each.kind for each in issues)),
         seen=boot.last_seen if boot else 0.0,
+        next=sentence_of(step),
     )
 
 
-def _is_open(boot: BootStatus | None) -> bool:
-    return boot is not None and boot.closed is None
-
-
-def _address(machine: Machine, observed: Observed) -> str:
-    said = (each.address or observed.address_of.get(each.mac, "") for each in machine.interfaces)
-    return next(filter(None, said), "")
+def _address(machine: Machine, observed: Observed, heard: Heard) -> str:
+    given, lent = (each.address for each in machine.interfaces), (observed.address_of.get(mac) for mac in machine.macs)
+    return next(filter(None, chain(given, lent, map(heard.address_of, machine.macs))), "")
 
 
 def _actions(run: RunStatus) -> int:
@@ -244,4 +246,5 @@ def _entry(row: Row) -> Document:
         "total": row.total,
         "issues": list(row.issues),
         "lastSeen": rfc3339(row.seen) if row.seen else None,
+        "next": row.next,
     }

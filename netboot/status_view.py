@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from netboot.boot import Diskless, Plans, RunWork, Stay, Step, ToDisk, next_step
+from netboot.boot import Diskless, Plans, RunWork, Stay, Step, ToDisk, next_step, sentence_of
 from netboot.fleet import FLEET_PATH
 from netboot.heard import Heard
 from netboot.holds import OPEN
@@ -154,23 +154,11 @@ def _hardware(plans: Plans, machine: Machine, observed: Observed, hold: str) -> 
         arch=machine.arch,
         labels=machine.labels,
         plan=plan.id,
-        next=_sentence(step),
+        next=sentence_of(step),
         step=_step(step),
         boot_timeout=float(plan.site.boot_timeout),
         pending_timeout=float(step.work.pending_timeout) if isinstance(step, RunWork) else 0.0,
     )
-
-
-def _sentence(step: Step) -> str:
-    match step:
-        case RunWork(why=why):
-            return why
-        case Diskless(why=why):
-            return f"boots diskless: {why}"
-        case ToDisk(why=why):
-            return f"boots its disk: {why}"
-        case Stay(why=why):
-            return f"waits: {why}"
 
 
 def _step(step: Step) -> NextStep:

@@ -35,28 +35,39 @@ def chosen(machines: str | None, labels: tuple[str, ...]) -> Chosen:
 
 def documents(read: Read, asked: Chosen) -> Iterator[Document]:
     """Of the machines that are meant. Raises Sentence for a name that nobody has."""
-    found = (document for name in _named(read, asked.machines) if (document := read(f"hardware/{name}.json")) is not None)
+    found = (document for name in _sifted(read, asked)[0] if (document := read(f"hardware/{name}.json")) is not None)
     return (each for each in found if _has(each, asked))
 
 
-def names(read: Read, asked: Chosen) -> list[str]:
-    """Of the machines that are meant, in the order in which they are written. Raises Sentence for a name that nobody has.
+def rows(read: Read, asked: Chosen) -> list[Document] | None:
+    """Of all machines with the labels, what a server says of each in its one document of all, which may be some seconds old.
 
-    A server has all labels in one document, which may be some seconds old; the files of a state directory have them in each.
+    None: it is read from files, which have no such document, or certain machines are meant.
     """
-    named = _named(read, asked.machines)
-    if not asked.labels:
-        return named
-    fleet = read(FLEET_PATH)
-    if fleet is None:
-        return [each["name"] for each in documents(read, asked)]
-    meant = {row["name"] for row in fleet["machines"] if _has(row, asked)}
-    return [name for name in named if name in meant]
+    fleet = read(FLEET_PATH) if asked.machines is None else None
+    return [row for row in fleet["machines"] if _has(row, asked)] if fleet else None
+
+
+def names(read: Read, asked: Chosen) -> list[str]:
+    """Of the machines that are meant, in the order in which they are written. Raises Sentence for a name that nobody has."""
+    found, sure = _sifted(read, asked)
+    return found if sure else [each["name"] for each in documents(read, asked)]
 
 
 def few(names: list[str]) -> str:
     """For a sentence."""
     return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+
+
+def _sifted(read: Read, asked: Chosen) -> tuple[list[str], bool]:
+    """The names, and whether they are those with the labels: a server has all labels in one document, which may be some
+    seconds old; the files of a state directory have them in each machine's."""
+    named = _named(read, asked.machines)
+    fleet = read(FLEET_PATH) if asked.labels else None
+    if fleet is None:
+        return named, not asked.labels
+    meant = {row["name"] for row in fleet["machines"] if _has(row, asked)}
+    return [name for name in named if name in meant], True
 
 
 def _has(machine: Document, asked: Chosen) -> bool:

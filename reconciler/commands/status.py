@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from netboot.fleet import AWAY
 from netboot.issue_document import ISSUES_PATH
 from netboot.served_document import SERVED_PATH
 from reconciler.commands import choosing, completion, options, telling
@@ -54,7 +55,8 @@ def command(
             site = read("reconcile.json")
             if site is None:
                 raise Sentence(f"{state or server} has no status yet; is a gitboot serving there?")
-            documents = list(choosing.documents(read, asked))
+            rows = choosing.rows(read, asked) if output == "table" else None
+            documents = list(choosing.documents(read, asked)) if rows is None else rows
             if watch:
                 click.clear()
             _print(read, site, documents, asked, output)
@@ -143,20 +145,29 @@ def _addresses(machine: Document) -> Iterator[str]:
 def _table(machines: list[Document], now: float, wide: bool = False) -> Table:
     table = columns("MACHINE", *(("MACS", "LABELS", "PLAN") if wide else ()), "ADDRESS", "PHASE", "RUN", "SEEN", "NEXT")
     for each in machines:
-        boot, run = each["boot"], each["run"]
-        address = next(_addresses(each), "-")
-        phase = boot["phase"] if boot and boot["closed"] is None else "-"
-        state = run["state"] if run else "-"
-        doing = f"{run['workflow']} {state}" if run else "-"
+        address, phase, workflow, state = _short(each) if "boot" in each else _row(each)
         table.add_row(
             _text(each["name"]),
             *(map(_text, _wide(each)) if wide else ()),
-            *map(_text, (address, phase)),
-            Text(printable(doing), COLOURS.get(state, "")),
+            *map(_text, (address or "-", phase)),
+            Text(printable(f"{workflow} {state}" if workflow else "-"), COLOURS.get(state, "")),
             _text(age(each["lastSeen"], now)),
             _text(each["next"].partition("; to release it: ")[0]),  # which is said once, above
         )
     return table
+
+
+def _short(machine: Document) -> tuple[str, str, str, str]:
+    """Address, phase, and the workflow and state of its run, each "" or - where there is none; of its own document."""
+    boot, run = machine["boot"], machine["run"]
+    phase = boot["phase"] if boot and boot["closed"] is None else "-"
+    return next(_addresses(machine), ""), phase, *((run["workflow"], run["state"]) if run else ("", ""))
+
+
+def _row(machine: Document) -> tuple[str, str, str, str]:
+    """The same, of its row in the document of all."""
+    phase = "-" if machine["phase"] == AWAY else machine["phase"]
+    return machine["address"] or "", phase, machine["workflow"] or "", machine["state"] or ""
 
 
 def _wide(machine: Document) -> Iterator[str]:

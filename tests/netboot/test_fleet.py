@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -13,7 +13,7 @@ from netboot.events import RunEnded
 from netboot.fleet import AWAY, PAGE, SORTS, Query, Row, Survey, counts_of, map_of, matching, select, surveying
 from netboot.heard import Heard
 from netboot.runs import Claimed
-from tests.netboot.plan_example import BIOS, IPXE, Room, machine, port, work
+from tests.netboot.plan_example import BIOS, IPXE, MAC, Room, machine, port, work
 
 ROWS = [
     Row("node-01", "10.1.0.11", {"rack": "r1"}, "agent", "install", "RUNNING", 1, 4, (), 30.0),
@@ -23,13 +23,16 @@ ROWS = [
 
 
 def rows_of(room: Room, now: float) -> Sequence[Row]:
-    looked = surveying(room.plans, room.observed, "", Heard(), now)
+    return survey_of(surveying(room.plans, room.observed, "", Heard(), now)).rows
+
+
+def survey_of(looked: Generator[None, None, Survey]) -> Survey:
     while True:
         try:
             next(looked)
         except StopIteration as done:
             survey: Survey = done.value
-            return survey.rows
+            return survey
 
 
 def names(query: Query) -> list[str]:
@@ -47,10 +50,19 @@ def test_a_row_says_what_the_machine_does() -> None:
     first, second = rows_of(room, room.now)
     assert ("node-01", "10.1.0.11", {"rack": "r1"}, "agent") == (first.name, first.address, first.labels, first.phase)
     assert ("install", "RUNNING", 0, 1) == (first.workflow, first.state, first.done, first.total)
-    assert Row("node-02", "10.1.0.12") == second
+    idle = "boots its disk: git names no work for it; its idle state is the disk"
+    assert Row("node-02", "10.1.0.12", next=idle) == second
+    assert first.next.startswith("goes on with workflow install run 1")
     room.happen(RunEnded(at=room.now, run=claimed.run, state="FAILED", reason="exit code 3"))
     first, _ = rows_of(room, room.now)
     assert ("FAILED", ("run-failed",)) == (first.state, first.issues)
+
+
+def test_a_machine_without_an_address_is_where_it_was_seen() -> None:
+    room = Room.of(machine("node-01", port(address="")))
+    heard = Heard(address_of={MAC: "10.9.0.1"}.__getitem__)
+    (row,) = survey_of(surveying(room.plans, room.observed, "", heard, room.now)).rows
+    assert "10.9.0.1" == row.address
 
 
 def test_what_comes_no_further_is_in_its_row() -> None:

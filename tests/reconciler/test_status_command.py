@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -19,10 +20,13 @@ from netboot.observed import Observed
 from netboot.run_documents import Document
 from netboot.status_documents import hardware_document
 from reconciler.cli import main
+from tests.netboot.live_machine import Agent
+from tests.netboot.live_server import Live
 from tests.netboot.plan_example import work
 from tests.netboot.story import begun
 from tests.netboot.test_inventory_document import SAID
 from tests.netboot.test_status_documents import NODE, goes_to_its_disk
+from tests.reconciler.answers import answering, said
 from tests.reconciler.test_commands import call, written
 
 
@@ -182,6 +186,43 @@ def test_watched_it_shows_the_state_of_each_moment_until_ctrl_c_which_is_no_erro
     assert (130, "") == (ended.value.code, err.strip())
     assert (2, 1) == (out.count("MACHINE"), out.count("at first"))
     assert out.index("at first") > out.rindex("MACHINE")
+
+
+def test_a_table_from_a_server_asks_for_the_documents_of_those_machines_alone_that_are_named(tmp_path: Path) -> None:
+    two(tmp_path)
+    asked: list[str] = []
+    row = {"address": "10.9.0.1", "phase": "agent", "workflow": "look", "state": "RUNNING", "lastSeen": None, "next": "goes on"}
+    rows = [row | {"name": f"node-0{number}", "labels": {"rack": f"r{number}"}} for number in (1, 2)]
+
+    def answer(path: str, _: str) -> tuple[int, bytes]:
+        asked.append(path.removeprefix("/status/hardware/"))
+        of_all = {"/status/fleet.json": said({"machines": rows}), "/status/issues.json": said({"issues": []})}
+        file = tmp_path / path.lstrip("/")
+        return (200, of_all.get(path) or file.read_bytes()) if path in of_all or file.exists() else (404, b"")
+
+    with answering(answer) as url:
+        table = call("status", "--server", url).output
+        assert ["node-01 10.9.0.1 agent look RUNNING never goes on"] == lines_of("node-01", table)
+        assert [] == lines_of("node-02", call("status", "--server", url, "-l", "rack=r1").output)
+        assert not {"node-01.json", "node-02.json"} & set(asked)
+        assert lines_of("node-02", call("status", "--server", url, "-l", "rack=r2", "-o", "wide").output)
+        assert ["node-02.json"] == [path for path in asked if path.startswith("node-")]
+
+
+def lines_of(name: str, table: str) -> list[str]:
+    return [" ".join(line.split()) for line in table.splitlines() if line.startswith(name)]
+
+
+@pytest.mark.shell
+def test_a_table_is_the_same_from_rows_and_from_documents(tmp_path: Path) -> None:
+    with Live(tmp_path) as netboot:
+        url = f"http://127.0.0.1:{netboot.http_port}"
+        agent = Agent.of(netboot)
+        for begins in (False, True):
+            if begins:
+                agent.begin()
+            (row,), (long,) = (lines_of("node-01", call("status", *m, "--server", url).output) for m in ((), ("node-01,",)))
+            assert re.sub(r" \d+s ", " ", long) == re.sub(r" \d+s ", " ", row)
 
 
 def test_labels_that_no_machine_has_are_said_to_be_such(tmp_path: Path) -> None:
