@@ -10,13 +10,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from netboot.errors import Malformed
 
 MOST = 10_000
 """Entries of a page."""
+MOST_FIELDS = 50
+"""Of one question: more than any document has where it pays to leave some out."""
 SAID = ("fields", "limit", "after")
+Wanted: TypeAlias = "dict[str, Wanted]"
+"""Name of a field → what is wanted of it; nothing in particular: all."""
 
 
 class NoField(Exception):
@@ -74,6 +78,8 @@ class Selection:
         fields = tuple(tuple(each.split(".")) for each in said["fields"].split(",")) if "fields" in said else ()
         if not all(map(all, fields)):
             raise Malformed("fields are names with commas between them, and dots where one is in another: name,run.state")
+        if len(fields) > MOST_FIELDS:
+            raise Malformed(f"fields are {MOST_FIELDS} at most; leave it out to have them all.")
         return cls(fields, int(limit) if "limit" in said else 0, said.get("after", ""))
 
     @property
@@ -111,18 +117,26 @@ def _only(document: Mapping[str, Any], fields: Sequence[Sequence[str]]) -> dict[
             raise NoField(f"There is no field {first!r} in this document; it has {', '.join(document)}.")
     names = [".".join(each) for each in fields]
     said = {name: document[name] for name in ("apiVersion", "kind")}
-    return {**said, "fields": names, **_within(document, fields)}
+    return {**said, "fields": names, **_within(document, _wanted(fields))}
 
 
-def _within(node: Any, fields: Sequence[Sequence[str]]) -> Any:
-    """`node` with nothing but these; () among them: all of it."""
-    if not all(fields):
+def _wanted(fields: Iterable[Sequence[str]]) -> Wanted:
+    """Put together once: a list has ten thousand entries, and what is done for each must not grow with what is asked for."""
+    wanted: Wanted = {}
+    for *above, last in sorted(fields, key=len, reverse=True):  # all of a field comes after a part of it, and replaces it
+        node = wanted
+        for name in above:
+            node = node.setdefault(name, {})
+        node[last] = {}
+    return wanted
+
+
+def _within(node: Any, wanted: Wanted) -> Any:
+    """`node` with nothing but that."""
+    if not wanted:
         return node
     if isinstance(node, list):
-        return [_within(each, fields) for each in node]
+        return [_within(each, wanted) for each in node]
     if not isinstance(node, Mapping):
         return node
-    asked: dict[str, list[Sequence[str]]] = {}
-    for first, *rest in fields:
-        asked.setdefault(first, []).append(rest)
-    return {name: _within(value, asked[name]) for name, value in node.items() if name in asked}
+    return {name: _within(value, wanted[name]) for name, value in node.items() if name in wanted}

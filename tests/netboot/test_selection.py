@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netboot.errors import Malformed
-from netboot.selection import MOST, NoField, Selection, select
+from netboot.selection import MOST, MOST_FIELDS, NoField, Selection, select
 
 FLEET = {
     "apiVersion": "gitboot/v1",
@@ -45,6 +45,26 @@ def test_all_of_a_field_is_more_than_a_part_of_it() -> None:
     assert FLEET["counts"] == part(FLEET, fields="counts.phases,counts")["counts"]
 
 
+class Name(str):
+    """Counts how often any is looked at to be found again."""
+
+    hashed = 0
+
+    def __hash__(self) -> int:
+        Name.hashed += 1
+        return super().__hash__()
+
+
+def test_what_is_asked_for_is_gone_through_once_and_not_for_each_entry() -> None:
+    """718 fields held everybody up for two seconds where there are 10,000 machines."""
+    asked, costs = Selection(((Name("machines"), Name("name")), (Name("machines"), Name("labels"), Name("rack")))), []
+    for many in (1, 100):
+        before = Name.hashed
+        select({**FLEET, "machines": FLEET["machines"][:1] * many}, asked)  # type: ignore[index]
+        costs.append(Name.hashed - before)
+    assert costs[0] == costs[1] > 0
+
+
 def test_what_is_below_something_that_has_nothing_below_it_is_that() -> None:
     assert "p1" == part(FLEET, fields="plan.id")["plan"]
 
@@ -56,7 +76,7 @@ def test_a_field_that_is_not_there_is_refused_with_those_that_are() -> None:
 
 NONSENSE = [
     *([("limit", each)] for each in ("0", str(MOST + 1), "-1", "²", "", "9" * 5000)),
-    *([("fields", each)] for each in ("", "a,,b", "a.")),
+    *([("fields", each)] for each in ("", "a,,b", "a.", "a" + ",a" * MOST_FIELDS)),
     [("limit", "1"), ("limit", "2")],
 ]
 
