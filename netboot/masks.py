@@ -2,7 +2,8 @@
 
 Core. The law: what is recognized is hidden to the end of its word, quote, line or indented block, rather too much than too
 little; and masked text has as many lines as the text, so that two can be compared line by line. A secret is known by where it
-stands, never by what it looks like: what no name, option or mark announces cannot be recognized (docs/security.md).
+stands, never by what it looks like: what no name, option or mark announces cannot be recognized (docs/security.md). What a
+pattern has to go back over is bounded, or taken whole: a hostile line must not cost the square of its length.
 """
 
 from __future__ import annotations
@@ -74,18 +75,18 @@ _LOGIN = re.compile(
 _SHORT = (
     (re.compile(r"(?P<kept>://[^/@\s:]{1,200}:)(?!\d+/)[^\s@'\"]{1,2000}(?=@)"), ""),
     (re.compile(r"(?P<kept>://(?:[^/@\s:]{0,200}:)?)[^/\s]{1,2000}(?=@)"), ""),
-    (re.compile(r"(?P<kept>\biscsi:[^@\s:]*:)[^@\s]+(?=@)"), ""),
+    (re.compile(r"(?P<kept>\biscsi:[^@\s:]{0,200}:)[^@\s]{1,500}(?=@)"), ""),
     (re.compile(r"(?P<kept>\b[Bb]earer[ \t]+)[^\s'\"\\=:|*][^\s'\"]*"), ""),
     (re.compile(r"(?P<kept>)\$(?:[1567y]|gy|2[abxy])\$[^\s'\",}\]]+"), ""),
     (re.compile(r"(?P<kept>)\bAGE-SECRET-KEY-\w+"), ""),
     (
-        re.compile(r"(?m)(?P<kept>^[ \t]*(?:- +)*[\"']?)\S.*?(?P<after>\|\s*(?:sudo\s+)?(?:chpasswd|passwd|cryptsetup)\b)"),
+        re.compile(r"(?m)(?P<kept>^[ \t]*(?:- +)*+[\"']?)\S.*?(?P<after>\|\s*(?:sudo\s+)?(?:chpasswd|passwd|cryptsetup)\b)"),
         r" \g<after>",
     ),
     (re.compile(r"(?m)(?P<kept>^[ \t]*rootpw[ \t]+)\S.*"), ""),
-    (re.compile(r"(?m)(?P<kept>(?<!\S)\S*passw(?:or)?d\S*[ \t]+(?:password|string)[ \t]+)\S.*"), ""),
+    (re.compile(r"(?m)(?P<kept>(?<!\S)(?=\S*passw(?:or)?d)\S++[ \t]+(?:password|string)[ \t]+)\S.*"), ""),
     (re.compile(r"(?P<kept>\blogin\s+\S+\s+password\s+)\S+"), ""),
-    (re.compile(r"(?m)(?P<kept>\bset[ \t]+(?:\S*/)?[\w.-]*(?:passw|secret|token|psk)[\w.:-]*[ \t]+)[^\s*].*"), ""),
+    (re.compile(r"(?m)(?P<kept>\bset[ \t]+(?:\S*/)?(?=[\w.-]*(?:passw|secret|token|psk))[\w.:-]++[ \t]+)[^\s*].*"), ""),
 )
 """User and password of a URL, and of dracut's iSCSI; a header; hashes as crypt(3) has them; age's identities; what is piped to
 a program that sets passwords; kickstart; preseed; netrc; iPXE. What is put after each mask."""
@@ -120,7 +121,7 @@ def _arguments(text: str) -> str:
 # Lines -------------------------------------------------------------------------------------------------------------------
 
 _NAME = re.compile(r"""(?<![\w.-])(?P<name>[\w.-]+)(?P<closed>["'\]]*)(?P<blank>[ \t]*)(?P<sign>[:=])(?P<gap>[ \t]*)""")
-_BEGIN = re.compile(r"""(?P<indent>\s*(?:- +)*)["']?""")
+_BEGIN = re.compile(r"""(?P<indent>\s*(?:- +)*+)["']?""")
 _ONE_WORD = re.compile(_WORD)
 _OF_QUERY = re.compile(r"""[^\s&'"]*""")
 _OF_FLOW = re.compile(r""""(?:\\.|[^"\\])*(?:"|$)|'(?:[^']|'')*(?:'|$)|[{\[].*|[^,}\]]*""")
@@ -149,10 +150,10 @@ def _line(line: str) -> tuple[str, int | None, bool]:
     done: list[str] = []
     at = 0
     opened, bare = None, False
+    begin = _BEGIN.match(line)
     for found in _NAME.finditer(line):
         if found.start() < at or not _announces(line, found):
             continue
-        begin = _BEGIN.match(line)
         first = begin is not None and begin.end() == found.start()
         end = _end(line, found, first)
         if first and found["sign"] == ":" and begin:
@@ -184,7 +185,7 @@ def _end(line: str, found: re.Match[str], first: bool) -> int:
         rule = None if spread else _OF_QUERY if before in ("?", "&") else _ONE_WORD
         if rule is _ONE_WORD and found["gap"] and not found["blank"]:  # `password= quiet`: it has none
             return start
-    elif re.search(r"[{,]\s*[\"']?$", line[: found.start()]):
+    elif line[: found.start() - (before in ("'", '"'))].rstrip().endswith(("{", ",")):
         rule = _OF_FLOW
     if rule is None:
         return len(line)

@@ -25,6 +25,8 @@ FRESH = "0" * 16
 _ARCHITECTURES = {"aarch64": 11}
 """Option 93 of UEFI, by `arch` of a Hardware; x86_64 is 7 (IANA, Processor Architecture Types)."""
 _EVERYTHING = bytes(code for code in range(1, 255) if code != 55)
+MOST_SHOWN = 16 << 10
+"""Characters of an answer."""
 _LANGUAGES: Mapping[str, Language] = {"grub": "grub", "shim": "grub", "pxelinux": "pxelinux"}
 
 
@@ -37,7 +39,7 @@ class Told:
     outcome: str
     """In a few words, with the reason."""
     text: str
-    """The answer whole; "": there is none."""
+    """The answer; "": there is none."""
 
 
 def told_now(
@@ -63,7 +65,7 @@ def _dhcp(
         outcome = answer(packet, classify(packet), plans, observed, at, now).outcome
         if isinstance(outcome, Reply):
             given = f"{outcome.message} {dotted(outcome.address)}" if any(outcome.address) else outcome.message
-            yield Told(who, given, masked_text(describe(decode(outcome.data))))
+            yield Told(who, given, _shown(describe(decode(outcome.data))))
         else:
             yield Told(who, f"no answer: {outcome.reason}", "")
 
@@ -98,7 +100,15 @@ def _script(
     who = {"ipxe": "iPXE's script", "grub": "GRUB's configuration", "pxelinux": "PXELINUX's configuration"}[language]
     if isinstance(script, NoScript):
         return Told(who, f"none: {script.reason}", "")
-    return Told(who, script.why, masked_text(mask(script.text)))
+    return Told(who, script.why, _shown(mask(script.text)))
+
+
+def _shown(text: str) -> str:
+    """Masked, and in whole lines, for half of one might not show any more that it holds a secret."""
+    if len(text) <= MOST_SHOWN:
+        return masked_text(text)
+    shown, _, _ = text[:MOST_SHOWN].rpartition("\n")
+    return masked_text(shown) + f"\n… and {len(text) - len(shown)} characters more"
 
 
 def _address(plan: BootPlan, binding: Binding, observed: Observed) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from typing import Any
 
@@ -16,7 +17,7 @@ from netboot.dhcp import Server
 from netboot.events import JournalOpened
 from netboot.observed import Observed
 from netboot.plan import Artifact, BootPlan, Interface, Profile, Site, Subnet, dump
-from netboot.preview import Told, told_now
+from netboot.preview import MOST_SHOWN, Told, told_now
 from netboot.scripts import House
 from tests.netboot.site import mac, machine, plan
 
@@ -60,6 +61,15 @@ def test_no_token_and_no_password_is_shown() -> None:
     assert "gitboot.token=" in script.text
     assert "gitboot.token=****" in script.text
     assert "hunter2" not in script.text
+
+
+def test_of_an_answer_without_end_the_first_lines_are_shown() -> None:
+    subnet, profile = Subnet("rack1", "10.1.0.0/16", b""), Profile("inspect", script="#!ipxe\n" + "http://a:hunter2@b\n" * 1000)
+    served = dump(Site("home"), [subnet], [profile], [], [machine(1, "look")]).plan
+    (*_, script) = ask(served, journal())
+    assert "hunter2" not in script.text
+    assert MOST_SHOWN > len(script.text) > MOST_SHOWN // 2
+    assert re.search(r"\n… and \d{4} characters more$", script.text)
 
 
 @given(st.dictionaries(st.sampled_from(["kind", "arch", "vendorClass", "userClass"]), st.text(max_size=300)))
