@@ -84,7 +84,10 @@ class _World(Collector):
         plans = world.plans
         yield _gauge("gitboot_machines", "Machines in the served plan.", len(plans.current.machines) if plans else 0)
         yield _gauge("gitboot_strangers", "Machines seen that are not in git.", len(world.strangers))
-        yield _gauge("gitboot_frozen", "1 while no new runs may start.", float(bool(world.hold())))
+        held = GaugeMetricFamily("gitboot_held", "1 while no new runs may start, by what holds them.", labels=["by"])
+        for by, why in world.holds().items():
+            held.add_metric([by], float(bool(why)))
+        yield held
         yield _gauge("gitboot_journal_writable", "0 while the journal cannot be written.", float(world.ledger.failure is None))
         yield _gauge("gitboot_listeners", "Who follows the events now.", world.feed.listeners)
         yield _gauge("gitboot_start_time_seconds", "When the server started, since the epoch.", world.started)

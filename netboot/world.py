@@ -169,9 +169,17 @@ class World:
 
     def hold(self) -> str:
         """Why no new run may start now, or "". That of the newest plan counts also for boots that are pinned to others."""
-        frozen = markers.frozen(self.settings.state) or ("" if self.observed.journal else NEW_STATE)
+        return next(filter(None, self.holds().values()), "")
+
+    def holds(self) -> dict[str, str]:
+        """What may hold every new run → why it does now, or ""."""
         gate = self.plans.current.gate if self.plans else OPEN
-        return frozen or gate.everything or outside_windows(gate.policies, time.time())
+        return {
+            "freeze": markers.frozen(self.settings.state),
+            "new-state": "" if self.observed.journal else NEW_STATE,
+            "policy": gate.everything,
+            "window": outside_windows(gate.policies, time.time()),
+        }
 
     @property
     def no_plan(self) -> str:

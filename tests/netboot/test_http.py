@@ -360,7 +360,7 @@ def test_a_hold_is_told_on_the_console_and_in_every_status(tmp_path: Path, why: 
         assert "kernel" not in script
         assert said in (await client.get("/status/reconcile.json")).json()["hold"]
         assert said in (await client.get("/status/hardware/node-01.json")).json()["next"]
-        assert "gitboot_frozen 1.0" in (await client.get("/metrics")).text
+        assert f'gitboot_held{{by="{"freeze" if why == "frozen" else "new-state"}"}} 1.0' in (await client.get("/metrics")).text
 
     visit(tmp_path, story, new_site=why == "frozen")
 

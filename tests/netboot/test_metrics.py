@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from netboot.boot import Plans
 from netboot.events import AddressDeclined, BootOpened
+from netboot.holds import Gate
 from netboot.issue_kinds import CATALOGUE
 from netboot.markers import freeze
 from netboot.metrics import page
+from netboot.policy import DAYS, Policy, Window
 from netboot.reconcile_document import Reconciliation
 from netboot.reconciliation import write_reconciliation
 from netboot.world import World
@@ -42,15 +46,31 @@ def test_the_figures_of_an_idle_server(tmp_path: Path) -> None:
         assert dict.fromkeys(CATALOGUE, 0.0) == {
             name[1]: found.pop(name) for name in list(found) if name[0] == "gitboot_issues"
         }
+        for by in ("freeze", "new-state", "policy", "window"):
+            assert 0 == found.pop(("gitboot_held", by))
         assert {
             ("gitboot_machines",): 2,
             ("gitboot_machines_by_phase", "away"): 2,
             ("gitboot_strangers",): 0,
-            ("gitboot_frozen",): 0,
             ("gitboot_journal_writable",): 1,
             ("gitboot_listeners",): 0,
             ("gitboot_start_time_seconds",): here.started,
         } == found
+
+    metrics(tmp_path, story)
+
+
+def test_what_holds_every_run_is_told_apart_for_a_window_does_so_every_day(tmp_path: Path) -> None:
+    never = tuple(Policy(windows=(Window((day,), 0, 60),)) for day in DAYS[:2])
+
+    async def held(here: World) -> set[str]:
+        return {name[1] for name, value in (await samples(here)).items() if name[0] == "gitboot_held" and value}
+
+    async def story(here: World) -> None:
+        here.plans = Plans(replace(plan().plan, gate=Gate(policies=never)), {})
+        assert {"window"} == await held(here)
+        freeze(tmp_path, "moving")
+        assert {"window", "freeze"} == await held(here)
 
     metrics(tmp_path, story)
 
