@@ -15,15 +15,16 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from agent.workflow import to_json
 from netboot.dashboard.discovered import as_hardware
 from netboot.dashboard.events import _stream
 from netboot.dashboard.pages import Kept
-from netboot.events import BootClosed
+from netboot.events import BootClosed, BootOpened, RunEnded, RunStarted
 from netboot.feed import Feed
 from netboot.http import application
 from netboot.issue_kinds import CATALOGUE
 from netboot.issues import Issue
-from tests.netboot.site import browser, machine, plan, world
+from tests.netboot.site import LOOK, browser, mac, machine, plan, world
 from tests.reconciler.inventories import read
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
@@ -221,6 +222,19 @@ async def test_the_page_of_all_workflows_renders_no_whole_document(tmp_path: Pat
         status, text, _ = await page(tmp_path / path.replace("/", "-"), path)
         assert 200 == status
         assert "PENDING" in text
+
+
+@awaited
+async def test_a_workflow_that_failed_somewhere_says_which_change_in_git_begins_it_again(tmp_path: Path) -> None:
+    who: dict[str, Any] = {"boot": "b1", "machine": "node-01", "macs": (mac(1),), "plan": plan().plan.id}
+    opened = BootOpened(at=1.0, mac=mac(1), via="script", **who)
+    began = RunStarted(at=1.0, run="r1", workflow="look", number=1, system="s", document=to_json(LOOK), **who)
+    async with world(tmp_path / "state", plan()) as here, browser(here) as client:
+        await here.ledger.commit((opened, began))
+        assert "run: 2" not in (await client.get("/workflows/look", headers=HTML)).text
+        await here.ledger.commit((RunEnded(at=2.0, run="r1", state="FAILED", reason="no disk"),))
+        text = (await client.get("/workflows/look", headers=HTML)).text
+        assert "write <code>run: 2</code> in the Workflow document <code>look</code>" in text
 
 
 @awaited
