@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
-from netboot.events import ActionEnded, BootAdvanced, BootClosed, Event, RunEnded
+from netboot.events import ActionEnded, BootAdvanced, BootClosed, Event, RunEnd, RunEnded
 from netboot.observed import Observed
 from netboot.records import Stage
 
@@ -57,7 +57,8 @@ class Durations:
         self.phases: dict[Stage, Histogram] = {}
         self.actions: dict[str, Histogram] = {}
         """By the state that it ended in, as `runs`."""
-        self.runs: dict[str, Histogram] = {}
+        self.runs: dict[RunEnd, Histogram] = {state: Histogram(WORK) for state in get_args(RunEnd)}
+        """Each from the start: of a count that begins with 1 Prometheus sees no increase."""
 
     def answered(self, kind: AnswerKind, seconds: float) -> None:
         self.answers.setdefault(kind, Histogram(ANSWERS)).add(seconds)
@@ -75,7 +76,7 @@ class Durations:
                 began = next((each.started for each in reversed(run.attempts) if each.ended == event.at), event.at)
                 self.actions.setdefault(event.state, Histogram(WORK)).add(event.at - began)
             case RunEnded() if run := observed.runs.get(event.run):
-                self.runs.setdefault(event.state, Histogram(WORK)).add(event.at - run.started)
+                self.runs[event.state].add(event.at - run.started)
 
     def _passed(self, stage: Stage, since: float, until: float) -> None:
         self.phases.setdefault(stage, Histogram(WORK)).add(until - since)

@@ -64,7 +64,9 @@ def test_phases_actions_and_runs_are_measured_as_they_end() -> None:
     happen(RunEnded(at=room.now + 12, run=claimed.run, state="SUCCESS", reason=""))
     happen(BootAdvanced(at=room.now + 20, boot=boot, phase="disk"), BootClosed(at=room.now + 25, boot=boot, reason="over"))
     assert {"SUCCESS": 7.0} == {state: each.sum for state, each in known.actions.items()}
-    assert {"SUCCESS": 12.0} == {state: each.sum for state, each in known.runs.items()}
+    assert {"SUCCESS": 12.0, "FAILED": 0.0, "TIMEOUT": 0.0, "CANCELLED": 0.0} == {
+        end: each.sum for end, each in known.runs.items()
+    }
     agent = room.observed.boots[boot].phases["agent"]
     assert {"agent": room.now + 20 - agent, "disk": 5.0} == {phase: each.sum for phase, each in known.phases.items()}
     assert began <= agent
@@ -76,4 +78,5 @@ def test_what_is_not_known_any_more_is_not_measured() -> None:
     for event in (BootClosed(at=1, boot="b", reason=""), BootAdvanced(at=1, boot="b", phase="agent"),
                   ActionEnded(at=1, state="SUCCESS", **step), RunEnded(at=1, run="r", state="FAILED", reason="")):  # fmt: skip
         known.apply(event, room.observed)
-    assert ({}, {}, {}) == (known.phases, known.actions, known.runs)
+    assert ({}, {}) == (known.phases, known.actions)
+    assert not any(each.sum for each in known.runs.values())

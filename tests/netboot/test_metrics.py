@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from netboot.boot import Plans
-from netboot.events import AddressDeclined, BootOpened
+from netboot.events import AddressDeclined, BootOpened, RunEnd
 from netboot.holds import Gate
 from netboot.issue_kinds import CATALOGUE
 from netboot.markers import freeze
@@ -48,6 +49,9 @@ def test_the_figures_of_an_idle_server(tmp_path: Path) -> None:
         }
         for by in ("freeze", "new-state", "policy", "window"):
             assert 0 == found.pop(("gitboot_held", by))
+        runs = {name: found.pop(name) for name in list(found) if name[0].startswith("gitboot_run_seconds")}
+        assert {("gitboot_run_seconds_count", state) for state in get_args(RunEnd)} < runs.keys()
+        assert {0.0} == set(runs.values())
         assert {
             ("gitboot_machines",): 2,
             ("gitboot_machines_by_phase", "away"): 2,
