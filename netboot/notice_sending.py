@@ -1,12 +1,13 @@
 """One message to one target: an HTTP request or a mail.
 
-Shell. Law: it is taken, or `Undelivered` says why not, without an address's path or a password, for those are secrets. No
-redirect is followed, which would carry them to wherever it leads. Silence ends after `SILENCE` seconds; who waits for all of it
-sets an end of their own. Proxies count as everywhere (`https_proxy`, `no_proxy`).
+Shell. Law: it is taken, or `Undelivered` says why not, without a password and without what stands behind an address's host, for
+those are secrets. No redirect is followed, which would carry them to wherever it leads. Silence ends after `SILENCE` seconds;
+who waits for all of it sets an end of their own. Proxies count as everywhere (`https_proxy`, `no_proxy`).
 """
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 import urllib.error
@@ -93,9 +94,9 @@ def _place(target: Target) -> str:
 
 
 def _origin(url: str) -> str:
-    """Without a name and password, and without the path."""
+    """Without a name and password, and without what comes behind the host."""
     scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
+    return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0].rpartition('@')[2]}"
 
 
 def _reason(error: Exception) -> str:

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from netboot.issue_kinds import Name
 
-Url = Annotated[str, Meta(pattern=r"^https?://[^\s/@]+(/\S*)?$")]
+Url = Annotated[str, Meta(pattern=r"^https?://[^\s/@?#]+(/\S*)?$")]
 Address = Annotated[str, Meta(pattern=r"^[^\s<>,;:\"\\@]+@[^\s<>,;:\"\\@]+$")]
 Told = Literal["issues", "runs", "failures"]
 MOST_TARGETS = 16

@@ -71,6 +71,14 @@ def test_no_redirect_is_followed(status: int) -> None:
     assert [] == elsewhere.bodies
 
 
+@pytest.mark.parametrize("behind", ["/services/hunter2", "?token=hunter2", "#hunter2", "/?a=@hunter2"])
+def test_of_an_address_nothing_behind_the_host_is_said(behind: str) -> None:
+    with pytest.raises(Undelivered) as found:
+        deliver(Slack(name="chat", url=f"http://127.0.0.1:9{behind}"), NOTICE)
+    assert str(found.value).startswith("http://127.0.0.1:9 cannot be told (")
+    assert "hunter2" not in str(found.value)
+
+
 def test_nobody_there_and_nothing_but_silence_are_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SILENCE", 0.1)
     with socket.socket() as silent:

@@ -48,6 +48,7 @@ def test_a_mail_server_s_port_is_that_of_its_security_unless_it_is_said(more: st
         (f'{SLACK}ignore = ["no-such-issue"]', "no-such-issue"),
         (f"{SLACK}gather = -1", "gather"),
         (f'{SLACK}colour = "red"', "colour"),
+        (SLACK.replace("/services/", "?a=services/"), "url"),
         (SLACK + SLACK, "two targets are called chat"),
         (MAIL.replace("ops@example.org", "ops@example.org, all@example.org"), "to"),
         (MAIL.replace('["ops@example.org"]', "[]"), "to"),
