@@ -1,7 +1,8 @@
 """What somebody is to be told: issues that begin and end, and runs that have ended, once each.
 
 Core. Law: of one issue of one machine nobody hears twice while it lasts, also over a restart; what begins and ends before a
-message leaves is told to nobody. What waits for a target is bounded: the oldest goes first, and is counted.
+message leaves is told to nobody. What waits for a target is bounded: the oldest goes first, and is counted; and what strangers
+in the network can bring about goes before anything else.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ MEMORY = 600.0
 """Seconds after a start for which a missing issue is not taken to be over: much of what is heard is kept in memory alone."""
 MANY: frozenset[Name] = frozenset(("unknown-machine", "other-dhcp-server", "commit-rejected", "secret-unreadable", "plan-held"))
 """Issues of the site of which there may be several, told apart by what they say."""
+BY_STRANGERS: frozenset[str] = frozenset(("unknown-machine", "other-dhcp-server"))
+"""Issues of which anybody in the network can make as many as they like."""
+MOST_OF_STRANGERS = 1_000
+"""That are not there now and not over either."""
 
 OPPOSITE = {"begun": "over", "over": "begun"}
 Key: TypeAlias = tuple[str, str, str]
@@ -102,6 +107,8 @@ class Notices:
             for target in self._targets:
                 if _is_for(target, happening):
                     self._add(target.name, happening)
+        for target in self._targets:
+            self._bound(target.name)
         return bool(happened)
 
     def waits(self, target: str) -> bool:
@@ -130,10 +137,12 @@ class Notices:
                 name, machine, subject = key
                 begun = self._lasting[key] = Happening("begun", name, issue.since or now, machine, subject, issue.message)
                 yield begun
-        if now - self._started >= MEMORY:
-            for key in [key for key in self._lasting if key not in now_there]:
-                before = self._lasting.pop(key)
-                yield Happening("over", before.name, now, before.machine, before.subject, before.message)
+        gone = [key for key in self._lasting if key not in now_there]
+        if now - self._started < MEMORY:
+            gone = [key for key in gone if key[0] in BY_STRANGERS][:-MOST_OF_STRANGERS]
+        for key in gone:
+            before = self._lasting.pop(key)
+            yield Happening("over", before.name, now, before.machine, before.subject, before.message)
 
     def _of_runs(self, runs: Reversible[RunStatus], now: float) -> Iterable[Happening]:
         since, self._looked = self._looked - LATE, now
@@ -159,9 +168,13 @@ class Notices:
                 return
             self._tried[target].add(happening.part)
         waiting[happening.part] = happening
-        if len(waiting) > MOST_WAITING:
-            del waiting[next(iter(waiting))]
-            self._lost[target] += 1
+
+    def _bound(self, target: str) -> None:
+        waiting = self._waiting[target]
+        if (many := len(waiting) - MOST_WAITING) > 0:
+            for part in sorted(waiting, key=lambda part: waiting[part].name not in BY_STRANGERS)[:many]:
+                del waiting[part]
+            self._lost[target] += many
 
 
 def _key(issue: Issue) -> Key:

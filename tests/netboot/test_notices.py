@@ -237,3 +237,25 @@ def test_runs_that_are_over_are_looked_at_no_more_and_one_that_goes_on_until_it_
     notices.look((), runs, LATER + 2)
     assert ["ended FAILED new", "ended SUCCESS slow"] == told(notices)
     assert 3 == runs.many, "the new one, and twice the newest that is known"
+
+
+def strangers(*numbers: int) -> list[Issue]:
+    return [Issue("unknown-machine", 5.0, f"{number} asked") for number in numbers]
+
+
+def test_strangers_push_nothing_out_but_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netboot.notices.MOST_WAITING", 3)
+    notices = Notices((CHAT,), Memory(), START)
+    notices.look([lost("node-01"), *strangers(1, 2)], (), LATER)
+    notices.look([lost("node-01"), *strangers(1, 2, 3, 4)], (), LATER)
+    assert 2 == notices.lost("chat")
+    assert ["begun agent-lost node-01", "begun unknown-machine 3 asked", "begun unknown-machine 4 asked"] == told(notices)
+
+
+def test_of_strangers_only_the_last_are_kept_in_mind_after_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netboot.notices.MOST_OF_STRANGERS", 2)
+    notices = Notices((CHAT,), Memory(), START)
+    notices.look([lost("node-01"), *strangers(1, 2, 3, 4)], (), START)
+    told(notices)
+    notices.look((), (), START + 1.0)
+    assert ["over unknown-machine 1 asked", "over unknown-machine 2 asked"] == told(notices)
