@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -185,7 +186,10 @@ def pause(failures: int) -> float:
 
 
 def _replace(file: Path, data: bytes) -> None:
-    """Raises OSError."""
+    """Raises OSError. On disk before it has the name: else a power cut could leave an empty file in place of the old one."""
     partial = file.with_suffix(".new")
-    partial.write_bytes(data)
+    with partial.open("wb") as written:
+        written.write(data)
+        written.flush()
+        os.fsync(written.fileno())
     partial.replace(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -171,6 +172,17 @@ def test_a_memory_that_cannot_be_read_or_written_costs_the_memory(tmp_path: Path
         assert [HELD] == heard
 
     run(scenario())
+
+
+def test_the_memory_is_on_disk_before_it_takes_the_place_of_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, synced = tmp_path / FILE, []
+    file.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append((os.fstat(descriptor).st_size, file.read_bytes())))
+    module._replace(file, b"newer")
+    assert [(5, b"old")] == synced
+    assert b"newer" == file.read_bytes()
 
 
 def test_without_a_plan_nothing_is_begun_or_over(tmp_path: Path) -> None:
