@@ -19,6 +19,8 @@ from reconciler.sentence import Sentence
 
 PAUSE = 1.0
 """Seconds between two looks, while it follows."""
+LONGEST = 64 << 10
+"""Bytes of a line without an end that are waited with."""
 _END = re.compile(rb"\r\n|\n|\r(?=.)", re.DOTALL)
 """Of a line. Programs that paint a bar go back with CR; one at the very end may be half of a CR LF."""
 
@@ -165,6 +167,8 @@ class _Printer:
         while data := read.log(log.path, self._read.get(log.path, 0)):
             self._read[log.path] = self._read.get(log.path, 0) + len(data)
             *lines, self._rest[log.path] = _END.split(self._rest.get(log.path, b"") + data)
+            if len(self._rest[log.path]) > LONGEST:
+                lines.append(self._rest.pop(log.path))
             self._print(log, lines)
         if log.over:
             self._complete.add(log.path)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from reconciler.commands.logs import LONGEST, Log, _Printer
 from tests.reconciler.answers import answering, said
 from tests.reconciler.test_commands import call
 
@@ -185,3 +186,14 @@ def test_what_it_sent_by_syslog_in_its_last_boot(server: Said) -> None:
     assert "==> node-01: syslog <==\n12:00 kern.info starts\n" == server.logs_of("node-01", "--syslog").output
     server.documents["hardware/node-01"] = hardware(None, boot=None, syslog=None)
     assert "has printed nothing so far" in server.logs_of("node-01", "--syslog").output
+
+
+def test_of_a_line_without_an_end_no_more_than_a_piece_is_waited_with(capsys: pytest.CaptureFixture[str]) -> None:
+    class Read:
+        def log(self, path: str, offset: int) -> bytes:
+            return b"x" * LONGEST if offset < 10 * LONGEST else b""
+
+    printer = _Printer()
+    printer.catch_up(Read(), Log("/logs/a.log", "a", over=False))  # type: ignore[arg-type]
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert [2 * LONGEST] * 5 == [len(line) for line in lines]
