@@ -18,18 +18,18 @@ class Rates:
     def __init__(self, rate: float, burst: int, most: int = MOST_PEERS) -> None:
         """`rate` is per second; `burst` at least 1."""
         self._interval = 1 / rate
-        self._slack = (burst - 1) / rate
+        self._burst = burst
         self._most = most
         self._full: OrderedDict[Hashable, float] = OrderedDict()
         """Peer → when its bucket is full again, by the clock of `now`; who asked last is last."""
 
-    def wait(self, peer: Hashable, now: float) -> float:
-        """Takes one for `peer`, and 0.0; or takes none, and the seconds until there is one."""
+    def wait(self, peer: Hashable, now: float, cost: int = 1) -> float:
+        """Takes `cost` for `peer`, and 0.0; or nothing, and the seconds until there is as much. `cost` is at most `burst`."""
         full = max(self._full.get(peer, now), now)
-        over = full - now - self._slack
+        over = full - now - (self._burst - cost) * self._interval
         if over > 1e-9:
             return over
-        self._full[peer] = full + self._interval
+        self._full[peer] = full + cost * self._interval
         self._full.move_to_end(peer)
         if len(self._full) > self._most:
             self._full.popitem(last=False)

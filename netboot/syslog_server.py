@@ -1,7 +1,8 @@
 """The syslog port: what machines say of themselves, kept beside the console of the boot that it belongs to.
 
-Shell, IPv4 and Linux. Law: nobody waits for it and nothing is decided by it. A peer has its share of lines, a boot its share
-of the disk, and what comes faster than it is written is counted and dropped; so is what no machine's boot is found for.
+Shell, IPv4 and Linux. Law: nobody waits for it and nothing is decided by it. A peer has its share of lines, a machine and
+a boot theirs of the disk, the last of which is left to the journal; what comes faster than it is written is counted and
+dropped, and so is what no machine's boot is found for.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from netboot.errors import Malformed
+from netboot.issues import LEAST_ROOM, MIB
 from netboot.log_names import path, syslog_log
 from netboot.rates import Rates
 from netboot.run_documents import rfc3339
@@ -30,6 +32,9 @@ ALL_AT_ONCE, ALL_PER_SECOND = 100_000, 5000
 """Of all machines together: machines that boot want to be answered by the same loop."""
 BOOT_BYTES = 4 << 20
 """Kept of one boot; whoever wants all of a system's log has a log server."""
+MACHINE_AT_ONCE, MACHINE_PER_SECOND = 4 << 20, 4000
+"""Bytes, as they are kept, of one machine in however many boots: anybody in the network can have boots opened."""
+MOST_MACHINES = 16384
 MOST_WAITING = 16 << 20
 """Bytes, of all boots together, that wait to be written."""
 FLUSH_SECONDS = 0.25
@@ -66,6 +71,7 @@ class SyslogServer:
         self._folder = world.settings.state / "logs"
         self._rates = Rates(PER_SECOND, AT_ONCE)
         self._all = Rates(ALL_PER_SECOND, ALL_AT_ONCE, most=1)
+        self._of_machine = Rates(MACHINE_PER_SECOND, MACHINE_AT_ONCE, MOST_MACHINES)
         self._told = Rates(1 / TOLD_SECONDS, 1)
         self._waiting: defaultdict[Whose, list[bytes]] = defaultdict(list)
         self._bytes = 0
@@ -90,10 +96,11 @@ class SyslogServer:
         while True:
             await self._some.wait()
             lines = self._take()
-            begun, trouble = await asyncio.to_thread(self._write, lines)
+            begun, trouble, lost = await asyncio.to_thread(self._write, lines)
             for machine, boot in begun:
                 world.exchange("syslog", "begins", machine=machine, boot=boot)
                 self._on_begin(machine)
+            world.counts["syslog", "lost"] += lost
             if trouble and trouble != self._trouble:
                 world.log.warning("syslog-not-written", reason=trouble)
             self._trouble = trouble
@@ -128,6 +135,8 @@ class SyslogServer:
             return "malformed"
         if self._bytes + len(said) > MOST_WAITING:
             return "dropped"
+        if self._of_machine.wait(boot.machine, now, len(said)):
+            return "too-many"
         self._bytes += len(said)
         self._waiting[boot.machine, boot.id].append(said)
         self._some.set()
@@ -138,16 +147,21 @@ class SyslogServer:
         self._some.clear()
         return lines
 
-    def _write(self, lines: Mapping[Whose, Sequence[bytes]]) -> tuple[list[Whose], str]:
-        """The boots whose first lines these were, and why some lines could not be written, or ""."""
-        begun, trouble = [], ""
+    def _write(self, lines: Mapping[Whose, Sequence[bytes]]) -> tuple[list[Whose], str, int]:
+        """The boots whose first lines these were; why some lines could not be written, or "", and how many."""
+        begun, trouble, lost = [], "", 0
+        room = self._world.directory.room()
+        if room is not None and room < LEAST_ROOM:
+            why = f"less than {LEAST_ROOM // MIB} MiB are left on the disk of {self._folder}; make room"
+            return [], why, sum(map(len, lines.values()))
         for (machine, boot), said in lines.items():
             try:
                 if _append(self._folder / path(syslog_log(boot)), b"".join(said)):
                     begun.append((machine, boot))
             except OSError as error:
                 trouble = f"the logs in {self._folder} cannot be written: {error.strerror}"
-        return begun, trouble
+                lost += len(said)
+        return begun, trouble, lost
 
 
 def _append(file: Path, data: bytes) -> bool:

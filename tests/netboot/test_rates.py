@@ -17,6 +17,12 @@ def test_a_burst_is_free_and_then_it_is_one_at_a_time() -> None:
     assert 0 < rates.wait("a", 100.5)
 
 
+def test_what_costs_more_takes_more_of_the_share() -> None:
+    rates = Rates(rate=2, burst=10)
+    assert [0, 1.5, 0] == [rates.wait("a", 100, cost) for cost in (8, 5, 2)]
+    assert 0 == rates.wait("a", 105, 10)
+
+
 def test_who_waits_long_has_a_whole_burst_again_and_no_more() -> None:
     rates = Rates(rate=2, burst=3)
     for _ in range(3):

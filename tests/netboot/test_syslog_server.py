@@ -14,13 +14,14 @@ import httpx
 import pytest
 
 from netboot import syslog_server as module
-from netboot.events import BootOpened
+from netboot.events import BootClosed, BootOpened
+from netboot.issues import LEAST_ROOM
 from netboot.listening import CannotListen
 from netboot.log import Log
 from netboot.plans import PlanStore
-from netboot.rates import Rates
 from netboot.server import Netboot
 from netboot.settings import Settings
+from netboot.state_directory import StateDirectory
 from tests.netboot.live_machine import DASHED, served
 from tests.netboot.site import logged
 
@@ -90,7 +91,7 @@ def test_what_a_machine_logs_stands_beside_the_console_of_its_boot_and_its_statu
             assert ["kern.info one", "auth.crit su: two"] == [line.partition(" ")[2] for line in said]
             say(server, b"<6>three")
             await until(lambda: (tmp_path / where.removeprefix("/")).read_bytes().endswith(b"kern.info three\n"))
-            assert {"kept": 3, "begins": 1} == counted(server)
+            assert {"kept": 3, "begins": 1, "lost": 0} == counted(server)
 
     run(scenario())
 
@@ -172,7 +173,8 @@ def test_a_boot_that_is_forgotten_before_its_first_lines_are_written_ends_nothin
 
 
 def test_a_peer_has_its_share_of_lines_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "Rates", lambda *_, most=9: Rates(1e-9, 5, most))  # in whose second nothing happens
+    monkeypatch.setattr(module, "AT_ONCE", 5)
+    monkeypatch.setattr(module, "PER_SECOND", 1e-9)
 
     async def scenario() -> None:
         async with running(tmp_path) as server:
@@ -212,6 +214,49 @@ def test_a_boot_has_its_share_of_the_disk_and_its_end_says_so(tmp_path: Path, mo
                 await until(lambda number=number: counted(server).get("kept") == number)  # type: ignore[misc]
         assert 1000 + len(module.FULL) == file.stat().st_size
         assert file.read_bytes().endswith(module.FULL)
+
+    run(scenario())
+
+
+def test_a_machine_has_its_share_of_the_disk_however_many_boots_are_opened_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is written, where an unprintable byte is four."""
+    monkeypatch.setattr(module, "MACHINE_AT_ONCE", 1000)
+    monkeypatch.setattr(module, "MACHINE_PER_SECOND", 1e-9)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as server:
+            first = await boot(server)
+            say(server, b"<6>" + b"\x01" * 200)
+            await until(lambda: counted(server).get("begins") == 1)
+            over = BootClosed(at=server.world.now(), boot=first, reason="it was reset")
+            await server.world.ledger.commit((over,))
+            second = await boot(server)
+            assert first != second
+            say(server, b"<6>" + b"\x01" * 200, b"<6>short")
+            await until(lambda: sum(counted(server).get(each, 0) for each in ("too-many", "kept")) == 3)
+            assert (1, 2) == (counted(server)["too-many"], counted(server)["kept"])
+        assert 1000 >= sum(file.stat().st_size for file in tmp_path.glob("logs/**/syslog*"))
+
+    run(scenario())
+
+
+def test_the_last_of_the_disk_is_left_to_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StateDirectory, "room", lambda _: LEAST_ROOM - 1)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as server:
+            await boot(server)
+            say(server, b"<6>one", b"<6>two")
+            await until(lambda: counted(server).get("lost") == 2)
+            (told,) = [line for line in logged(server.log) if line["event"] == "syslog-not-written"]
+            assert "less than 512 MiB are left" in told["reason"]
+            monkeypatch.setattr(StateDirectory, "room", lambda _: LEAST_ROOM)
+            say(server, b"<6>three")
+            await until(lambda: counted(server).get("begins") == 1)
+        (file,) = tmp_path.glob("logs/**/syslog*")
+        assert file.read_text().endswith("kern.info three\n")
 
     run(scenario())
 
