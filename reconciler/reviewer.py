@@ -1,8 +1,9 @@
 """Answers to what pages ask of the repository, each worked out by a process of its own.
 
-Shell. The law: whatever a commit holds, it costs the server no more than the bounds below: one process at a time,
-behind whoever serves machines for the processor, killed with all its children at its deadline or its memory's end; and so many
-answers are kept, until what they rest on is another.
+Shell. The law: whatever a commit holds, it costs the server no more than the bounds below: one process at a time, behind
+whoever serves machines for the processor, killed at its deadline or its memory's end; and so many answers are kept, until
+what they rest on is another. A git that it runs just then has a session of its own and is not killed with it: it reads what
+is on disk, for nobody any more, and ends where it is through or says the next thing.
 """
 
 from __future__ import annotations
