@@ -93,15 +93,15 @@ def boot_at(plans: Plans, observed: Observed, seen: str, peer: str) -> BootStatu
     """The last boot of the machine that has the address `peer`, open or not; None: nobody's, or that machine never booted.
 
     The address is the machine's by the plan that its boot is pinned to, or by its lease. `seen`: the MAC that last fetched a
-    script from there, which counts only where another server gives the addresses.
+    script from there, which anybody can in its name; so it counts only where another server gives the addresses, and git
+    says of none which it gives to that interface.
     """
     plan = plans.current
-    if plan.site.mode == "reservation":
-        named = plan.by_address.get(peer)
-        mac = named.interface.mac if named else observed.mac_of.get(peer, "")
-    else:
-        named, mac = None, seen
-    binding = plan.by_mac.get(mac)
+    named = plan.by_address.get(peer)
+    is_ours = plan.site.mode == "reservation"
+    binding = named or plan.by_mac.get(observed.mac_of.get(peer, "") if is_ours else seen)
+    if binding and binding is not named and not is_ours and binding.interface.address:
+        return None
     boot = observed.last_boot_of(binding.machine.name) if binding else None
     if boot is None or not named or boot.plan == plan.id:
         return boot

@@ -125,9 +125,20 @@ def test_where_somebody_was_seen_counts_only_where_others_give_the_addresses() -
     mac = served.plan.machines["node-02"].macs[0]
     booted(story, served.plan, "node-02")
     assert "" == whose(Plans(served.plan, {}), story, "10.9.9.9", seen=mac)
-    proxied = plan(machine(1), machine(2), mode="proxy").plan
+    two = machine(2)
+    two = replace(two, interfaces=(replace(two.interfaces[0], address=""),))
+    proxied = plan(machine(1), two, mode="proxy").plan
     assert "node-02" == whose(Plans(proxied, {}), story, "10.9.9.9", seen=mac)
     assert "" == whose(Plans(proxied, {}), story, "10.1.0.2")
+
+
+def test_where_git_gives_the_address_nobody_is_it_by_being_seen() -> None:
+    """Beside another DHCP server too, which is to give the same."""
+    story, proxied = Story().new_site(), plan(machine(1), machine(2), mode="proxy").plan
+    mac = proxied.machines["node-02"].macs[0]
+    booted(story, proxied, "node-02")
+    found = [whose(Plans(proxied, {}), story, peer, seen=mac) for peer in ("10.9.9.9", "10.1.0.1", "10.1.0.2")]
+    assert ["", "", "node-02"] == found
 
 
 def test_a_boot_keeps_the_address_of_the_plan_it_is_pinned_to() -> None:
