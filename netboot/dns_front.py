@@ -76,7 +76,7 @@ class DnsFront:
 
     def failed(self, query: bytes, asker: Asker, error: Exception) -> None:
         """Our fault or the network's: that query is lost, and its bytes are in the log."""
-        self._world.counts["dns", "failed"] += 1
+        self._world.counts["dns", "defect"] += 1
         self._world.log.error("dns-failed", peer=asker.address, reason=repr(error), bytes=query[:512].hex())
 
     def _upstreams(self) -> tuple[str, ...]:

@@ -246,7 +246,7 @@ class _Guard:
         try:
             await self._app(scope, receive, watched)
         except Exception as error:
-            self._world.counts["http", "failed"] += 1
+            self._world.counts["http", "defect"] += 1
             where = "".join(traceback.format_exception(error))
             self._world.log.error("request-failed", path=str(scope.get("path")), reason=repr(error), traceback=where)
             if not begun:

@@ -20,6 +20,9 @@ from netboot.issue_document import issues_of_site
 from netboot.issue_kinds import CATALOGUE
 from netboot.world import World
 
+LOSERS = ("dhcp", "dns", "http", "tftp")
+"""What may be lost by a fault of ours: told also while nothing was. Of a count that begins with 1 Prometheus sees no increase."""
+
 
 async def page(world: World) -> str:
     """The text exposition format, version 0.0.4."""
@@ -36,7 +39,8 @@ class _World(Collector):
     def collect(self) -> Iterator[Metric]:
         world, observed = self._world, self._world.observed
         exchanges = CounterMetricFamily("gitboot_exchanges", "Packets and requests answered.", labels=["kind", "outcome"])
-        for (kind, outcome), count in sorted(world.counts.items()):
+        counts = {(kind, "defect"): 0 for kind in LOSERS} | world.counts
+        for (kind, outcome), count in sorted(counts.items()):
             exchanges.add_metric([kind, outcome], count)
         yield exchanges
         runs = GaugeMetricFamily("gitboot_runs", "Workflow runs by state.", labels=["state"])

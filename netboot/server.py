@@ -146,7 +146,7 @@ class Netboot:
 
     def _dhcp_failed(self, datagram: bytes, peer: Peer, error: Exception) -> None:
         """Our fault or the network's: that datagram is lost, and its bytes are in the log."""
-        self.world.counts["dhcp", "failed"] += 1
+        self.world.counts["dhcp", "defect"] += 1
         self.log.error("dhcp-failed", peer=peer.address, reason=repr(error), bytes=datagram.hex())
 
     @contextlib.contextmanager

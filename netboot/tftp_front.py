@@ -55,7 +55,7 @@ class TftpFront:
         except Unavailable as error:  # nothing was acknowledged: the loader asks again
             return NotFound(str(error))
         except Exception as error:
-            self._world.counts["tftp", "failed"] += 1
+            self._world.counts["tftp", "defect"] += 1
             where = "".join(traceback.format_exception(error))
             self._world.log.error("request-failed", path=path, reason=repr(error), traceback=where)
             return NotFound("this is a defect of gitboot; its log says more")

@@ -52,7 +52,7 @@ class _Site:
         method, target, body = _request(self._filled(data))
         status, answer = self._loop.run_until_complete(self._answer(method, target, body))
         assert 200 <= status < 500, answer
-        assert not self._here.counts["http", "failed"]
+        assert not self._here.counts["http", "defect"]
         assert self._here.key not in answer
 
     def _filled(self, data: bytes) -> bytes:

@@ -107,7 +107,7 @@ def test_a_failure_is_counted_and_its_bytes_are_in_the_log(house: House) -> None
     assert ("dns-failed", "error", "0102", "RuntimeError('a bug')") == tuple(
         line[key] for key in ("event", "level", "bytes", "reason")
     )
-    assert 1 == house.world.counts["dns", "failed"]
+    assert 1 == house.world.counts["dns", "defect"]
 
 
 def settings(state: Path, dns_port: int) -> Settings:

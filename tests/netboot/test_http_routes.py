@@ -40,7 +40,7 @@ def test_a_hostile_path_is_404_and_never_a_file_or_a_defect(tmp_path: Path, path
             answer = await client.request(method, raw)
             assert 404 == answer.status_code
             assert here.key not in answer.content
-        assert 0 == here.counts["http", "failed"]
+        assert 0 == here.counts["http", "defect"]
 
     visit(tmp_path, story)
 

@@ -239,7 +239,7 @@ def test_a_hostile_path_says_nothing_of_another_machine(tmp_path: Path, path: st
             answer = await client.get(raw, headers=headers)
             assert not of_two(answer.text)
             assert answer.status_code in (200, 307, 403, 404, 414)
-        assert 0 == here.counts["http", "failed"]
+        assert 0 == here.counts["http", "defect"]
 
     at(tmp_path, "10.1.0.1", story)
 

@@ -52,6 +52,8 @@ def test_the_figures_of_an_idle_server(tmp_path: Path) -> None:
         runs = {name: found.pop(name) for name in list(found) if name[0].startswith("gitboot_run_seconds")}
         assert {("gitboot_run_seconds_count", state) for state in get_args(RunEnd)} < runs.keys()
         assert {0.0} == set(runs.values())
+        for kind in ("dhcp", "dns", "http", "tftp"):
+            assert 0 == found.pop(("gitboot_exchanges_total", kind, "defect"))
         assert {
             ("gitboot_machines",): 2,
             ("gitboot_machines_by_phase", "away"): 2,
@@ -130,7 +132,8 @@ def test_no_label_names_a_machine(tmp_path: Path) -> None:
         async with browser(here, "10.1.0.1") as client:
             for number in range(40):
                 await client.get(f"/ipxe/{mac(number)}/boot.ipxe")
-        assert 3 == sum(name.startswith(("gitboot_exchanges", "gitboot_open")) for name, *_ in await samples(here))
+        told = [labels for name, *labels in await samples(here) if name.startswith(("gitboot_exchanges", "gitboot_open"))]
+        assert [["script"], ["script", "404"], ["script", "ok"]] == sorted(each for each in told if "defect" not in each)
         assert "52:54" not in await page(here)
 
     metrics(tmp_path, story)

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from netboot.durations import AnswerKind
 from netboot.events import RunState
 from netboot.issue_kinds import CATALOGUE
+from netboot.metrics import LOSERS
 from tests.documents import ROOT
 from tests.netboot.live_machine import Agent
 from tests.netboot.live_server import Live
@@ -27,7 +28,14 @@ pytestmark = pytest.mark.shell
 ALERTS = ROOT / "docs/deploy/alerts.yaml"
 DASHBOARD = ROOT / "docs/deploy/grafana-dashboard.json"
 FROM_PROMETHEUS = {"job", "instance"}
-VALUES = {"issue": set(CATALOGUE), "kind": set(get_args(AnswerKind)), "state": set(get_args(RunState)), "phase": {"away"}}
+COUNTS = [
+    tuple(found)
+    for path in (ROOT / "netboot").rglob("*.py")
+    for found in re.findall(r'(?:counts\[|\bexchange\()"([a-z]+)", "([^"]+)"', path.read_text())
+]
+"""Kind and outcome of whatever is counted by a name that stands in the code; some of the outcomes are numbers or computed."""
+VALUES = {"issue": set(CATALOGUE), "state": set(get_args(RunState)), "phase": {"away"}}
+KINDS = {"gitboot_answer_seconds": set(get_args(AnswerKind)), "gitboot_exchanges_total": {kind for kind, _ in COUNTS}}
 
 
 def rules() -> list[dict[str, Any]]:
@@ -69,10 +77,26 @@ def test_what_is_asked_for_is_told(expression: str, told: dict[str, set[str]]) -
         if name != "gitboot_reconcile_last_success_seconds":  # told as soon as git was read
             assert name in told
             assert {label for label, _, _ in labels} <= told[name] | FROM_PROMETHEUS
+        known = VALUES | {"kind": KINDS.get(name.removesuffix("_bucket"), set())}
         for label, _, value in labels:
-            assert "$" in value or label not in VALUES or label == "kind" or set(value.split("|")) <= VALUES[label], expression
+            assert "$" in value or label not in known or set(value.split("|")) <= known[label], expression
     for grouped in re.findall(r"\b(?:by|on) \(([^)]*)\)", expression):
         assert set(grouped.split(", ")) <= set().union(*(told.get(name, set()) for name, _ in selectors)) | FROM_PROMETHEUS
+
+
+def test_a_defect_is_what_gitboot_lost_and_neither_a_dead_chat_nor_a_client_that_went_away() -> None:
+    """A TFTP transfer counts as `failed` too where its client is not heard any more, and a tick where the disk is full."""
+    (rule,) = (rule["expr"] for rule in rules() if rule["alert"] == "GitbootDefect")
+    ((label, value),) = re.findall(r'(\w+)="([^"]*)"', rule)
+    assert ("outcome", set(LOSERS)) == (label, {kind for kind, outcome in COUNTS if outcome == value})
+
+
+def test_servers_that_are_scraped_together_are_judged_each_by_itself() -> None:
+    """`scalar` of two servers is no number, and so no alarm. Nor may what is compared differ from what is counted."""
+    for rule in rules():
+        assert "scalar(" not in rule["expr"]
+        asked_of = re.findall(r"gitboot_issues(?:\{[^}]*\})?", rule["expr"])
+        assert len(set(asked_of)) <= 1, rule["alert"]
 
 
 def test_every_rule_has_a_name_of_its_own_and_tells_a_person_what_to_do() -> None:

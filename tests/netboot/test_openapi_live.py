@@ -127,4 +127,4 @@ def test_whatever_is_asked_the_answer_is_one_that_the_document_names(
         asked(operation.Case(**right(agent, operation.label)))
         assert {each // 100 for each in statuses} == {4 if operation.label in NOT_HERE else 2}
     ask()
-    assert 0 == netboot.world.counts["http", "failed"]
+    assert 0 == netboot.world.counts["http", "defect"]

@@ -277,7 +277,7 @@ def test_whatever_comes_the_key_stays_and_the_server_lives(tmp_path: Path) -> No
             assert server.world.key not in answer, request[:80]
             assert b" 500 " not in answer, request[:80]
             assert b"200 OK" in await ask(server, get("/healthz")), request[:80]
-        assert 0 == server.world.counts["http", "failed"]
+        assert 0 == server.world.counts["http", "defect"]
 
     serve(tmp_path, story)
 
@@ -603,7 +603,7 @@ def test_a_datagram_that_breaks_us_costs_one_datagram(tmp_path: Path, monkeypatc
         monkeypatch.setattr("netboot.dhcp_front.decode", broken)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.sendto(b"some bytes", ("127.0.0.1", server.dhcp_port))
-            await until(lambda: server.world.counts["dhcp", "failed"] == 1)
+            await until(lambda: server.world.counts["dhcp", "defect"] == 1)
         line = next(line for line in logged(server.log) if line["event"] == "dhcp-failed")
         assert ("ZeroDivisionError('a defect')", b"some bytes".hex()) == (line["reason"], line["bytes"])
         assert b"200 OK" in await ask(server, get("/healthz"))

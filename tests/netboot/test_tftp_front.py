@@ -152,7 +152,7 @@ def test_a_defect_costs_one_request_and_leaves_a_line(tmp_path: Path) -> None:
         here.hold = lambda: 1 / 0  # type: ignore[assignment,method-assign,return-value] # a defect, on purpose
         assert "this is a defect of gitboot; its log says more" == await refusal(front, STEP)
         assert ["request-failed"] == [line["event"] for line in logged(here.log) if line["level"] == "error"]
-        assert 1 == here.counts["tftp", "failed"]
+        assert 1 == here.counts["tftp", "defect"]
 
     visit(tmp_path, story)
 
