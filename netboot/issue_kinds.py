@@ -54,7 +54,8 @@ class Kind:
 CATALOGUE: Mapping[Name, Kind] = {
     "no-sign-of-life": Kind(
         "Work is due and the machine does not come",
-        "Git names work for it, nothing holds it back, and for as long as a boot may take nothing was heard of the machine.",
+        "Git names work for it, nothing holds it back, and for as long as a boot may take nothing was heard of the machine; or "
+        "it was told to restart, and did not come back within the time that this takes.",
         (
             "It is powered off, or runs its installed system: nothing here powers machines on or restarts them.",
             "Its disk comes before the network in the boot order.",
@@ -152,7 +153,8 @@ CATALOGUE: Mapping[Name, Kind] = {
     ),
     "action-overdue": Kind(
         "An action runs longer than it should",
-        "Its time limit has passed, or it takes more than twice as long as on machines of this model; its agent is alive.",
+        "Its time limit has passed, or it takes more than twice as long as on machines like it: of its model, or, where "
+        "that is not known or was seen too seldom, all of them. Its agent is alive.",
         (
             "What it fetches comes slowly: the mirror, the registry, or the network between.",
             "A disk is about to fail, or does not answer, so that nothing that waits for it can be stopped.",

@@ -9,6 +9,7 @@ leaves of a line is passed over. On a full disk the oldest segment goes first: t
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -70,7 +71,7 @@ class Recorder:
             with suppress(OSError):
                 for exchange in read(self._folder):
                     if exchange.at < since:
-                        before.note(exchange)
+                        before.note(_sharing(exchange))
             self.chronicle.before = before
 
         reader = threading.Thread(target=read_all, name="chronicle", daemon=True)
@@ -165,3 +166,9 @@ def _line(exchange: Exchange) -> bytes:
     except UnicodeEncodeError:  # a path that a peer asked for and that is no UTF-8
         sound = {name: getattr(exchange, name).encode(errors="backslashreplace").decode() for name in ("said", "reason")}
         return encode(msgspec.structs.replace(exchange, **sound)) + b"\n"
+
+
+def _sharing(exchange: Exchange) -> Exchange:
+    """Its texts of which there are few, as one: each line that is read has its own, which would be half of what is remembered."""
+    few = {name: sys.intern(getattr(exchange, name)) for name in ("kind", "boot", "plan", "commit", "outcome")}
+    return msgspec.structs.replace(exchange, **few)

@@ -153,3 +153,14 @@ def test_the_chronicle_remembers_what_was_said_before_a_restart_and_nothing_twic
     again.remember(since=2.0).join(20)
     assert [("a", "c0ffee"), ("b", "")] == [(each.said, each.commit) for each in again.chronicle.of("b")]
     again.close()
+
+
+def test_what_is_remembered_over_a_restart_holds_each_plan_once(tmp_path: Path) -> None:
+    first = Recorder(tmp_path, {"p1": "c0ffee"}.__getitem__)
+    for number in range(2):
+        first.note(Exchange(at=1.0, kind="tftp", boot="b", said=f"file-{number}", plan="p1"))
+    first.close()
+    again = Recorder(tmp_path)
+    again.remember(since=2.0).join(20)
+    one, other = again.chronicle.of("b")
+    assert all(getattr(one, name) is getattr(other, name) for name in ("kind", "outcome", "plan", "commit"))
