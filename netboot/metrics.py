@@ -21,7 +21,7 @@ from netboot.issue_kinds import CATALOGUE
 from netboot.world import World
 
 LOSERS = ("dhcp", "dns", "http", "tftp")
-"""What may be lost by a fault of ours: told also while nothing was. Of a count that begins with 1 Prometheus sees no increase."""
+"""What may be lost by a fault of ours: told also while nothing was, for Prometheus sees no increase in what begins with 1."""
 
 
 async def page(world: World) -> str:

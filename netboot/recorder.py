@@ -169,6 +169,6 @@ def _line(exchange: Exchange) -> bytes:
 
 
 def _sharing(exchange: Exchange) -> Exchange:
-    """Its texts of which there are few, as one: each line that is read has its own, which would be half of what is remembered."""
+    """Texts of which there are few, each once: every line that is read has its own, half of what is remembered."""
     few = {name: sys.intern(getattr(exchange, name)) for name in ("kind", "boot", "plan", "commit", "outcome")}
     return msgspec.structs.replace(exchange, **few)

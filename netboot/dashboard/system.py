@@ -1,6 +1,7 @@
 """The page of the server itself: what listens, what is asked how often, what lies on its disk, and what it is made of.
 
-Shell. The law: looking costs a few system calls, made in a thread, however long the history and however many the logs.
+Shell. The law: looking costs so many system calls at most, made in a thread and for all who look meanwhile, however long the
+history and however many the logs.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import platform
 import time
 from collections import Counter
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,15 +19,15 @@ from typing import Any, NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from netboot.dashboard.pages import Pages
+from netboot.dashboard.pages import SHARE, Pages
 from netboot.durations import ANSWERS, Histogram
 from netboot.status_documents import RECONCILE_PATH
 
 PACKAGES = ("gitboot", "starlette", "uvicorn", "msgspec", "jinja2")
-FOLDERS = ("journal", "recordings", "plans/shards", "status/hardware", "inventory")
+FOLDERS = ("journal", "logs", "recordings", "plans/shards", "status/hardware", "inventory")
 """Of the state directory; of the journal every byte is kept."""
 MOST_FILES = 20_000
-"""Of one folder that are looked at."""
+"""Files and folders in one of them that are looked at."""
 
 
 class Folder(NamedTuple):
@@ -40,11 +42,14 @@ class SystemPage:
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
         self._world = pages.world
+        self._looking = asyncio.Lock()
+        self._found: tuple[list[Folder], int] = ([], 0)
+        self._good_until = 0.0
 
     async def system(self, request: Request) -> Response:
         world = self._world
         site, served = self._pages.document(RECONCILE_PATH), self._pages.maybe("served.json")
-        folders, free = await asyncio.to_thread(_store, world.settings.state)
+        folders, free = await self._store()
         return self._pages.render(
             "system",
             site=site,
@@ -63,6 +68,17 @@ class SystemPage:
             reviewer=world.reviewer is not None,
             versions=_versions(),
         )
+
+    async def _store(self) -> tuple[list[Folder], int]:
+        """Good for `SHARE` times as long as it took to look."""
+        settings = self._world.settings
+        async with self._looking:
+            began = time.monotonic()
+            if began >= self._good_until:
+                self._found = await asyncio.to_thread(_look, settings.state, settings.artifacts)
+                ended = time.monotonic()
+                self._good_until = ended + SHARE * (ended - began)
+            return self._found
 
     def _exchanges(self) -> list[tuple[str, str, int, float]]:
         """Kind, outcome, how often since start, and in a second of the last minute."""
@@ -103,23 +119,27 @@ def _below(histogram: Histogram, share: float) -> float | None:
     return None
 
 
-def _store(state: Path) -> tuple[list[Folder], int]:
-    """What lies in it, and how many bytes may still be written."""
+def _look(state: Path, artifacts: Path | None) -> tuple[list[Folder], int]:
+    """What lies in them, and how many bytes may still be written to the state directory."""
     disk = os.statvfs(state)
-    return [_folder(state, name) for name in FOLDERS], disk.f_bavail * disk.f_frsize
+    folders = [_folder(name, state / name) for name in FOLDERS]
+    return [*folders, *([_folder(str(artifacts), artifacts)] if artifacts else [])], disk.f_bavail * disk.f_frsize
 
 
-def _folder(state: Path, name: str) -> Folder:
-    files = total = 0
-    try:
-        with os.scandir(state / name) as found:
+def _folder(name: str, path: Path) -> Folder:
+    """With all below it."""
+    looked = files = total = 0
+    inside = [str(path)]
+    for folder in inside:  # grows while it is walked
+        with suppress(OSError), os.scandir(folder) as found:  # not there yet, or gone while it was looked at
             for each in found:
-                if files == MOST_FILES:
+                if looked == MOST_FILES:
                     return Folder(name, files, total, whole=False)
-                files += 1
-                total += each.stat(follow_symlinks=False).st_size
-    except OSError:
-        pass  # not there yet, or gone while it was looked at
+                looked += 1
+                if each.is_dir(follow_symlinks=False):
+                    inside.append(each.path)
+                else:
+                    files, total = files + 1, total + each.stat(follow_symlinks=False).st_size
     return Folder(name, files, total, whole=True)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -56,6 +57,45 @@ def test_the_state_directory_is_counted_up_to_a_number_of_files(tmp_path: Path, 
     assert re.search(r"journal 1 \d+ Bytes", text)
     assert "plans/shards 0 0 Bytes" in text
     assert re.search(r"Free on its disk [\d.]+ .iB", text)
+
+
+def test_logs_and_artefacts_are_counted_with_all_below_them_and_no_link_is_followed(tmp_path: Path) -> None:
+    for path in ("state/logs/run-1/os/wipe.1.log", "state/logs/run-1/os/image.1.log", "state/logs/boot-1/console.log"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"x" * 1024)
+    (tmp_path / "state/logs/again").symlink_to(tmp_path / "state/logs")
+    artifacts = tmp_path / "artifacts"
+    (artifacts / "os").mkdir(parents=True)
+    (artifacts / "os/vmlinuz").write_bytes(b"x" * 2048)
+
+    def prepare(here: World) -> None:
+        here.settings = replace(here.settings, artifacts=artifacts)
+
+    text = shown(tmp_path, prepare)
+    assert re.search(r"logs 4 3\.\d KiB", text)
+    assert f"{artifacts} 1 2.0 KiB" in text
+
+
+@pytest.mark.parametrize(("share", "looks"), [(1e9, 1), (0, 2)])
+def test_folders_are_looked_at_for_a_share_of_the_time_however_many_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, looks: int
+) -> None:
+    looked: list[Path] = []
+
+    def look(state: Path, artifacts: Path | None) -> tuple[list[system.Folder], int]:
+        looked.append(state)
+        return [], 1
+
+    monkeypatch.setattr(system, "SHARE", share)
+    monkeypatch.setattr(system, "_look", look)
+
+    async def ask_twice() -> None:
+        async with world(tmp_path / "state", plan()) as here, browser(here) as client:
+            await client.get("/system")
+            await client.get("/system")
+
+    asyncio.run(ask_twice())
+    assert looks == len(looked)
 
 
 def test_a_journal_that_cannot_be_written_is_said_first(tmp_path: Path) -> None:
