@@ -83,6 +83,7 @@ class Follower:
         world.plans = Plans(now, pinned, _tried(tried, {**pinned, now.id: now}, now))
         self._gates = {plan: self._gates[plan] for plan in gates}
         if before is None or before.current.id != current.id:
+            world.asked_since.take(current.machines, world.served_since())
             world.log.info("plan-served", plan=current.id, machines=len(current.machines))
         if before is None or before.current is not now or asked:
             self._changed()

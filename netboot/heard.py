@@ -44,8 +44,8 @@ class Heard:
     """The names of those machines."""
     contest_of: Callable[[str], Contest | None] = lambda name: None
     """Who came last to a machine while its session lived."""
-    served_since: Callable[[], float] = lambda: 0.0
-    """When the served plan was published, seconds since the epoch; 0: not known."""
+    asked_since: Callable[[str], float] = lambda name: 0.0
+    """Since when a machine is asked for its work, seconds since the epoch; 0: not known."""
     expectations: Expectations = field(default_factory=Expectations)
     """How long things take."""
     said: Callable[[str], Sequence[Said]] = lambda boot: ()

@@ -73,8 +73,8 @@ class Moment:
     now: float
     hold: str = ""
     """Why no new run may start, or ""."""
-    due: float = 0.0
-    """Since when the plan is served; 0: not known."""
+    due_of: Callable[[str], float] = lambda name: 0.0
+    """Since when a machine is asked for its work; 0: not known."""
     noticed: Noticed = field(default_factory=Noticed)
     programs: Collection[str] | None = None
     """The boot programs that there are; None: not known."""
@@ -83,9 +83,7 @@ class Moment:
 
     @classmethod
     def of(cls, hold: str, heard: Heard, now: float) -> Moment:
-        return cls(
-            now, hold, heard.served_since(), heard.noticed, heard.health().programs, heard.contest_of, heard.expectations
-        )
+        return cls(now, hold, heard.asked_since, heard.noticed, heard.health().programs, heard.contest_of, heard.expectations)
 
 
 def of_machine(plans: Plans, machine: Machine, observed: Observed, at: Moment) -> Iterator[Issue]:
@@ -227,16 +225,16 @@ def _has_used(interface: Interface, last: BootStatus | None, since: float) -> bo
 
 def _unseen(plan: BootPlan, machine: Machine, observed: Observed, at: Moment) -> _Found:
     """Work that is due, on a machine that does not come for it. It is not for us to power it on."""
-    last = observed.last_boot_of(machine.name)
-    if not at.due or not machine.work or (last is not None and last.closed is None):
+    last, due = observed.last_boot_of(machine.name), at.due_of(machine.name)
+    if not due or not machine.work or (last is not None and last.closed is None):
         return
-    since, patient = absence(last, at.due, plan.site.boot_timeout, at.expectations)
+    since, patient = absence(last, due, plan.site.boot_timeout, at.expectations)
     if patient and at.now - max(since, observed.listening) <= patient:
         return
     step = next_step(plan, machine, observed, at.hold, "")
     if isinstance(step, RunWork) and step.work.repeat != "everyBoot":
         what = f"workflow {step.work.workflow} run {step.work.run}"
-        yield "no-sign-of-life", since, f"{what} is due, and it {_seen(last, at.due)}"
+        yield "no-sign-of-life", since, f"{what} is due, and it {_seen(last, due)}"
 
 
 def _seen(last: BootStatus | None, due: float) -> str:

@@ -133,7 +133,7 @@ def _machine(plans: Plans, machine: Machine, observed: Observed, hold: str, hear
     inventory = inventory_link(name, kept) if kept else None
     told = hardware_document(desired, observed, seen_at, now, inventory, heard.contest_of(name))
     judged = next((each for each in heard.tries() if each.asked.machine == name), None)
-    story = story_of(desired, observed, heard.served_since(), heard.expectations)
+    story = story_of(desired, observed, heard.asked_since(name), heard.expectations)
     trying = summary(try_document(name, judged, observed))
     return {**told, "story": story_document(name, story), "syslog": _syslog(machine, observed, heard), "trying": trying}
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from netboot import markers
 from netboot.artifacts import ArtifactStore
+from netboot.asked_since import AskedSince
 from netboot.attention import Attention
 from netboot.binaries import Binary
 from netboot.boot import Plans
@@ -97,7 +98,7 @@ class World:
         self.tries = JudgedReader(settings.state)
         self._view = View(binaries.values())
         self.heard = self._hear()
-        self.durations = Durations()
+        self.durations, self.asked_since = Durations(), AskedSince()
         self.feed = Feed(secrets.token_hex(4))
         self.reviewer: Reviewer | None = None
         """Who answers what pages ask of the repository; None: this process has none."""
@@ -121,7 +122,7 @@ class World:
             self.inventories.of,
             self.inventories.names,
             self.sessions.contest_of,
-            self._served_since,
+            self._asked_since,
             self.expectations,
             self.recorder.chronicle.of,
             self.git.commit_of,
@@ -311,7 +312,13 @@ class World:
         except (OSError, ValueError, RuntimeError):  # a name too long, a NUL, links in a circle
             return None
 
-    def _served_since(self) -> float:
+    def _asked_since(self, name: str) -> float:
+        """Before a plan was taken note of, since when there is this one."""
+        since = self.asked_since.of(name)
+        return self.served_since() if since is None else since
+
+    def served_since(self) -> float:
+        """When the served plan was published; 0: not known."""
         try:
             return (self.plan_folder / "current").lstat().st_mtime
         except OSError:

@@ -46,9 +46,9 @@ HEALTHY = Reconciliation("https://git.example/site", head="c0ffee", revision="c0
 LIMITED = to_json(Workflow("install", (Task("task", "node-01", (Action("act", "image", timeout=60),)),)))
 
 
-def issues(room: Room, later: float = 0.0, **at: Any) -> list[Issue]:
+def issues(room: Room, later: float = 0.0, due: float = 0.0, **at: Any) -> list[Issue]:
     (each,) = room.plans.current.machines.values()
-    return list(of_machine(room.plans, each, room.observed, Moment(room.now + later, room.hold, **at)))
+    return list(of_machine(room.plans, each, room.observed, Moment(room.now + later, room.hold, lambda _: due, **at)))
 
 
 def kinds(room: Room, later: float = 0.0, **at: Any) -> list[str]:
