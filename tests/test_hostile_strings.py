@@ -147,6 +147,7 @@ def test_logs_are_text_that_no_browser_takes_for_anything_else(told: LiveSite) -
 
 COMMANDS = (
     *("status", "status node-01", "status -o wide", "status -o json", "status -o yaml", "issues", "issues -o json", "events"),
+    *("events -o json", "issues -l x=y", "wait -l x=y"),
     *("events node-01", "logs node-01", "logs look-at-01", "logs node-01 --console", "wait node-01", "plan HEAD~1..HEAD"),
 )
 
@@ -156,6 +157,27 @@ def test_no_command_tells_a_terminal_what_to_do(told: LiveSite, words: str) -> N
     more = ["--repo", str(told.work.path)] if words.startswith("plan") else []
     said = told.cli(*words.split(), *more)
     assert not obeyed(said.output + said.stderr + str(said.exception or "")), obeyed(said.output)
+
+
+def test_nor_does_what_happens_while_it_is_followed(told: LiveSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    news = [None, frozenset({"hardware/node-01.json"})]
+    monkeypatch.setattr("reconciler.commands.events.changes", lambda *_: iter(news))
+    said = told.cli("events", "-f", "-n", "100")
+    assert "onerror=alert" in said.output
+    assert not obeyed(said.output), obeyed(said.output)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [("replay", "node-01"), ("replay node-01", "node-01"),
+     ("bisect --boot node-01 --good HEAD~2 --bad HEAD~1", "onerror=alert")],
+)  # fmt: skip
+def test_nor_does_one_that_reads_recordings(told: LiveSite, words: str, shown: str) -> None:
+    git = ("--repo", told.work.path) if words.startswith("bisect") else ()
+    done = gitboot(*words.split(), "--state", told.state, *git)
+    assert shown in done.stdout, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert not obeyed(done.stdout + done.stderr), obeyed(done.stdout + done.stderr)
 
 
 @pytest.mark.parametrize("words", ["check", "history node-01", "why node-01", "render node-01", "simulate node-01"])
