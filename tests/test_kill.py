@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import sys
 import threading
 import time
 from collections import Counter
@@ -67,6 +68,13 @@ def script_path(number: int) -> str:
 def as_machine(number: int, step: int = 0) -> dict[str, str]:
     """Through a proxy that the server trusts. `step`: which of its addresses the machine has."""
     return {"X-Forwarded-For": f"10.1.{step}.{number + 10}"}
+
+
+def agent_command(script: str, state: Path) -> list[str]:
+    """The agent of this source, told what a boot's script tells its kernel; all that it keeps is below `state`."""
+    words = dict(word.split("=", 1) for word in script.split() if word.startswith("gitboot."))
+    options = [f"--{name.removeprefix('gitboot.')}={value}" for name, value in words.items()]
+    return [sys.executable, "-m", "agent", *options, "--state", str(state), "--links", str(state / "by-gitboot")]
 
 
 @dataclass

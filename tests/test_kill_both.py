@@ -11,7 +11,6 @@ import os
 import random
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -23,7 +22,7 @@ from netboot.events import ActionEnded, ActionStarted, RunEnded
 from tests.reconciler.gitkit import Work
 from tests.reconciler.inventories import PROFILE, SITE
 from tests.reconciler.process import Gitboot
-from tests.test_kill import as_machine, journal, mac, script_path
+from tests.test_kill import agent_command, as_machine, journal, mac, script_path
 
 pytestmark = pytest.mark.shell
 KILLS = int(os.environ.get("GITBOOT_KILLS", "20"))
@@ -82,18 +81,7 @@ class Machine(threading.Thread):
         self.kills = 0
 
     def run(self) -> None:
-        words = self._script()
-        options = [f"--{name.removeprefix('gitboot.')}={value}" for name, value in words.items()]
-        command = [
-            sys.executable,
-            "-m",
-            "agent",
-            *options,
-            "--state",
-            str(self._state),
-            "--links",
-            str(self._state / "by-gitboot"),
-        ]
+        command = agent_command(self._script(), self._state)
         while True:
             self.agent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             said = self.agent.communicate()[0]
@@ -110,7 +98,7 @@ class Machine(threading.Thread):
             self.agent.kill()
             self.kills += 1
 
-    def _script(self) -> dict[str, str]:
+    def _script(self) -> str:
         """The boot's own words for its kernel."""
         while True:
             connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
@@ -118,7 +106,7 @@ class Machine(threading.Thread):
                 connection.request("GET", script_path(self._number), headers=as_machine(self._number))
                 script = connection.getresponse().read().decode()
                 if "gitboot.token=" in script:
-                    return dict(word.split("=", 1) for word in script.split() if word.startswith("gitboot."))
+                    return script
             time.sleep(0.02)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from tests.reconciler.gitkit import Work
 from tests.reconciler.inventories import PROFILE, SITE
 from tests.reconciler.process import FREE, Gitboot
-from tests.test_kill import as_machine, mac, script_path
+from tests.test_kill import agent_command, as_machine, mac, script_path
 
 pytestmark = pytest.mark.shell
 
@@ -81,18 +80,7 @@ class Machine(threading.Thread):
         self.said: list[str] = []
 
     def run(self) -> None:
-        words = self._script()
-        options = [f"--{name.removeprefix('gitboot.')}={value}" for name, value in words.items()]
-        command = [
-            sys.executable,
-            "-m",
-            "agent",
-            *options,
-            "--state",
-            str(self._state),
-            "--links",
-            str(self._state / "by-gitboot"),
-        ]
+        command = agent_command(self._script(), self._state)
         while not self._stopped.wait(0.05):
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
             self.said.append(done.stdout)
@@ -103,12 +91,12 @@ class Machine(threading.Thread):
         self._stopped.set()
         self.join()
 
-    def _script(self) -> dict[str, str]:
+    def _script(self) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         connection.request("GET", script_path(self._number), headers=as_machine(self._number))
         script = connection.getresponse().read().decode()
         connection.close()
-        return dict(word.split("=", 1) for word in script.split() if word.startswith("gitboot."))
+        return script
 
 
 def test_two_machines_hand_a_workflow_on_and_back(tmp_path: Path, site: Work) -> None:

@@ -17,14 +17,38 @@ Answer = Callable[[str, str], tuple[int, bytes]]
 def answering(answer: Answer) -> Iterator[str]:
     """The URL of a server that answers every GET by this."""
 
+    def get(request: BaseHTTPRequestHandler) -> None:
+        status, body = answer(request.path, request.headers.get("range", ""))
+        request.send_response(status)
+        request.send_header("content-length", str(len(body)))
+        request.send_header("content-type", "text/plain" if status == 404 else "application/json")
+        request.end_headers()
+        request.wfile.write(body)
+
+    with _serving(get) as url:
+        yield url
+
+
+@contextmanager
+def feeding(*streams: str) -> Iterator[tuple[str, list[str]]]:
+    """The URL of a server that says each of these streams to whoever comes, and breaks off; what listeners heard last."""
+    left, heard = list(streams), list[str]()
+
+    def get(request: BaseHTTPRequestHandler) -> None:
+        heard.append(request.headers.get("last-event-id", ""))
+        request.send_response(200 if left else 503)
+        request.end_headers()
+        request.wfile.write(left.pop(0).encode() if left else b"no more")
+
+    with _serving(get) as url:
+        yield url, heard
+
+
+@contextmanager
+def _serving(get: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body = answer(self.path, self.headers.get("range", ""))
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.send_header("content-type", "text/plain" if status == 404 else "application/json")
-            self.end_headers()
-            self.wfile.write(body)
+            get(self)
 
         def log_message(self, *args: object) -> None:
             """Silent."""

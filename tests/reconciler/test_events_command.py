@@ -8,10 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
-from threading import Thread
 from typing import IO, Any
 
 import pytest
@@ -21,6 +19,7 @@ from reconciler.happenings import of_issues, of_machine
 from reconciler.sentence import Sentence
 from tests.netboot.live_machine import Agent
 from tests.netboot.live_server import Live
+from tests.reconciler.answers import feeding
 from tests.reconciler.test_commands import call
 
 pytestmark = pytest.mark.shell
@@ -79,29 +78,6 @@ def test_things_of_the_site_of_which_there_are_several_are_told_apart_by_what_th
 
 
 # The feed --------------------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def feeding(*answers: str) -> Iterator[tuple[str, list[str]]]:
-    """A server that says each of these streams to whoever comes, and breaks off; what listeners said they heard last."""
-    left, heard = list(answers), list[str]()
-
-    class Answers(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            heard.append(self.headers.get("last-event-id", ""))
-            self.send_response(200 if left else 503)
-            self.end_headers()
-            self.wfile.write(left.pop(0).encode() if left else b"no more")
-
-        def log_message(self, *args: object) -> None:
-            """Silent."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as http:
-        thread = Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}", heard
-        http.shutdown()
-        thread.join()
 
 
 def test_who_is_cut_off_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
