@@ -16,7 +16,7 @@ from typing import Any
 from tests.lab.initrd import COMMAND_LINE, Image
 from tests.lab.network import Network
 from tests.lab.process import Process
-from tests.story_goldens import events, held, phases
+from tests.story_goldens import events, held, phases, story
 from tests.unix_http import ask
 
 SITE = """
@@ -154,6 +154,10 @@ class Gitboot:
         """The first boot of a machine, and what its loaders asked for, against `goldens/stories`. `boot`: 0 is the last one."""
         told = self.status(f"stories/{name}.json")["boots"][boot]
         held(golden, *phases(told), *events(told, ("dhcp", "tftp", "script", "artifact")))
+
+    def holds_outcome(self, golden: str, name: str) -> None:
+        """What a machine's status tells of its last boot, and of what is expected next, against `goldens/stories`."""
+        held(golden, *story(self.status(f"hardware/{name}.json")["story"]))
 
     def served(self, commit: str, within: float = 20) -> None:
         """Wait until the servers answer from this commit's plan."""

@@ -116,6 +116,9 @@ def test_every_trouble_ends_as_it_should_and_says_what_it_was(network: Network, 
         for name in ("fails", "missing"):
             vms[name].wait_for(r"nothing to do: .* \(ask again in", within=PATIENCE)
 
+    # How far others are on the way to their disks is chance, and whether the 3 s of `slow` are enough for what follows them.
+    for name in ("fails", "missing", "twice"):
+        site.holds_outcome(f"trouble-{name}", name)
     issues = {(each["machine"], each["kind"]): each["message"] for each in site.status("issues.json")["issues"]}
     assert {("fails", "run-failed"), ("slow", "run-failed"), ("missing", "run-failed"), ("twice", "disk-not-matched")} == {
         each for each in issues if each[1] in ("run-failed", "disk-not-matched")
