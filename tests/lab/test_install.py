@@ -23,7 +23,7 @@ from tests.lab.qemu import BIOS, UEFI, VM
 from tests.lab.site import Gitboot
 from tests.lab.target import target_archive
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 MACHINES = {"node-bios": ("52:54:00:77:00:01", "10.77.0.11", BIOS), "node-uefi": ("52:54:00:77:00:02", "10.77.0.12", UEFI)}
 MIRROR = "192.168.2.3"

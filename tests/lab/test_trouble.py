@@ -18,7 +18,7 @@ from tests.lab.operating_system import Built, profile, small_image
 from tests.lab.qemu import VM
 from tests.lab.site import Gitboot, hardware, wait_until
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 REGISTRY = "10.77.0.1:5000"
 MEMORY = 384
