@@ -158,7 +158,6 @@ class VM:
         self._argv += disk.arguments(0, name) if disk else []
         self._argv += spare.arguments(1, f"{name}-spare") if spare else []
         self._argv += _kernel_arguments(kernel)
-        self._argv += ["-device", "virtio-rng-pci"]  # else the first program that wants a random number spins for a second
         self._process: Process | None = None
 
     def __enter__(self) -> "VM":
